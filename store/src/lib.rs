@@ -1,0 +1,36 @@
+//! Formats and the artifact store.
+//!
+//! A *label* names a *manifest* through a small *label record*; the manifest
+//! says which *objects* make up the thing; the *map* says where in which *pack*
+//! each object lies. Digests are trusted, places are not: whatever a map leads
+//! to is hashed before it is believed.
+//!
+//! The format code is `no_std` + `alloc` and knows no file, socket or clock.
+//! With the feature `std` come directories, pushing and verifying; with `http`,
+//! reading over HTTP/1.1 with ranges. The bytes are specified in
+//! SPECIFICATION.md and held by the golden files in `tests/golden`.
+#![cfg_attr(not(feature = "std"), no_std)]
+
+extern crate alloc;
+
+mod codec;
+pub mod cut;
+mod digest;
+pub mod label;
+pub mod manifest;
+pub mod map;
+pub mod pack;
+
+#[cfg(feature = "std")]
+pub mod dir;
+#[cfg(feature = "http")]
+pub mod http;
+#[cfg(feature = "std")]
+pub mod push;
+#[cfg(feature = "std")]
+pub mod source;
+#[cfg(feature = "std")]
+pub mod verify;
+
+pub use codec::FormatError;
+pub use digest::{Digest, DigestParseError, Hasher};

@@ -1,0 +1,177 @@
+//! Where a store is read from: the seam between formats and files or sockets.
+//!
+//! Production reads directories ([`crate::dir`]) and HTTP servers ([`crate::http`]);
+//! tests put stores that cut, stall and lie behind the same trait.
+
+use crate::Digest;
+use crate::label::LabelName;
+use std::fmt;
+use std::io::{self, Read};
+use std::ops::Range;
+
+/// Something a store holds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Item {
+    /// The advisory list of labels.
+    LabelList,
+    /// A label's record.
+    Label(LabelName),
+    /// A manifest: root and segments.
+    Manifest(Digest),
+    /// The map of the manifest with this digest.
+    Map(Digest),
+    /// A pack.
+    Pack(Digest),
+}
+
+impl Item {
+    /// Its path in the store, relative, with `/`.
+    pub fn path(&self) -> String {
+        match self {
+            Self::LabelList => "labels.list".into(),
+            Self::Label(name) => format!("labels/{}", name.file_name()),
+            Self::Manifest(digest) => format!("manifests/{digest}"),
+            Self::Map(digest) => format!("maps/{digest}"),
+            Self::Pack(digest) => format!("packs/{digest}"),
+        }
+    }
+}
+
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LabelList => f.write_str("list of labels"),
+            Self::Label(name) => write!(f, "label {name}"),
+            Self::Manifest(digest) => write!(f, "manifest {}", digest.short()),
+            Self::Map(digest) => write!(f, "map of manifest {}", digest.short()),
+            Self::Pack(digest) => write!(f, "pack {}", digest.short()),
+        }
+    }
+}
+
+/// A store that can be read.
+pub trait Source: Send + Sync {
+    /// What people call it: its URL or directory.
+    fn name(&self) -> &str;
+
+    /// Opens `item`, whole or the bytes of `range`.
+    ///
+    /// The body gives exactly the bytes asked for or an error: an end before them
+    /// is [`SourceError::Short`], never an ordinary end of file.
+    fn open(&self, item: &Item, range: Option<Range<u64>>) -> Result<Body, SourceError>;
+}
+
+/// The bytes of an item. Reading past a fault gives an [`io::Error`] whose inner error is a
+/// [`SourceError`].
+pub struct Body {
+    /// How many bytes will come, where the store says it.
+    pub length_bytes: Option<u64>,
+    /// Length of the whole item, where the store says it.
+    pub total_bytes: Option<u64>,
+    /// The bytes.
+    pub reader: Box<dyn Read + Send>,
+}
+
+/// Why an item could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The store does not have it.
+    #[error("{item} is not in the store {store}")]
+    NotFound {
+        /// The item.
+        item: Item,
+        /// The store's name.
+        store: String,
+    },
+    /// The server answered something else than the item.
+    #[error("{item} from {store}: expected {expected}, found {found}")]
+    Answer {
+        /// The item.
+        item: Item,
+        /// The store's name.
+        store: String,
+        /// What would have been right.
+        expected: String,
+        /// Status line, header or length that came.
+        found: String,
+        /// Whether asking again can help (5xx, 408, 429), as against 403.
+        again: bool,
+    },
+    /// The bytes ended too early.
+    #[error("{item} from {store}: expected {expected} bytes, found {found}")]
+    Short {
+        /// The item.
+        item: Item,
+        /// The store's name.
+        store: String,
+        /// How many bytes should have come.
+        expected: u64,
+        /// How many came.
+        found: u64,
+    },
+    /// Nothing came for too long.
+    #[error("{item} from {store}: nothing came for {waited_s} s, after {found} bytes")]
+    Stalled {
+        /// The item.
+        item: Item,
+        /// The store's name.
+        store: String,
+        /// How long was waited, seconds.
+        waited_s: u64,
+        /// Bytes that came before.
+        found: u64,
+    },
+    /// The file or socket failed.
+    #[error("{item} from {store}")]
+    Io {
+        /// The item.
+        item: Item,
+        /// The store's name.
+        store: String,
+        /// The failure.
+        source: io::Error,
+    },
+}
+
+impl SourceError {
+    /// Whether asking again can help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::NotFound { .. } => false,
+            Self::Answer { again, .. } => *again,
+            Self::Short { .. } | Self::Stalled { .. } | Self::Io { .. } => true,
+        }
+    }
+}
+
+/// Reads all of `item`, which may have at most `max_bytes`.
+pub fn read_all(source: &dyn Source, item: &Item, max_bytes: u64) -> Result<Vec<u8>, SourceError> {
+    let body = source.open(item, None)?;
+    let too_long = |found: u64| SourceError::Answer {
+        item: item.clone(),
+        store: source.name().into(),
+        expected: format!("at most {max_bytes} bytes"),
+        found: format!("{found} or more"),
+        again: false,
+    };
+    if let Some(length) = body.length_bytes.filter(|length| *length > max_bytes) {
+        return Err(too_long(length));
+    }
+    let mut bytes = Vec::new();
+    let read = body.reader.take(max_bytes + 1).read_to_end(&mut bytes);
+    read.map_err(|error| from_io(error, source, item))?;
+    if bytes.len() as u64 > max_bytes {
+        return Err(too_long(bytes.len() as u64));
+    }
+    Ok(bytes)
+}
+
+/// Takes the [`SourceError`] out of what a [`Body`] reported, or wraps what it is not.
+pub fn from_io(error: io::Error, source: &dyn Source, item: &Item) -> SourceError {
+    match error.downcast::<SourceError>() {
+        Ok(inner) => inner,
+        Err(error) => {
+            SourceError::Io { item: item.clone(), store: source.name().into(), source: error }
+        }
+    }
+}
