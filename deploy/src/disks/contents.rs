@@ -202,12 +202,14 @@ mod tests {
         file
     }
 
+    /// What is written where, and the line that must come of it.
+    type Case<'a> = (&'a [(u64, &'a [u8])], &'a str);
+
     #[test]
     fn a_disk_says_what_it_holds_in_one_line() {
         let gpt =
             gpt_head(512, &[(2048, 2048, "EFI System"), (4096, 8192, "root"), (999_999, 8, "")]);
         let mbr_like: &[u8] = b"\x53\xef";
-        type Case<'a> = (&'a [(u64, &'a [u8])], &'a str);
         let table: [Case; 8] = [
             (&[], "blank"),
             (&[(5000, b"x")], "data of an unknown kind"),
