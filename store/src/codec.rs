@@ -86,9 +86,9 @@ impl<'a> Reader<'a> {
         Ok(Digest::from_bytes(self.array(field)?))
     }
 
-    pub(crate) fn magic(&mut self, magic: &[u8; 8]) -> Result<(), FormatError> {
+    pub(crate) fn magic(&mut self, magic: [u8; 8]) -> Result<(), FormatError> {
         let found = self.array::<8>("magic")?;
-        if found == *magic {
+        if found == magic {
             return Ok(());
         }
         self.at -= 8;

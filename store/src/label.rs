@@ -4,8 +4,8 @@
 //! made over it. Its last line is a check that finds rot; who may say what
 //! a label means is settled by signatures, not by this check.
 
-use crate::codec::FormatError;
 use crate::Digest;
+use crate::codec::FormatError;
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -16,7 +16,7 @@ use core::str::FromStr;
 /// A record longer than this is a lie, bytes.
 pub const RECORD_MAX_BYTES: usize = 64 << 10;
 
-/// A name in its `__` form is a file name: NAME_MAX of every Linux file system.
+/// A name in its `__` form is a file name: `NAME_MAX` of every Linux file system.
 const NAME_MAX_BYTES: usize = 255;
 
 const FIRST_LINE: &str = "inaug-label 1";
@@ -58,8 +58,7 @@ impl FromStr for LabelName {
     type Err = LabelNameError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong =
-            |reason| LabelNameError { found: text.chars().take(80).collect(), reason };
+        let wrong = |reason| LabelNameError { found: text.chars().take(80).collect(), reason };
         if text.is_empty() {
             return Err(wrong("it is empty"));
         }
@@ -124,7 +123,7 @@ impl LabelRecord {
             self.name, self.manifest, self.kind, self.size_bytes, self.pushed_unix_s
         );
         for (key, value) in &self.facts {
-            text += &format!("fact {key}={value}\n");
+            text.extend(["fact ", key, "=", value, "\n"]);
         }
         let check = Digest::of(text.as_bytes());
         text + &format!("check {check}\n")
@@ -152,6 +151,9 @@ impl LabelRecord {
             pushed_unix_s: lines.parse("pushed")?,
             facts: lines.facts()?,
         };
+        if record.encode().as_bytes() != bytes {
+            return Err(wrong(0, "the one way to write this record", "another spelling of it"));
+        }
         Ok(record)
     }
 }

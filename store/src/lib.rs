@@ -26,6 +26,8 @@ pub mod dir;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "std")]
+pub mod manifest_reader;
+#[cfg(feature = "std")]
 pub mod push;
 #[cfg(feature = "std")]
 pub mod source;

@@ -9,13 +9,13 @@ mod segment;
 
 pub use segment::{Entry, OBJECT_MAX_BYTES, SEGMENT_MAX_BYTES, Segment};
 
-use crate::codec::{FormatError, Reader, put_bytes, put_varint};
 use crate::Digest;
+use crate::codec::{FormatError, Reader, put_bytes, put_varint};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-const MAGIC: &[u8; 8] = b"inaugmf1";
+const MAGIC: [u8; 8] = *b"inaugmf1";
 
 /// Magic and root length: what must be read to know how long the root is.
 pub const PREFIX_BYTES: usize = 12;
@@ -23,7 +23,7 @@ pub const PREFIX_BYTES: usize = 12;
 /// A root of 16 MiB describes an image of about 24 TiB; a longer one is a lie.
 pub const ROOT_MAX_BYTES: usize = 16 << 20;
 
-/// The kernel's own limit on x86 is 2048 (COMMAND_LINE_SIZE); others allow 4096.
+/// The kernel's own limit on x86 is 2048 (`COMMAND_LINE_SIZE`); others allow 4096.
 const CMDLINE_MAX_BYTES: usize = 4096;
 
 /// A kernel or initrd in more pieces than this is not worth reading in pieces.
@@ -132,7 +132,7 @@ impl Manifest {
     /// The root as bytes. Equal manifests have equal bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&[0; 4]);
         match &self.kind {
             Kind::Image(image) => {
@@ -205,6 +205,13 @@ impl Manifest {
         let spans = content.fold(0_u64, |sum, segment| sum.saturating_add(segment.span_bytes));
         if spans != size {
             return Err(reader.wrong("segments", &format!("{size} bytes"), &format!("{spans}")));
+        }
+        if !self.segments.is_sorted_by_key(|segment| segment.part == Part::Payload) {
+            return Err(reader.wrong(
+                "segments",
+                "payloads after all content",
+                "content after one",
+            ));
         }
         let Some(boot) = &self.boot else { return Ok(()) };
         self.check_payload(reader, "kernel", &boot.kernel)?;

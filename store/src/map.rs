@@ -9,7 +9,7 @@ use crate::codec::{FormatError, Reader, put_varint};
 use alloc::format;
 use alloc::vec::Vec;
 
-const MAGIC: &[u8; 8] = b"inaugmp1";
+const MAGIC: [u8; 8] = *b"inaugmp1";
 
 /// The most a frame may hold, decompressed, bytes: a reader holds a few of them at once.
 pub const FRAME_MAX_BYTES: u32 = 1 << 20;

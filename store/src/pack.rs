@@ -17,7 +17,7 @@ pub const HEADER: [u8; 16] = *b"\x50\x2a\x4d\x18\x08\x00\x00\x00inaugpk1";
 /// Magic number of the skippable frame that holds the index (RFC 8878, section 3.1.2).
 const INDEX_FRAME_MAGIC: u32 = 0x184d_2a51;
 
-const TAIL_MAGIC: &[u8; 8] = b"inaugpkx";
+const TAIL_MAGIC: [u8; 8] = *b"inaugpkx";
 
 /// The end of a pack: check, index length, magic. From it the index is found.
 pub const TAIL_BYTES: usize = Digest::LEN + 8 + TAIL_MAGIC.len();
@@ -69,7 +69,7 @@ impl Index {
         out.extend_from_slice(&body);
         out.extend_from_slice(Digest::of(&body).as_bytes());
         out.extend_from_slice(&(body.len() as u64).to_le_bytes());
-        out.extend_from_slice(TAIL_MAGIC);
+        out.extend_from_slice(&TAIL_MAGIC);
         out
     }
 

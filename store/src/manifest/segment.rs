@@ -61,13 +61,18 @@ impl Segment {
         out
     }
 
-    /// Reads a segment that covers `span_bytes`.
+    /// Reads a segment that covers `span_bytes`. Zeroes follow an object or nothing: one run
+    /// is one entry, so that equal content has equal bytes and every second entry at least
+    /// takes a digest's room, which bounds what a segment takes in memory.
     pub fn decode(bytes: &[u8], span_bytes: u64) -> Result<Self, FormatError> {
         let mut reader = Reader::new("manifest segment", bytes);
         let mut entries = Vec::with_capacity(bytes.len() / (Digest::LEN + 3));
         let mut covered = 0_u64;
         while reader.left() > 0 {
             let entry = read_entry(&mut reader)?;
+            if matches!((entries.last(), entry), (Some(Entry::Zero { .. }), Entry::Zero { .. })) {
+                return Err(reader.wrong("entry", "an object after zeroes", "more zeroes"));
+            }
             covered = covered.saturating_add(entry.length());
             entries.push(entry);
         }
