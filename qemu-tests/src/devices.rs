@@ -1,0 +1,216 @@
+//! Disks and network cards as values, and how QEMU is told of them.
+
+use crate::arguments::escaped;
+use anyhow::{Context, Result};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// How a disk is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bus {
+    /// `/dev/vdX`
+    VirtioBlk,
+    /// `/dev/nvmeXn1`
+    Nvme,
+    /// `/dev/sdX` on an ICH9 AHCI controller. 512-byte sectors only.
+    Ahci,
+    /// `/dev/sdX` on a virtio SCSI controller.
+    VirtioScsi,
+}
+
+/// How a disk's bytes are kept on the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// As they are.
+    Raw,
+    /// QEMU's own, with copy-on-write.
+    Qcow2,
+}
+
+impl Format {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+        }
+    }
+}
+
+/// A disk of a machine.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    /// How it is attached.
+    pub bus: Bus,
+    /// Where its bytes are on the host.
+    pub file: PathBuf,
+    /// How they are kept there.
+    pub format: Format,
+    /// What the disk says its serial number is (20 bytes at most).
+    pub serial: String,
+    /// Logical and physical sector size in bytes: 512 or 4096.
+    pub sector_size: u32,
+    /// Writes are refused by the disk. QEMU has no read-only AHCI or NVMe disk.
+    pub read_only: bool,
+    /// A write error of the host is reported to the machine as a bad sector.
+    /// QEMU's own default pauses the machine on a full disk. NVMe has no choice.
+    pub report_errors: bool,
+}
+
+impl Disk {
+    /// A raw virtio-blk disk with 512-byte sectors.
+    pub fn at(file: impl AsRef<Path>) -> Self {
+        Self {
+            bus: Bus::VirtioBlk,
+            file: file.as_ref().to_owned(),
+            format: Format::Raw,
+            serial: String::new(),
+            sector_size: 512,
+            read_only: false,
+            report_errors: true,
+        }
+    }
+
+    /// The same on a new file of `size` bytes, all zero and all holes.
+    pub fn empty(file: impl AsRef<Path>, size: u64) -> Result<Self> {
+        let path = file.as_ref();
+        File::create(path)
+            .and_then(|file| file.set_len(size))
+            .with_context(|| format!("making the empty disk {}", path.display()))?;
+        Ok(Self::at(path))
+    }
+
+    /// The name of the disk's device in QEMU's monitor.
+    pub(crate) fn device_id(index: usize) -> String {
+        format!("disk{index}-device")
+    }
+
+    pub(crate) fn arguments(&self, index: usize) -> Vec<String> {
+        let switch = |on| if on { "on" } else { "off" };
+        let node = format!(
+            "driver={},node-name=disk{index},read-only={},discard=unmap,file.driver=file,\
+             file.filename={},file.discard=unmap",
+            self.format.name(),
+            switch(self.read_only),
+            escaped(&self.file),
+        );
+        vec!["-blockdev".into(), node, "-device".into(), self.device(index)]
+    }
+
+    fn device(&self, index: usize) -> String {
+        let model = match self.bus {
+            Bus::VirtioBlk => "virtio-blk-pci".into(),
+            Bus::Nvme => "nvme".into(),
+            Bus::Ahci => format!("ide-hd,bus=ahci.{index}"),
+            Bus::VirtioScsi => "scsi-hd,bus=scsi.0".into(),
+        };
+        let serial = match (self.serial.as_str(), self.bus) {
+            // NVMe does not start without one.
+            ("", Bus::Nvme) => format!("nvme{index}"),
+            (serial, _) => serial.to_owned(),
+        };
+        let size = self.sector_size;
+        let mut device = vec![
+            model,
+            format!("id={}", Self::device_id(index)),
+            format!("drive=disk{index}"),
+            format!("logical_block_size={size},physical_block_size={size}"),
+        ];
+        if !serial.is_empty() {
+            device.push(format!("serial={serial}"));
+        }
+        if self.report_errors && self.bus != Bus::Nvme {
+            device.push("werror=report,rerror=report".into());
+        }
+        device.join(",")
+    }
+}
+
+/// The controllers that the disks' buses need, each once.
+pub(crate) fn controllers(disks: &[Disk]) -> Vec<String> {
+    [(Bus::Ahci, "ich9-ahci,id=ahci"), (Bus::VirtioScsi, "virtio-scsi-pci,id=scsi")]
+        .iter()
+        .filter(|(bus, _)| disks.iter().any(|disk| disk.bus == *bus))
+        .flat_map(|(_, device)| ["-device".into(), (*device).to_owned()])
+        .collect()
+}
+
+/// The kind of a network card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NicModel {
+    /// virtio-net
+    VirtioNet,
+    /// Intel 82540EM, driver e1000
+    E1000,
+    /// Intel 82574L, driver e1000e
+    E1000e,
+}
+
+impl NicModel {
+    fn device(self) -> &'static str {
+        match self {
+            Self::VirtioNet => "virtio-net-pci",
+            Self::E1000 => "e1000",
+            Self::E1000e => "e1000e",
+        }
+    }
+}
+
+/// A network card of a machine, on QEMU's user network: DHCP gives 10.0.2.15,
+/// the host is 10.0.2.2, the resolver 10.0.2.3.
+#[derive(Clone, Debug)]
+pub struct Nic {
+    /// The kind of card.
+    pub model: NicModel,
+    /// Its address; empty is 52:54:00:1a:06:NN with the card's number.
+    pub mac: String,
+    /// The machine reaches neither the host nor anything beyond it.
+    pub restrict: bool,
+    /// More of `-netdev user`, such as `net=10.9.0.0/24` or `dhcpstart=10.0.2.99`.
+    pub options: String,
+    /// `None` is a user network; otherwise a whole `-netdev` without its id,
+    /// such as `stream,addr.type=unix,addr.path=...` where the test is the wire.
+    pub netdev: Option<String>,
+}
+
+impl Default for Nic {
+    fn default() -> Self {
+        Self {
+            model: NicModel::VirtioNet,
+            mac: String::new(),
+            restrict: false,
+            options: String::new(),
+            netdev: None,
+        }
+    }
+}
+
+impl Nic {
+    /// A card of this kind with an address of its own.
+    pub fn of(model: NicModel) -> Self {
+        Self { model, ..Self::default() }
+    }
+
+    /// The name of card `index` in QEMU's monitor, as `set_link` takes it.
+    pub(crate) fn id(index: usize) -> String {
+        format!("nic{index}")
+    }
+
+    pub(crate) fn arguments(&self, index: usize) -> Vec<String> {
+        let id = Self::id(index);
+        let mut netdev = vec![self.netdev.clone().unwrap_or_else(|| "user".into())];
+        netdev.push(format!("id={id}-net"));
+        if self.netdev.is_none() && self.restrict {
+            netdev.push("restrict=on".into());
+        }
+        if !self.options.is_empty() {
+            netdev.push(self.options.clone());
+        }
+        let mac = match self.mac.as_str() {
+            "" => format!("52:54:00:1a:06:{index:02x}"),
+            mac => mac.to_owned(),
+        };
+        // No option ROM: the firmware must not try to boot from the network.
+        let device = format!("{},id={id},netdev={id}-net,mac={mac},romfile=", self.model.device());
+        vec!["-netdev".into(), netdev.join(","), "-device".into(), device]
+    }
+}

@@ -1,0 +1,39 @@
+//! What the tests are given by `scripts/test`. A missing piece is a failure
+//! that says how to get it: a skipped test would be taken for a passed one.
+
+use anyhow::{Context, Result, ensure};
+use std::env;
+use std::path::PathBuf;
+
+/// The kernel that machines boot: `INAUG_TEST_KERNEL`, see `scripts/kernel`.
+pub fn kernel() -> Result<PathBuf> {
+    file("INAUG_TEST_KERNEL", "a kernel image; scripts/kernel builds one and prints its path")
+}
+
+/// The initramfs with our init: `INAUG_TEST_INIT`, see `inaug initramfs`.
+pub fn init() -> Result<PathBuf> {
+    file("INAUG_TEST_INIT", "an initramfs with our init; `inaug initramfs` makes one")
+}
+
+/// The operator's command: `INAUG_TEST_INAUG`.
+pub fn inaug() -> Result<PathBuf> {
+    file("INAUG_TEST_INAUG", "the built `inaug`")
+}
+
+/// The PID 1 of deployed test images, statically linked: `INAUG_TEST_WITNESS`.
+pub fn witness() -> Result<PathBuf> {
+    file(
+        "INAUG_TEST_WITNESS",
+        "the `witness` of this crate, built with RUSTFLAGS=-Ctarget-feature=+crt-static \
+         --target x86_64-unknown-linux-gnu",
+    )
+}
+
+fn file(variable: &str, what: &str) -> Result<PathBuf> {
+    let value = env::var_os(variable).with_context(|| {
+        format!("{variable} is not set: it must name {what}. scripts/test does")
+    })?;
+    let path = PathBuf::from(value);
+    ensure!(path.is_file(), "{variable}={}: no such file; it must name {what}", path.display());
+    Ok(path)
+}

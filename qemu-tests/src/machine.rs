@@ -1,0 +1,103 @@
+//! A machine as a value.
+
+use crate::accel::Accel;
+use crate::arguments::{OVMF_VARS, arguments};
+use crate::devices::{Disk, Nic};
+use crate::running::Running;
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// A machine that is off. Fill in what the test is about, leave the rest to
+/// `..Machine::default()` or `..Machine::direct(...)`.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// What failures call it.
+    pub name: String,
+    /// RAM in MiB.
+    pub memory_mib: u32,
+    /// Processors.
+    pub cpus: u32,
+    /// In the order the machine finds them.
+    pub disks: Vec<Disk>,
+    /// One virtio card unless said otherwise.
+    pub nics: Vec<Nic>,
+    /// What it boots with.
+    pub firmware: Firmware,
+    /// A reset boots it again; otherwise a reset is the end of QEMU.
+    pub reboots: bool,
+    /// What the clock says at power-on, as `-rtc base=` takes it; `None` is now.
+    pub clock: Option<String>,
+    /// Where `console.log` (as it came, with escapes) is kept after the test;
+    /// `None` throws it away.
+    pub directory: Option<PathBuf>,
+    /// More of QEMU's command line.
+    pub extra: Vec<String>,
+}
+
+/// What a machine boots with.
+#[derive(Clone, Debug)]
+pub enum Firmware {
+    /// PC BIOS, from the first disk.
+    SeaBios,
+    /// UEFI, from the first disk's ESP. Needs Debian's `ovmf`.
+    Ovmf,
+    /// No boot loader: QEMU puts these into memory.
+    Direct {
+        /// A bzImage.
+        kernel: PathBuf,
+        /// An initramfs.
+        initrd: PathBuf,
+        /// The kernel's command line.
+        cmdline: String,
+    },
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self {
+            name: "machine".into(),
+            memory_mib: 512,
+            cpus: 1,
+            disks: Vec::new(),
+            nics: vec![Nic::default()],
+            firmware: Firmware::SeaBios,
+            reboots: false,
+            clock: None,
+            directory: None,
+            extra: Vec::new(),
+        }
+    }
+}
+
+impl Machine {
+    /// A machine booted from these files. The serial console is asked for, and
+    /// a kernel that panics resets, which ends QEMU.
+    pub fn direct(kernel: impl AsRef<Path>, initrd: impl AsRef<Path>, cmdline: &str) -> Self {
+        Self {
+            firmware: Firmware::Direct {
+                kernel: kernel.as_ref().to_owned(),
+                initrd: initrd.as_ref().to_owned(),
+                cmdline: format!("console=ttyS0 panic=-1 {cmdline}"),
+            },
+            ..Self::default()
+        }
+    }
+
+    /// Turns it on. The machine dies with the thread that calls this.
+    pub fn start(&self) -> Result<Running> {
+        let scratch = TempDir::with_prefix("machine-").context("a directory for the machine")?;
+        let directory = self.directory.clone().unwrap_or_else(|| scratch.path().to_owned());
+        fs::create_dir_all(&directory)
+            .with_context(|| format!("making {}", directory.display()))?;
+        let variables = scratch.path().join("efi-variables");
+        if matches!(self.firmware, Firmware::Ovmf) {
+            fs::copy(OVMF_VARS, &variables)
+                .with_context(|| format!("copying {OVMF_VARS}; is ovmf installed?"))?;
+        }
+        let accel = Accel::of_this_host();
+        let arguments = arguments(self, accel, &variables);
+        Running::spawn(&self.name, accel, &arguments, &directory.join("console.log"), scratch)
+    }
+}

@@ -1,0 +1,215 @@
+//! A machine that is on: what it says, what is done to it, how it ends.
+
+use crate::accel::Accel;
+use crate::console::{Console, Found, Missing};
+use crate::devices::{Disk, Nic};
+use crate::qmp::Qmp;
+use crate::sys;
+use anyhow::{Context, Error, Result, anyhow};
+use serde_json::json;
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Seen where it is not expected, this ends every wait at once.
+const PANIC: &str = "Kernel panic - not syncing";
+
+/// How often a disk's counters are looked at; QEMU has no event for them.
+const COUNTER_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A machine that is on. Dropping it is pulling its plug.
+#[derive(Debug)]
+pub struct Running {
+    name: String,
+    accel: Accel,
+    child: Child,
+    keyboard: ChildStdin,
+    console: Console,
+    qmp: Qmp,
+    /// Expectations are met in order: the next one looks from here.
+    seen: usize,
+    /// Removed with the machine.
+    _scratch: TempDir,
+}
+
+/// What an expectation found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Match {
+    /// Which of the alternatives, from 0.
+    pub which: usize,
+    /// The line it is on, as far as it has come.
+    pub line: String,
+}
+
+/// One text, or several of which the first to be seen counts.
+#[derive(Clone, Debug)]
+pub struct Texts<'a>(Vec<&'a str>);
+
+impl<'a> From<&'a str> for Texts<'a> {
+    fn from(text: &'a str) -> Self {
+        Self(vec![text])
+    }
+}
+
+impl<'a, const N: usize> From<[&'a str; N]> for Texts<'a> {
+    fn from(texts: [&'a str; N]) -> Self {
+        Self(texts.to_vec())
+    }
+}
+
+impl Running {
+    pub(crate) fn spawn(
+        name: &str,
+        accel: Accel,
+        arguments: &[String],
+        log: &Path,
+        scratch: TempDir,
+    ) -> Result<Self> {
+        let (ours, theirs) = UnixStream::pair().context("a socket for the monitor")?;
+        let (output, said) = io::pipe().context("a pipe for the console")?;
+        let mut command = Command::new("qemu-system-x86_64");
+        command
+            .args(arguments)
+            .args(monitor(&theirs))
+            .stdin(Stdio::piped())
+            // What QEMU itself complains of belongs beside what the machine says.
+            .stderr(said.try_clone().context("the pipe's second end")?)
+            .stdout(said);
+        sys::tie_to_this_thread(&mut command, theirs.into());
+        let mut child = command.spawn().context("starting qemu-system-x86_64; is it installed?")?;
+        // It holds our copies of QEMU's ends, which would keep them from closing.
+        drop(command);
+        let console = Console::of(output, log)?;
+        let keyboard = child.stdin.take().context("QEMU has no standard input")?;
+        let qmp = Qmp::greet(ours).map_err(|error| {
+            let _ = child.kill();
+            let _ = child.wait();
+            let _ = console.wait_closed(Instant::now() + Duration::from_secs(1));
+            error.context(format!("{name} did not start: {}", console.text().trim()))
+        })?;
+        let name = name.to_owned();
+        Ok(Self { name, accel, child, keyboard, console, qmp, seen: 0, _scratch: scratch })
+    }
+
+    /// Waits for a text, or for the first of several, behind what earlier
+    /// expectations found. A kernel panic that is not expected fails at once.
+    pub fn expect<'a>(&mut self, texts: impl Into<Texts<'a>>, within: Duration) -> Result<Match> {
+        let texts = texts.into().0;
+        let found = self.find(&texts, within)?;
+        self.seen = found.end;
+        Ok(Match { which: found.which, line: self.console.line_at(found.start) })
+    }
+
+    /// Waits for a text and for the end of its line, which it returns.
+    pub fn expect_line(&mut self, text: &str, within: Duration) -> Result<String> {
+        let found = self.find(&[text], within)?;
+        self.seen = found.end;
+        self.seen = self.find(&["\n"], within)?.end;
+        Ok(self.console.line_at(found.start))
+    }
+
+    /// Waits until the machine has ended by itself, by power-off or by reset.
+    pub fn wait_exit(&mut self, within: Duration) -> Result<()> {
+        let deadline = self.deadline(within);
+        self.console
+            .wait_closed(deadline)
+            .map_err(|_| self.failure(&format!("did not end within {within:?}")))?;
+        let status = self.child.wait().context("waiting for QEMU")?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(self.failure(&format!("QEMU ended with {status}")))
+        }
+    }
+
+    /// Waits until the machine has written `bytes` to a disk (from 0, in the
+    /// order of the literal): to do something in the middle of it.
+    pub fn wait_written(&mut self, disk: usize, bytes: u64, within: Duration) -> Result<()> {
+        let deadline = self.deadline(within);
+        let device = Disk::device_id(disk);
+        let mut written = 0;
+        while Instant::now() < deadline && !self.console.is_closed() {
+            written = self.qmp.written_bytes(&device)?;
+            if written >= bytes {
+                return Ok(());
+            }
+            thread::sleep(COUNTER_INTERVAL);
+        }
+        Err(self.failure(&format!("has written {written} of {bytes} bytes to {device}")))
+    }
+
+    /// Pulls the plug: no cache of the machine is written back.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill().context("killing QEMU")?;
+        self.child.wait().context("waiting for QEMU")?;
+        Ok(())
+    }
+
+    /// Presses the reset button.
+    pub fn reset(&mut self) -> Result<()> {
+        self.qmp.execute("system_reset", &json!({})).map(drop)
+    }
+
+    /// Plugs a card's cable in or pulls it out.
+    pub fn set_cable(&mut self, nic: usize, plugged: bool) -> Result<()> {
+        self.qmp.execute("set_link", &json!({ "name": Nic::id(nic), "up": plugged })).map(drop)
+    }
+
+    /// Types a line on the serial console.
+    pub fn type_line(&mut self, line: &str) -> Result<()> {
+        self.keyboard.write_all(format!("{line}\n").as_bytes()).context("typing on the console")
+    }
+
+    /// What it has said so far.
+    pub fn console(&self) -> &Console {
+        &self.console
+    }
+
+    /// QEMU's monitor, for what has no method here.
+    pub fn monitor(&mut self) -> &mut Qmp {
+        &mut self.qmp
+    }
+
+    fn find(&self, texts: &[&str], within: Duration) -> Result<Found> {
+        let mut patterns = texts.to_vec();
+        patterns.push(PANIC);
+        match self.console.wait(self.seen, &patterns, self.deadline(within)) {
+            Ok(found) if found.which < texts.len() => Ok(found),
+            Ok(_) => Err(self.failure(&format!("panicked; expected {texts:?}"))),
+            Err(Missing::Deadline) => {
+                Err(self.failure(&format!("did not say {texts:?} within {within:?}")))
+            }
+            Err(Missing::Closed) => Err(self.failure(&format!("ended without saying {texts:?}"))),
+        }
+    }
+
+    fn deadline(&self, within: Duration) -> Instant {
+        Instant::now() + within * self.accel.deadline_factor()
+    }
+
+    fn failure(&self, what: &str) -> Error {
+        let Self { name, accel, console, .. } = self;
+        anyhow!(
+            "{name} ({accel:?}) {what}\n--- console of {name} ---\n{}\n--- end of console ---",
+            console.text().trim_end()
+        )
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already; either way nothing is left to report to.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn monitor(inherited: &UnixStream) -> [String; 4] {
+    use std::os::fd::AsRawFd;
+    let socket = format!("socket,id=qmp,fd={}", inherited.as_raw_fd());
+    ["-chardev".into(), socket, "-mon".into(), "chardev=qmp,mode=control".into()]
+}
