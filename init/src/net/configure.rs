@@ -1,0 +1,124 @@
+//! Gives the kernel's stack what a NIC was told, and takes it back.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use thiserror::Error;
+
+use super::netlink::{Address, Netlink};
+use super::{NAMESERVERS_MAX, Network, Route};
+
+/// What the kernel refused.
+#[derive(Debug, Error)]
+#[error("cannot {action}: {source}")]
+pub(super) struct ConfigureError {
+    action: String,
+    source: io::Error,
+}
+
+/// What was set on a NIC, to be taken back by [`Applied::undo`].
+#[derive(Debug)]
+pub(super) struct Applied {
+    index: u32,
+    mtu_before: Option<u16>,
+    address: Option<Address>,
+    routes: Vec<Route>,
+}
+
+/// Sets MTU, address and routes, and writes the resolver's file. What was set before a refusal is
+/// taken back.
+pub(super) fn apply(
+    netlink: &mut Netlink,
+    network: &Network,
+    resolv_conf: &Path,
+) -> Result<Applied, ConfigureError> {
+    let index = network.nic.index;
+    let mut applied = Applied { index, mtu_before: None, address: None, routes: Vec::new() };
+    match fill(netlink, network, resolv_conf, &mut applied) {
+        Ok(()) => Ok(applied),
+        Err(error) => {
+            applied.undo(netlink);
+            Err(error)
+        }
+    }
+}
+
+fn fill(
+    netlink: &mut Netlink,
+    network: &Network,
+    resolv_conf: &Path,
+    applied: &mut Applied,
+) -> Result<(), ConfigureError> {
+    let index = applied.index;
+    if let Some(mtu) = network.mtu {
+        applied.mtu_before = set_mtu(netlink, index, mtu)
+            .map_err(refused(|| format!("set the MTU to {mtu} bytes")))?;
+    }
+    let address = Address { local: network.address, prefix: network.prefix, peer: network.peer };
+    netlink
+        .add_address(index, &address)
+        .map_err(refused(|| format!("add address {}/{}", network.address, network.prefix)))?;
+    applied.address = Some(address);
+    for route in routes(network) {
+        netlink.add_route(index, &route).map_err(refused(|| format!("add route {route}")))?;
+        applied.routes.push(route);
+    }
+    write_resolv_conf(network, resolv_conf)
+        .map_err(refused(|| format!("write {}", resolv_conf.display())))
+}
+
+impl Applied {
+    /// Takes everything back. What fails here is already gone, or goes with the link.
+    pub(super) fn undo(self, netlink: &mut Netlink) {
+        for route in self.routes.iter().rev() {
+            let _ = netlink.remove_route(self.index, route);
+        }
+        if let Some(address) = &self.address {
+            let _ = netlink.remove_address(self.index, address);
+        }
+        if let Some(mtu) = self.mtu_before {
+            let _ = netlink.set_mtu(self.index, mtu);
+        }
+    }
+}
+
+fn refused(action: impl FnOnce() -> String) -> impl FnOnce(io::Error) -> ConfigureError {
+    move |source| ConfigureError { action: action(), source }
+}
+
+/// Sets the MTU if it differs (many drivers take the link down for it); returns the one before.
+fn set_mtu(netlink: &mut Netlink, index: u32, mtu: u16) -> io::Result<Option<u16>> {
+    let before = netlink.links()?.into_iter().find(|link| link.index == index);
+    let before = before.and_then(|link| link.mtu);
+    if before == Some(mtu) {
+        return Ok(None);
+    }
+    netlink.set_mtu(index, mtu)?;
+    Ok(before)
+}
+
+/// The routes to add, those on the link first, since others may lead through them.
+fn routes(network: &Network) -> Vec<Route> {
+    let mut routes = network.routes.clone();
+    routes.sort_by_key(|route| route.gateway.is_some());
+    let default =
+        |gateway| Route { destination: Ipv4Addr::UNSPECIFIED, prefix: 0, gateway: Some(gateway) };
+    routes.extend(network.gateway.map(default));
+    routes
+}
+
+/// resolv.conf(5). Written even without resolvers, because resolver libraries take a missing file
+/// for a reason to ask whom they like.
+fn write_resolv_conf(network: &Network, path: &Path) -> io::Result<()> {
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    std::fs::write(path, resolv_conf(network))
+}
+
+fn resolv_conf(network: &Network) -> String {
+    let servers = network.nameservers.iter().take(NAMESERVERS_MAX);
+    let servers = servers.map(|server| format!("nameserver {server}\n"));
+    servers.chain(network.domain.iter().map(|domain| format!("search {domain}\n"))).collect()
+}

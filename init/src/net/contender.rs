@@ -1,0 +1,306 @@
+//! One NIC in the race: waiting for carrier, asking for an address, or ready to try the store.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use super::args::StaticAddress;
+use super::dhcp::{Answer, Client};
+use super::netlink::Link;
+use super::nic::Nic;
+use super::packet::PacketSocket;
+use super::{Addressing, NAMESERVERS_MAX, NetConfig, Network};
+
+/// Notes kept for one NIC; the oldest go first. A flapping link writes one per change.
+const NOTES_MAX: usize = 6;
+
+/// Frames read from one NIC before the others have their turn.
+const FRAMES_PER_TURN: usize = 64;
+
+/// Waits after a failed attempt at the store; the last one repeats. The store, or a route to it, may
+/// come up later than the machine.
+const RETRY_WAITS_S: [u64; 4] = [1, 2, 5, 10];
+
+/// Before a packet socket that failed is opened again: a link that goes down and up by itself, as
+/// drivers do it to reset a card, takes it along.
+const SOCKET_WAIT: Duration = Duration::from_secs(1);
+
+/// Failed attempts after which the address is asked for anew: the answer may have come from a server
+/// that has no business on this network.
+const ATTEMPTS_PER_LEASE: u32 = 3;
+
+/// One NIC in the race. Times are since the race began.
+pub(super) struct Contender {
+    pub(super) nic: Nic,
+    carrier_since: Option<Duration>,
+    notes: VecDeque<String>,
+    state: State,
+}
+
+enum State {
+    /// Not the one that the operator wants.
+    Unwanted,
+    /// Without carrier: costs nothing.
+    Idle,
+    /// With carrier, but without a socket until then.
+    Broken {
+        until: Duration,
+    },
+    Asking {
+        client: Client,
+        socket: PacketSocket,
+    },
+    Ready(Box<Ready>),
+}
+
+struct Ready {
+    network: Network,
+    not_before: Duration,
+    attempts: u32,
+}
+
+impl Contender {
+    pub(super) fn new(nic: Nic) -> Self {
+        Self { nic, carrier_since: None, notes: VecDeque::new(), state: State::Idle }
+    }
+
+    /// A NIC that is only listed.
+    pub(super) fn unwanted(nic: Nic) -> Self {
+        Self { state: State::Unwanted, ..Self::new(nic) }
+    }
+
+    /// Takes over a change of the link, and starts or stops asking with the carrier. Returns whether
+    /// the carrier changed.
+    pub(super) fn update(&mut self, link: &Link, config: &NetConfig, now: Duration) -> bool {
+        self.nic.update(link);
+        if matches!(self.state, State::Unwanted) {
+            return false;
+        }
+        match (self.carrier_since, link.carrier) {
+            (None, true) => {
+                self.carrier_since = Some(now);
+                self.start(config, now);
+                true
+            }
+            (Some(since), false) => {
+                let was = format!("{}, then carrier lost", self.progress(now));
+                self.note(if now > since { was } else { "carrier lost".to_owned() });
+                self.carrier_since = None;
+                self.state = State::Idle;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Sends what is due and takes what has arrived.
+    pub(super) fn drive(&mut self, config: &NetConfig, now: Duration) {
+        if matches!(self.state, State::Broken { until } if until <= now) {
+            self.start(config, now);
+        }
+        let State::Asking { client, socket } = &mut self.state else { return };
+        match converse(client, socket, now) {
+            Ok(None) => {}
+            Ok(Some(answer)) => {
+                if answer.mask_assumed {
+                    self.note(format!("no usable mask given, /{} assumed", answer.prefix));
+                }
+                let network = from_answer(&self.nic, answer, config);
+                self.state = State::ready(network, now);
+            }
+            Err(error) => {
+                let heard = client.heard().to_string();
+                self.note(format!("{heard}, then the packet socket failed: {error}"));
+                self.state = State::Broken { until: now + SOCKET_WAIT };
+            }
+        }
+    }
+
+    /// Notes that the store was not reached, and when to try again.
+    pub(super) fn failed(&mut self, why: &str, config: &NetConfig, now: Duration) {
+        let State::Ready(ready) = &mut self.state else { return };
+        ready.attempts += 1;
+        let at = (ready.attempts as usize - 1).min(RETRY_WAITS_S.len() - 1);
+        ready.not_before = now + Duration::from_secs(RETRY_WAITS_S[at]);
+        let again = ready.attempts >= ATTEMPTS_PER_LEASE;
+        let note = format!("{} but store not reachable: {why}", ready.network.source());
+        self.note(note);
+        if again && config.addressing == Addressing::Dhcp {
+            self.start(config, now);
+        }
+    }
+
+    /// Adds to what is told about this NIC; a repetition is not told twice.
+    pub(super) fn note(&mut self, note: String) {
+        if self.notes.back() == Some(&note) {
+            return;
+        }
+        if self.notes.len() >= NOTES_MAX {
+            self.notes.pop_front();
+        }
+        self.notes.push_back(note);
+    }
+
+    /// The configuration to try at `now`, if this NIC has one, and how often it was tried.
+    pub(super) fn ready(&self, now: Duration) -> Option<(&Network, u32)> {
+        match &self.state {
+            State::Ready(ready) if ready.not_before <= now => {
+                Some((&ready.network, ready.attempts))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it may still become ready for the first time.
+    pub(super) fn is_asking(&self) -> bool {
+        matches!(self.state, State::Asking { .. })
+    }
+
+    /// When it next has something to do by itself.
+    pub(super) fn next_at(&self) -> Option<Duration> {
+        match &self.state {
+            State::Unwanted | State::Idle => None,
+            State::Broken { until } => Some(*until),
+            State::Asking { client, .. } => client.next_at(),
+            State::Ready(ready) => Some(ready.not_before),
+        }
+    }
+
+    pub(super) fn socket(&self) -> Option<&PacketSocket> {
+        match &self.state {
+            State::Asking { socket, .. } => Some(socket),
+            _ => None,
+        }
+    }
+
+    /// The NIC with everything that was heard.
+    pub(super) fn report(&self, now: Duration) -> Nic {
+        let mut parts: Vec<String> = self.notes.iter().cloned().collect();
+        let told = !parts.is_empty();
+        match (&self.state, self.carrier_since) {
+            (State::Unwanted, _) => parts.push("not the NIC that was asked for".to_owned()),
+            (State::Ready(ready), _) if ready.attempts > 0 => {}
+            (State::Broken { .. }, _) if told => {}
+            (_, None) if told => parts.push("no carrier now".to_owned()),
+            (_, None) => parts.push("no carrier".to_owned()),
+            _ => parts.push(self.progress(now)),
+        }
+        Nic { heard: parts.join("; "), ..self.nic.clone() }
+    }
+
+    fn progress(&self, now: Duration) -> String {
+        let up = now.saturating_sub(self.carrier_since.unwrap_or(now)).as_secs_f32();
+        match &self.state {
+            State::Unwanted | State::Idle | State::Broken { .. } => {
+                format!("carrier up {up:.1} s")
+            }
+            State::Asking { client, .. } => format!("carrier up {up:.1} s, {}", client.heard()),
+            State::Ready(ready) => format!("carrier up {up:.1} s, {}", ready.network.source()),
+        }
+    }
+
+    fn start(&mut self, config: &NetConfig, now: Duration) {
+        self.state = match &config.addressing {
+            Addressing::Static(fixed) => State::ready(from_static(&self.nic, fixed, config), now),
+            Addressing::Dhcp => match PacketSocket::open(&self.nic.name) {
+                Ok(socket) => {
+                    State::Asking { client: Client::new(self.nic.mac, random(), now), socket }
+                }
+                Err(error) => {
+                    self.note(format!("cannot open a packet socket: {error}"));
+                    State::Broken { until: now + SOCKET_WAIT }
+                }
+            },
+        };
+    }
+}
+
+impl State {
+    fn ready(network: Network, now: Duration) -> Self {
+        Self::Ready(Box::new(Ready { network, not_before: now, attempts: 0 }))
+    }
+}
+
+/// One turn of the conversation: what is due goes out, what has arrived comes in.
+fn converse(
+    client: &mut Client,
+    socket: &PacketSocket,
+    now: Duration,
+) -> io::Result<Option<Answer>> {
+    for _ in 0..FRAMES_PER_TURN {
+        if let Some(question) = client.poll(now) {
+            match socket.send(&question) {
+                // A full queue loses one question; the next one is due soon.
+                Err(error) if is_passing(&error) => {}
+                sent => sent?,
+            }
+        }
+        match socket.receive()? {
+            None => return Ok(None),
+            Some(frame) => {
+                if let Some(answer) = client.receive(now, &frame) {
+                    return Ok(Some(answer));
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+        || error.raw_os_error() == Some(nix::errno::Errno::ENOBUFS as i32)
+}
+
+fn from_answer(nic: &Nic, answer: Answer, config: &NetConfig) -> Network {
+    Network {
+        nic: nic.clone(),
+        address: answer.address,
+        prefix: answer.prefix,
+        peer: None,
+        gateway: answer.gateway,
+        routes: answer.routes,
+        nameservers: nameservers(&config.nameservers, &answer.nameservers),
+        domain: answer.domain,
+        hostname: answer.hostname,
+        ntp: answer.ntp,
+        mtu: config.mtu.or(answer.mtu),
+        lease: Some(answer.lease),
+    }
+}
+
+fn from_static(nic: &Nic, fixed: &StaticAddress, config: &NetConfig) -> Network {
+    Network {
+        nic: nic.clone(),
+        address: fixed.address,
+        prefix: fixed.prefix,
+        peer: fixed.peer,
+        gateway: fixed.gateway,
+        routes: Vec::new(),
+        nameservers: nameservers(&config.nameservers, &[]),
+        domain: None,
+        hostname: None,
+        ntp: Vec::new(),
+        mtu: config.mtu,
+        lease: None,
+    }
+}
+
+/// The operator's resolvers before the lease's, as many as are used.
+fn nameservers(typed: &[Ipv4Addr], leased: &[Ipv4Addr]) -> Vec<Ipv4Addr> {
+    let mut servers: Vec<Ipv4Addr> = Vec::new();
+    for server in typed.iter().chain(leased) {
+        if servers.len() < NAMESERVERS_MAX && !servers.contains(server) {
+            servers.push(*server);
+        }
+    }
+    servers
+}
+
+/// A number for transaction ids and jitter. The seeds of the standard library's hash maps come from
+/// getrandom(2) without waiting for the pool, which early in the boot would take seconds.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}

@@ -1,0 +1,137 @@
+//! What a server's ACK means for the machine.
+//!
+//! Everything here came from the wire: each value is bounded and checked before it is believed, and
+//! a bad one is left out rather than failing a lease that is good otherwise.
+
+use std::net::Ipv4Addr;
+
+use super::message::{Options, Reply, option};
+use crate::net::args::{is_host_name, is_usable, prefix_of};
+use crate::net::{Lease, MTU_MAX, MTU_MIN, NAMESERVERS_MAX, Route};
+
+/// An address and all that came with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::net) struct Answer {
+    pub(in crate::net) address: Ipv4Addr,
+    pub(in crate::net) prefix: u8,
+    pub(in crate::net) gateway: Option<Ipv4Addr>,
+    pub(in crate::net) routes: Vec<Route>,
+    pub(in crate::net) nameservers: Vec<Ipv4Addr>,
+    pub(in crate::net) domain: Option<String>,
+    pub(in crate::net) hostname: Option<String>,
+    pub(in crate::net) ntp: Vec<Ipv4Addr>,
+    pub(in crate::net) mtu: Option<u16>,
+    pub(in crate::net) lease: Lease,
+    /// The server gave no usable mask and `prefix` is `ASSUMED_PREFIX`.
+    pub(in crate::net) mask_assumed: bool,
+}
+
+/// Where the mask is missing or not contiguous. Narrow on purpose: with a gateway a prefix that is
+/// too long only costs a hop, one that is too short makes hosts behind the gateway unreachable.
+const ASSUMED_PREFIX: u8 = 24;
+
+/// Where the lease time is missing, which RFC 2131 forbids: short, so it is soon renewed.
+const ASSUMED_LEASE_S: u32 = 120;
+
+/// Static routes kept: a rack has a handful, and each is a netlink call.
+const ROUTES_MAX: usize = 32;
+
+/// Time servers kept.
+const NTP_MAX: usize = 4;
+
+impl Answer {
+    /// Reads an ACK. `server` is who sent it.
+    pub(super) fn new(reply: &Reply, server: Ipv4Addr) -> Self {
+        let options = &reply.options;
+        let mask = addresses(options, option::SUBNET_MASK).next().and_then(prefix_of);
+        let (gateway, routes) = gateway_and_routes(options);
+        Self {
+            address: reply.your_ip,
+            prefix: mask.unwrap_or(ASSUMED_PREFIX),
+            gateway,
+            routes,
+            nameservers: usable(options, option::NAME_SERVER).take(NAMESERVERS_MAX).collect(),
+            domain: host_name(options, option::DOMAIN),
+            hostname: host_name(options, option::HOST_NAME),
+            ntp: usable(options, option::NTP).take(NTP_MAX).collect(),
+            mtu: mtu(options),
+            lease: lease(options, server),
+            mask_assumed: mask.is_none(),
+        }
+    }
+}
+
+fn lease(options: &Options, server: Ipv4Addr) -> Lease {
+    let seconds = number(options, option::LEASE_TIME).unwrap_or(ASSUMED_LEASE_S);
+    let rebinding = number(options, option::REBINDING_TIME).filter(|t2| *t2 < seconds);
+    // RFC 2131, 4.4.5: T1 defaults to a half and T2 to seven eighths of the lease.
+    let rebind_s = rebinding.unwrap_or(seconds - seconds / 8);
+    let renewal = number(options, option::RENEWAL_TIME).filter(|t1| *t1 < rebind_s);
+    Lease { server, seconds, renew_s: renewal.unwrap_or((seconds / 2).min(rebind_s)), rebind_s }
+}
+
+/// RFC 3442: with classless routes present the router option must be ignored.
+fn gateway_and_routes(options: &Options) -> (Option<Ipv4Addr>, Vec<Route>) {
+    let from_option = || usable(options, option::ROUTER).next();
+    let Some(mut routes) = options.get(&option::CLASSLESS_ROUTES).and_then(|data| classless(data))
+    else {
+        return (from_option(), Vec::new());
+    };
+    let default = routes.iter().position(|route| route.prefix == 0);
+    let gateway = default.and_then(|at| routes.remove(at).gateway);
+    routes.retain(|route| route.prefix != 0);
+    (gateway, routes)
+}
+
+/// RFC 3442: prefix length, as many bytes of destination as it needs, router; again and again.
+/// `None` if the data end early, which makes every byte of them doubtful.
+fn classless(mut data: &[u8]) -> Option<Vec<Route>> {
+    let mut routes = Vec::new();
+    while let Some((&prefix, rest)) = data.split_first() {
+        let significant = usize::from(prefix.div_ceil(8));
+        let (destination, rest) = rest.split_at_checked(significant).filter(|_| prefix <= 32)?;
+        let (next_hop, rest) = rest.split_first_chunk::<4>()?;
+        let mut octets = [0; 4];
+        octets[..significant].copy_from_slice(destination);
+        let next_hop = Ipv4Addr::from(*next_hop);
+        // 0.0.0.0 stands for "on this link".
+        let gateway = Some(next_hop).filter(|hop| is_usable(*hop));
+        if (gateway.is_some() || next_hop.is_unspecified()) && routes.len() < ROUTES_MAX {
+            let destination = Ipv4Addr::from_bits(Ipv4Addr::from(octets).to_bits() & mask(prefix));
+            routes.push(Route { destination, prefix, gateway });
+        }
+        data = rest;
+    }
+    Some(routes)
+}
+
+/// The mask of a prefix length from 0 to 32.
+pub(in crate::net) fn mask(prefix: u8) -> u32 {
+    u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0)
+}
+
+fn mtu(options: &Options) -> Option<u16> {
+    let bytes = options.get(&option::MTU)?.first_chunk::<2>()?;
+    Some(u16::from_be_bytes(*bytes)).filter(|mtu| (MTU_MIN..=MTU_MAX).contains(mtu))
+}
+
+/// A name that is safe to write into a file: some servers end it with a NUL, and all are strangers.
+fn host_name(options: &Options, kind: u8) -> Option<String> {
+    let text = std::str::from_utf8(options.get(&kind)?).ok()?.trim_end_matches(['\0', '.']);
+    is_host_name(text).then(|| text.to_owned())
+}
+
+fn number(options: &Options, kind: u8) -> Option<u32> {
+    options.get(&kind)?.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes))
+}
+
+fn usable(options: &Options, kind: u8) -> impl Iterator<Item = Ipv4Addr> {
+    addresses(options, kind).filter(|address| is_usable(*address))
+}
+
+pub(super) fn addresses(options: &Options, kind: u8) -> impl Iterator<Item = Ipv4Addr> {
+    let data = options.get(&kind).map_or(&[][..], Vec::as_slice);
+    data.chunks_exact(4)
+        .filter_map(|chunk| chunk.first_chunk::<4>())
+        .map(|octets| Ipv4Addr::from(*octets))
+}

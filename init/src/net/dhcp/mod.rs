@@ -1,0 +1,252 @@
+//! A DHCPv4 client for one NIC, without socket or clock: frames and times are arguments.
+//!
+//! Given the NIC's address and a random number, it says what to send and when, and turns the
+//! server's ACK into an [`Answer`]. RFC 2131, states SELECTING and REQUESTING; it never gives up by
+//! itself, the race's deadline does.
+//!
+//! It is built on smoltcp's packet types and not on its DHCP socket, because that one
+//! - takes a new transaction id for every DISCOVER, so that with short retries a server which
+//!   thinks for a second or three (most ping an address before they offer it) is never heard;
+//! - ignores an ACK without a mask, and a router option with two routers;
+//! - does not tell what it heard, which is what the operator needs when there is no network;
+//! - comes with a packet device that panics when the link goes down.
+//!
+//! Where the RFC is silent or strict: the first OFFER with a usable address wins, without waiting for
+//! others; there is no ARP probe and no DECLINE (the machine has just been booted by the same server
+//! with the same address).
+
+mod answer;
+mod message;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use smoltcp::wire::DhcpMessageType;
+
+pub(super) use answer::{Answer, mask};
+use message::{Question, Reply, option};
+
+use super::args::is_usable;
+use super::mac::MacAddr;
+
+/// Waits after each DISCOVER; the last one repeats. Fast first, because the usual loss is the frame
+/// sent while the port was still opening; capped, because spanning tree opens a port 30 s after
+/// carrier and the cap is what is lost then.
+const DISCOVER_WAITS_MS: [u64; 4] = [500, 1000, 2000, 4000];
+
+/// Waits after each REQUEST. The server has just answered, so its silence means it changed its mind:
+/// after the last one the client asks everyone again.
+const REQUEST_WAITS_MS: [u64; 4] = [500, 1000, 2000, 2000];
+
+/// Wait after a NAK before asking again, so that a server that always says no is not flooded.
+const NAK_WAIT: Duration = Duration::from_secs(1);
+
+/// From this DISCOVER on the answer is wanted by broadcast: a switch or a hypervisor may drop a
+/// unicast to an address that nobody has shown yet.
+const BROADCAST_FROM: u32 = 3;
+
+/// Longest piece kept of a server's own error text.
+const ERROR_TEXT_MAX: usize = 80;
+
+/// One NIC's conversation with DHCP servers.
+#[derive(Debug)]
+pub(super) struct Client {
+    mac: MacAddr,
+    random: u64,
+    xid: u32,
+    started: Duration,
+    next: Duration,
+    phase: Phase,
+    heard: Heard,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Phase {
+    Selecting { sent: u32 },
+    Requesting { address: Ipv4Addr, server: Ipv4Addr, sent: u32 },
+    Bound,
+}
+
+impl Client {
+    /// A client that sends its first DISCOVER at once. Times are since any one moment.
+    pub(super) fn new(mac: MacAddr, random: u64, now: Duration) -> Self {
+        let mut client = Self {
+            mac,
+            random: random | 1, // the generator below never leaves zero
+            xid: 0,
+            started: now,
+            next: now,
+            phase: Phase::Selecting { sent: 0 },
+            heard: Heard::default(),
+        };
+        client.select(now);
+        client
+    }
+
+    /// When [`Client::poll`] wants to be called next; `None` once there is an answer.
+    pub(super) fn next_at(&self) -> Option<Duration> {
+        (!matches!(self.phase, Phase::Bound)).then_some(self.next)
+    }
+
+    /// The frame to send now, if one is due.
+    pub(super) fn poll(&mut self, now: Duration) -> Option<Vec<u8>> {
+        if now < self.next {
+            return None;
+        }
+        if let Phase::Requesting { sent, .. } = self.phase
+            && sent as usize >= REQUEST_WAITS_MS.len()
+        {
+            self.select(now);
+        }
+        let question = match &mut self.phase {
+            Phase::Bound => return None,
+            Phase::Selecting { sent } => {
+                *sent += 1;
+                self.heard.discovers += 1;
+                let (wait, broadcast) = (wait(&DISCOVER_WAITS_MS, *sent), *sent >= BROADCAST_FROM);
+                self.next = now + self.jittered(wait);
+                self.question(DhcpMessageType::Discover, now, broadcast)
+            }
+            Phase::Requesting { address, server, sent } => {
+                *sent += 1;
+                self.heard.requests += 1;
+                let (wait, address, server) = (wait(&REQUEST_WAITS_MS, *sent), *address, *server);
+                let broadcast = *sent >= BROADCAST_FROM;
+                self.next = now + self.jittered(wait);
+                let question = self.question(DhcpMessageType::Request, now, broadcast);
+                Question { requested: Some(address), server: Some(server), ..question }
+            }
+        };
+        // Cannot fail: the buffer has the length the message asked for.
+        question.frame().ok()
+    }
+
+    /// Takes a frame from the wire. An answer ends the conversation.
+    pub(super) fn receive(&mut self, now: Duration, frame: &[u8]) -> Option<Answer> {
+        let reply = message::parse(frame)?;
+        if reply.xid != self.xid || reply.mac != self.mac {
+            return None;
+        }
+        let server = answer::addresses(&reply.options, option::SERVER).next();
+        match (self.phase, reply.kind) {
+            (Phase::Selecting { .. }, DhcpMessageType::Offer) => self.offered(now, &reply, server),
+            (Phase::Requesting { server: chosen, .. }, DhcpMessageType::Ack)
+                if server.is_none_or(|server| server == chosen) =>
+            {
+                return self.acknowledged(&reply, chosen);
+            }
+            (Phase::Requesting { server: chosen, .. }, DhcpMessageType::Nak)
+                if server.is_none_or(|server| server == chosen) =>
+            {
+                self.heard.refused = Some(format!("NAK from {chosen}{}", error_text(&reply)));
+                self.select(now + NAK_WAIT);
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// What was sent and heard so far, for the operator.
+    pub(super) fn heard(&self) -> &Heard {
+        &self.heard
+    }
+
+    fn offered(&mut self, now: Duration, reply: &Reply, server: Option<Ipv4Addr>) {
+        let address = reply.your_ip;
+        self.heard.offers += 1;
+        match server {
+            // A ProxyDHCP server of a PXE network offers boot files and no address.
+            _ if !is_usable(address) => {
+                self.heard.refused = Some(format!("OFFER of the unusable address {address}"));
+            }
+            None => self.heard.refused = Some("OFFER without a server identifier".to_owned()),
+            Some(server) => {
+                self.heard.last_offer = Some((address, server));
+                self.phase = Phase::Requesting { address, server, sent: 0 };
+                self.next = now;
+            }
+        }
+    }
+
+    fn acknowledged(&mut self, reply: &Reply, server: Ipv4Addr) -> Option<Answer> {
+        if !is_usable(reply.your_ip) {
+            self.heard.refused = Some(format!("ACK of the unusable address {}", reply.your_ip));
+            return None;
+        }
+        self.phase = Phase::Bound;
+        Some(Answer::new(reply, server))
+    }
+
+    /// Starts over with a new transaction; one lasts for all its DISCOVERs.
+    fn select(&mut self, at: Duration) {
+        self.xid = self.random() as u32;
+        self.phase = Phase::Selecting { sent: 0 };
+        self.next = at;
+    }
+
+    fn question(&self, kind: DhcpMessageType, now: Duration, broadcast: bool) -> Question {
+        let secs = now.saturating_sub(self.started).as_secs();
+        Question {
+            kind,
+            xid: self.xid,
+            mac: self.mac,
+            secs: u16::try_from(secs).unwrap_or(u16::MAX),
+            broadcast,
+            requested: None,
+            server: None,
+        }
+    }
+
+    /// `wait` and up to a quarter more, so that machines that boot together do not ask together.
+    fn jittered(&mut self, wait: Duration) -> Duration {
+        wait + wait / 4 * (self.random() % 256) as u32 / 256
+    }
+
+    /// xorshift64: identifiers and jitter only have to differ between machines.
+    fn random(&mut self) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random
+    }
+}
+
+fn wait(table_ms: &[u64; 4], sent: u32) -> Duration {
+    let at = (sent.saturating_sub(1) as usize).min(table_ms.len() - 1);
+    Duration::from_millis(table_ms[at])
+}
+
+/// RFC 2132 option 56, printable part only.
+fn error_text(reply: &Reply) -> String {
+    let text = reply.options.get(&option::ERROR_TEXT).map_or(&[][..], Vec::as_slice);
+    let printable = |byte: &&u8| byte.is_ascii_graphic() || **byte == b' ';
+    let text: String =
+        text.iter().take(ERROR_TEXT_MAX).filter(printable).map(|byte| char::from(*byte)).collect();
+    if text.is_empty() { text } else { format!(" ({text})") }
+}
+
+/// What was sent and what came back.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Heard {
+    discovers: u32,
+    offers: u32,
+    requests: u32,
+    last_offer: Option<(Ipv4Addr, Ipv4Addr)>,
+    refused: Option<String>,
+}
+
+impl fmt::Display for Heard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} DISCOVER sent", self.discovers)?;
+        if let Some((address, server)) = self.last_offer {
+            write!(f, ", {} OFFER (last {address} from {server})", self.offers)?;
+            write!(f, ", {} REQUEST sent, no ACK", self.requests)?;
+        } else if self.offers == 0 {
+            f.write_str(", no answer")?;
+        }
+        self.refused.as_ref().map_or(Ok(()), |refused| write!(f, ", {refused}"))
+    }
+}

@@ -1,0 +1,198 @@
+//! Network: from bare links to a configured NIC that reaches the store.
+//!
+//! Given the operator's words ([`NetConfig`]) and a way to try the store, [`bring_up`] raises every
+//! NIC at once, asks for an address on each one as soon as it has carrier, and gives the kernel's
+//! stack the address of the first NIC that reaches the store. A NIC wins by reaching the store, not
+//! by having a lease. Nothing sleeps: link changes come from rtnetlink, answers from packet sockets.
+//!
+//! Follows RFC 2131, 2132, 3396 and 3442 (DHCPv4), dracut.cmdline(7) (`ip=`), rtnetlink(7) and
+//! packet(7).
+//!
+//! ```text
+//! args        ip=, BOOTIF=, nameserver=          ->  NetConfig
+//! nic         rtnetlink and sysfs                ->  Nic
+//! dhcp        frames and times                   ->  an answer; no socket, no clock
+//! contender   one NIC: carrier, answer, attempts
+//! race        all of them                        ->  Network or NetError
+//! configure   Network                            ->  the kernel's stack
+//! ```
+//!
+//! Deliberately absent: VLAN, bonds, IPv6, ARP probes. Leases are not renewed yet; [`Lease`] says when
+//! that is due.
+
+mod args;
+mod configure;
+mod contender;
+mod dhcp;
+mod error;
+mod mac;
+mod netlink;
+mod nic;
+mod packet;
+mod race;
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use args::{
+    Addressing, ArgError, IpArg, NicChoice, StaticAddress, parse_bootif, parse_ip, parse_nameserver,
+};
+pub use error::{Failure, NetError};
+pub use mac::MacAddr;
+pub use nic::{Nic, NicPolicy, nics};
+
+/// Raises the NICs and returns the one that reached the store, configured.
+///
+/// `reach` is called with a NIC configured, and says why the store was not reached; it must bound its
+/// own time, since the deadline is only looked at between attempts. `say` gets a line when something
+/// changes and every three seconds while waiting.
+pub fn bring_up(
+    config: &NetConfig,
+    reach: &mut dyn FnMut(&Network) -> Result<(), String>,
+    say: &mut dyn FnMut(&str),
+) -> Result<Network, NetError> {
+    race::Race::new(config)?.run(reach, say)
+}
+
+/// Where resolver libraries look.
+pub const RESOLV_CONF: &str = "/etc/resolv.conf";
+
+/// Smallest MTU taken from a lease or an operator: what every IPv4 host must receive (RFC 791).
+pub const MTU_MIN: u16 = 576;
+
+/// Largest MTU taken: the jumbo frames that common switches pass.
+pub const MTU_MAX: u16 = 9216;
+
+/// Resolvers used, `MAXNS` of resolv.conf(5).
+pub const NAMESERVERS_MAX: usize = 3;
+
+/// Time from start to giving up, if the operator says nothing: spanning tree takes 30 s from carrier
+/// to the first frame, a card's firmware and link about 10 s, and a DHCP server a few more.
+pub const DEADLINE: Duration = Duration::from_secs(90);
+
+/// What the operator wants of the network.
+#[derive(Debug, Clone)]
+pub struct NetConfig {
+    /// The NIC that the machine was booted from: first among equals.
+    pub bootif: Option<MacAddr>,
+    /// The only NIC or NICs to use.
+    pub nic: Option<NicChoice>,
+    /// Where the address comes from.
+    pub addressing: Addressing,
+    /// MTU in bytes to set, whatever the lease says.
+    pub mtu: Option<u16>,
+    /// Resolvers to use before those of the lease.
+    pub nameservers: Vec<Ipv4Addr>,
+    /// Time from start to giving up.
+    pub deadline: Duration,
+    /// Which links count as NICs.
+    pub policy: NicPolicy,
+    /// The resolver's file to write.
+    pub resolv_conf: PathBuf,
+}
+
+impl Default for NetConfig {
+    /// DHCP on every physical NIC.
+    fn default() -> Self {
+        Self {
+            bootif: None,
+            nic: None,
+            addressing: Addressing::Dhcp,
+            mtu: None,
+            nameservers: Vec::new(),
+            deadline: DEADLINE,
+            policy: NicPolicy::Physical,
+            resolv_conf: PathBuf::from(RESOLV_CONF),
+        }
+    }
+}
+
+/// A configured NIC, and what is known about the network behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// The NIC.
+    pub nic: Nic,
+    /// The machine's address.
+    pub address: Ipv4Addr,
+    /// Length of the subnet's prefix.
+    pub prefix: u8,
+    /// The far end of a point-to-point link.
+    pub peer: Option<Ipv4Addr>,
+    /// Next hop of the default route.
+    pub gateway: Option<Ipv4Addr>,
+    /// Other routes (DHCP option 121).
+    pub routes: Vec<Route>,
+    /// Resolvers, at most [`NAMESERVERS_MAX`], the operator's first.
+    pub nameservers: Vec<Ipv4Addr>,
+    /// Search domain.
+    pub domain: Option<String>,
+    /// Host name given by the lease.
+    pub hostname: Option<String>,
+    /// Time servers given by the lease.
+    pub ntp: Vec<Ipv4Addr>,
+    /// MTU in bytes that was set; `None` leaves the driver's.
+    pub mtu: Option<u16>,
+    /// The lease; `None` with a static address.
+    pub lease: Option<Lease>,
+}
+
+impl Network {
+    /// `lease 10.0.2.15/24 from 10.0.2.2` or `static address 10.0.2.15/24`.
+    pub(crate) fn source(&self) -> String {
+        let (address, prefix) = (self.address, self.prefix);
+        match &self.lease {
+            Some(lease) => format!("lease {address}/{prefix} from {}", lease.server),
+            None => format!("static address {address}/{prefix}"),
+        }
+    }
+}
+
+impl fmt::Display for Network {
+    /// One line for the plan: NIC, address, gateway, MTU, lease.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.nic.name, self.address, self.prefix)?;
+        if let Some(gateway) = self.gateway {
+            write!(f, ", gateway {gateway}")?;
+        }
+        if let Some(mtu) = self.mtu {
+            write!(f, ", MTU {mtu}")?;
+        }
+        match &self.lease {
+            Some(lease) => write!(f, ", leased by {} for {} s", lease.server, lease.seconds),
+            None => f.write_str(", static"),
+        }
+    }
+}
+
+/// For how long the address may be used (RFC 2131, 4.4.5). Seconds count from the ACK.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// Who granted it.
+    pub server: Ipv4Addr,
+    /// Until it ends; `u32::MAX` stands for ever.
+    pub seconds: u32,
+    /// Until it should be renewed with that server (T1).
+    pub renew_s: u32,
+    /// Until any server should be asked (T2).
+    pub rebind_s: u32,
+}
+
+/// A route of the kernel's main table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// Where it leads.
+    pub destination: Ipv4Addr,
+    /// Length of the destination's prefix, 0 to 32.
+    pub prefix: u8,
+    /// Next hop; `None` for hosts on the link itself.
+    pub gateway: Option<Ipv4Addr>,
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.destination, self.prefix)?;
+        self.gateway.map_or(Ok(()), |gateway| write!(f, " via {gateway}"))
+    }
+}

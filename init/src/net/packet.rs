@@ -1,0 +1,66 @@
+//! A packet(7) socket on one NIC: whole Ethernet frames of IPv4, without the kernel's IP stack.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::ifaddrs::getifaddrs;
+use nix::sys::socket::{
+    AddressFamily, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, bind, recv, send, socket,
+};
+
+/// Longest frame taken: a DHCP answer fits the MTU of every Ethernet. What is longer is cut and then
+/// refused for its length.
+const FRAME_MAX: usize = 2048;
+
+/// The socket, bound to one NIC and closed when dropped.
+#[derive(Debug)]
+pub(super) struct PacketSocket {
+    fd: OwnedFd,
+}
+
+impl PacketSocket {
+    /// Opens a socket on the NIC called `name`.
+    pub(super) fn open(name: &str) -> io::Result<Self> {
+        let address = link_address(name)?;
+        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+        let fd = socket(AddressFamily::Packet, SockType::Raw, flags, SockProtocol::EthIp)?;
+        // The address names no protocol, so bind(2) keeps the one given above. Frames of other NICs
+        // that came in between are told by their Ethernet address and transaction.
+        bind(fd.as_raw_fd(), &address)?;
+        Ok(Self { fd })
+    }
+
+    /// Sends one frame.
+    pub(super) fn send(&self, frame: &[u8]) -> io::Result<()> {
+        send(self.fd.as_raw_fd(), frame, MsgFlags::empty())?;
+        Ok(())
+    }
+
+    /// The next frame that has arrived, or `None`.
+    pub(super) fn receive(&self) -> io::Result<Option<Vec<u8>>> {
+        let mut frame = vec![0; FRAME_MAX];
+        match recv(self.fd.as_raw_fd(), &mut frame, MsgFlags::empty()) {
+            Ok(length) => {
+                frame.truncate(length);
+                Ok(Some(frame))
+            }
+            Err(nix::errno::Errno::EAGAIN) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl AsFd for PacketSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// `struct sockaddr_ll` of a NIC. getifaddrs(3) lists one for every interface, with or without
+/// addresses, and needs no unsafe code here.
+fn link_address(name: &str) -> io::Result<LinkAddr> {
+    let mut of_name = getifaddrs()?.filter(|entry| entry.interface_name == name);
+    of_name
+        .find_map(|entry| entry.address?.as_link_addr().copied())
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no link named {name}")))
+}

@@ -1,0 +1,254 @@
+//! All NICs at once, in one thread and one poll(2): who reaches the store first wins.
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::configure::apply;
+use super::contender::Contender;
+use super::error::{Failure, NetError};
+use super::netlink::{Link, LinkKind, Monitor, Netlink};
+use super::nic::Nic;
+use super::{NetConfig, Network};
+
+/// How long others wait for the NIC that the machine was booted from, once they are ready and as long
+/// as it has carrier: its server answered a moment ago, so it is about to.
+const BOOTIF_GRACE: Duration = Duration::from_secs(2);
+
+/// Between two lines that say what is waited for.
+const TELL_EVERY: Duration = Duration::from_secs(3);
+
+/// NICs that take part, and vanished ones that are remembered. Servers have about ten; more would be
+/// virtual functions, which are not to be booted from by the hundred.
+const NICS_MAX: usize = 64;
+
+pub(super) struct Race<'a> {
+    config: &'a NetConfig,
+    netlink: Netlink,
+    monitor: Monitor,
+    began: Instant,
+    contenders: BTreeMap<u32, Contender>,
+    gone: Vec<Nic>,
+    /// When the first NIC became ready, for the grace of BOOTIF's.
+    first_ready: Option<Duration>,
+    next_tell: Duration,
+}
+
+type Say<'a> = &'a mut dyn FnMut(&str);
+type Reach<'a> = &'a mut dyn FnMut(&Network) -> Result<(), String>;
+
+impl<'a> Race<'a> {
+    pub(super) fn new(config: &'a NetConfig) -> Result<Self, NetError> {
+        Ok(Self {
+            config,
+            // Before the links are listed for the first time, so that none is missed.
+            monitor: Monitor::open().map_err(NetError::kernel("watch links by rtnetlink"))?,
+            netlink: Netlink::open().map_err(NetError::kernel("open rtnetlink"))?,
+            began: Instant::now(),
+            contenders: BTreeMap::new(),
+            gone: Vec::new(),
+            first_ready: None,
+            next_tell: TELL_EVERY,
+        })
+    }
+
+    /// Runs until a NIC reaches the store or the deadline has passed.
+    pub(super) fn run(mut self, reach: Reach<'_>, say: Say<'_>) -> Result<Network, NetError> {
+        self.list(say)?;
+        loop {
+            self.drive();
+            if self.now() >= self.config.deadline {
+                return Err(NetError::NoNetwork(Box::new(self.failure())));
+            }
+            if let Some(index) = self.candidate()
+                && let Some(network) = self.attempt(index, reach, say)
+            {
+                return Ok(network);
+            }
+            self.tell(say);
+            if self.wait()? {
+                self.list(say)?;
+            }
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Brings the contenders in line with the kernel's links.
+    fn list(&mut self, say: Say<'_>) -> Result<(), NetError> {
+        self.monitor.drain();
+        let links = self.netlink.links().map_err(NetError::kernel("list links"))?;
+        let lost: Vec<u32> = self.contenders.keys().copied().collect();
+        for index in lost.into_iter().filter(|index| !links.iter().any(|link| link.index == *index))
+        {
+            self.lose(index, say);
+        }
+        for link in &links {
+            if link.kind == LinkKind::Loopback {
+                self.raise_loopback(link);
+            } else if let Some(contender) = self.contenders.get_mut(&link.index) {
+                let now = self.began.elapsed();
+                if contender.update(link, self.config, now) {
+                    let state = if link.carrier { "carrier up" } else { "carrier lost" };
+                    say(&format!("network: {} {state}", link.name));
+                }
+            } else if self.contenders.len() < NICS_MAX {
+                self.meet(link, say);
+            }
+        }
+        Ok(())
+    }
+
+    /// A link seen for the first time: raised if it is a NIC that may take part.
+    fn meet(&mut self, link: &Link, say: Say<'_>) {
+        let Some(nic) = Nic::new(link, self.config.policy) else { return };
+        let now = self.now();
+        let wanted = is_wanted(self.config, &nic);
+        let id = nic.pci_id.as_deref().unwrap_or("no PCI id");
+        let driver = nic.driver.as_deref().unwrap_or("no driver name");
+        say(&format!("network: {} is {} ({id}, {driver})", nic.name, nic.mac));
+        let mut contender = if wanted { Contender::new(nic) } else { Contender::unwanted(nic) };
+        if wanted && let Err(error) = self.raise(link) {
+            // ENOENT is how drivers report firmware that was not found.
+            contender.note(format!("cannot be raised: {error}"));
+        }
+        contender.update(link, self.config, now);
+        self.contenders.insert(link.index, contender);
+    }
+
+    fn raise(&mut self, link: &Link) -> std::io::Result<()> {
+        if link.up { Ok(()) } else { self.netlink.raise(link.index) }
+    }
+
+    /// Programs that talk to themselves expect 127.0.0.1; none of ours does, so a refusal is no
+    /// reason to stop.
+    fn raise_loopback(&mut self, link: &Link) {
+        let _ = self.raise(link);
+    }
+
+    fn lose(&mut self, index: u32, say: Say<'_>) {
+        let now = self.now();
+        let Some(mut contender) = self.contenders.remove(&index) else { return };
+        say(&format!("network: {} is gone", contender.nic.name));
+        contender.note("gone again".to_owned());
+        if self.gone.len() < NICS_MAX {
+            self.gone.push(contender.report(now));
+        }
+    }
+
+    fn drive(&mut self) {
+        let now = self.now();
+        for contender in self.contenders.values_mut() {
+            contender.drive(self.config, now);
+        }
+        if self.contenders.values().any(|contender| contender.ready(now).is_some()) {
+            self.first_ready.get_or_insert(now);
+        }
+    }
+
+    /// The ready NIC to try now: BOOTIF's before others, untried before tried.
+    fn candidate(&self) -> Option<u32> {
+        let now = self.now();
+        let ready = self.contenders.iter().filter_map(|(index, contender)| {
+            let (_, attempts) = contender.ready(now)?;
+            Some((attempts, !self.is_boot_nic(contender), *index))
+        });
+        let (_, other, index) = ready.min()?;
+        (!other || !self.waits_for_boot_nic(now)).then_some(index)
+    }
+
+    fn is_boot_nic(&self, contender: &Contender) -> bool {
+        self.config.bootif == Some(contender.nic.mac)
+    }
+
+    fn waits_for_boot_nic(&self, now: Duration) -> bool {
+        self.grace_end().is_some_and(|end| now < end)
+            && self.contenders.values().any(|nic| self.is_boot_nic(nic) && nic.is_asking())
+    }
+
+    fn grace_end(&self) -> Option<Duration> {
+        self.first_ready.filter(|_| self.config.bootif.is_some()).map(|at| at + BOOTIF_GRACE)
+    }
+
+    /// Configures one NIC and lets it try the store.
+    fn attempt(&mut self, index: u32, reach: Reach<'_>, say: Say<'_>) -> Option<Network> {
+        let now = self.now();
+        let network = self.contenders.get(&index)?.ready(now)?.0.clone();
+        say(&format!("network: {} has {}, trying the store", network.nic.name, network.source()));
+        let why = match apply(&mut self.netlink, &network, &self.config.resolv_conf) {
+            Err(error) => error.to_string(),
+            Ok(applied) => match reach(&network) {
+                Ok(()) => return Some(network),
+                Err(why) => {
+                    applied.undo(&mut self.netlink);
+                    why
+                }
+            },
+        };
+        say(&format!("network: {} does not reach the store: {why}", network.nic.name));
+        let now = self.now();
+        self.contenders.get_mut(&index)?.failed(&why, self.config, now);
+        None
+    }
+
+    /// Says now and then what is waited for, and how long it still will be.
+    fn tell(&mut self, say: Say<'_>) {
+        let now = self.now();
+        if now < self.next_tell {
+            return;
+        }
+        self.next_tell = now + TELL_EVERY;
+        let wanted = self.contenders.values().filter(|nic| is_wanted(self.config, &nic.nic));
+        let states: Vec<String> = wanted
+            .map(|contender| contender.report(now))
+            .map(|nic| format!("{} ({})", nic.name, nic.heard))
+            .collect();
+        let states =
+            if states.is_empty() { "a network card".to_owned() } else { states.join(", ") };
+        let left = self.config.deadline.saturating_sub(now).as_secs();
+        say(&format!("network: waiting for {states}; {left} s left"));
+    }
+
+    /// Sleeps until a link changes, a frame arrives or something is due. Returns whether a link
+    /// changed.
+    fn wait(&self) -> Result<bool, NetError> {
+        let mut fds = vec![PollFd::new(self.monitor.as_fd(), PollFlags::POLLIN)];
+        let sockets = self.contenders.values().filter_map(Contender::socket);
+        fds.extend(sockets.map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)));
+        match poll(&mut fds, self.timeout()) {
+            Ok(_) | Err(Errno::EINTR) => Ok(fds.first().is_some_and(|fd| fd.any() == Some(true))),
+            Err(error) => Err(NetError::kernel("wait for the network by poll")(error.into())),
+        }
+    }
+
+    fn timeout(&self) -> PollTimeout {
+        let now = self.now();
+        let grace = self.grace_end().filter(|end| *end > now);
+        let due = self.contenders.values().filter_map(Contender::next_at);
+        // Whoever is ready but held back by the grace has nothing due before it ends.
+        let due = due.map(|at| if at <= now { grace.unwrap_or(at) } else { at });
+        let next = due.chain(grace).chain([self.next_tell, self.config.deadline]).min();
+        // Rounded up, or the loop would spin through the last millisecond.
+        let wait = next.unwrap_or(now).saturating_sub(now) + Duration::from_millis(1);
+        PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)
+    }
+
+    fn failure(&self) -> Failure {
+        let now = self.now();
+        let here = self.contenders.values().map(|contender| contender.report(now));
+        Failure {
+            waited: now,
+            wanted: self.config.nic.clone(),
+            nics: here.chain(self.gone.iter().cloned()).collect(),
+        }
+    }
+}
+
+fn is_wanted(config: &NetConfig, nic: &Nic) -> bool {
+    config.nic.as_ref().is_none_or(|choice| nic.is(choice))
+}

@@ -1,0 +1,444 @@
+//! `init::net` against a real DHCP server, in network namespaces of its own.
+//!
+//! Each test runs in a network and mount namespace that its thread enters and nobody else sees: the
+//! machine's NICs are one end of virtual cables, their other ends are in namespaces with dnsmasq. All
+//! of it goes away with the thread. Needs root, iproute2 and dnsmasq-base; says so and passes where
+//! they are missing.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use init::net::{
+    Addressing, NetConfig, NetError, Network, NicChoice, NicPolicy, StaticAddress, bring_up,
+    parse_bootif,
+};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+
+/// Enough for any of these on a loaded machine; what a test measures it checks itself.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// For tests that must end in failure.
+const SHORT: Duration = Duration::from_secs(4);
+
+/// A machine without NICs, in namespaces that end with the thread.
+struct Lab {
+    directory: tempfile::TempDir,
+    servers: Vec<Server>,
+}
+
+/// Kills its process when dropped.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Lab {
+    /// `None`, with a line that says why, where the test cannot be run.
+    fn new() -> Option<Self> {
+        for (program, version) in [("ip", "-V"), ("dnsmasq", "--version"), ("python3", "-V")] {
+            if Command::new(program).arg(version).output().is_err() {
+                return skipped(&format!("{program} is not installed"));
+            }
+        }
+        if let Err(error) = unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS) {
+            return skipped(&format!("it needs root for namespaces ({error})"));
+        }
+        let none = None::<&str>;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+        mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), none).unwrap();
+        std::fs::create_dir_all("/run/netns").unwrap();
+        mount(Some("tmpfs"), "/run/netns", Some("tmpfs"), MsFlags::empty(), none).unwrap();
+        Some(Self { directory: tempfile::tempdir().unwrap(), servers: Vec::new() })
+    }
+
+    /// Plugs NIC `name` into network `network`, 10.77.`network`.0/24, whose far end is .1.
+    fn plug(name: &str, network: u8) {
+        let far = format!("far{network}");
+        ip(&format!("netns add {far}"));
+        ip(&format!("link add {name} type veth peer name {far} netns {far}"));
+        ip(&format!("-n {far} addr add 10.77.{network}.1/24 dev {far}"));
+        ip(&format!("-n {far} link set {far} up"));
+    }
+
+    /// A NIC whose cable hangs loose.
+    fn unplugged(name: &str) {
+        ip("netns add nowhere");
+        ip(&format!("link add {name} type veth peer name loose netns nowhere"));
+    }
+
+    /// Starts a DHCP server on a network and waits until it listens.
+    fn dhcp(&mut self, network: u8, options: &[&str]) {
+        let far = format!("far{network}");
+        let mut child = Command::new("ip")
+            .args([
+                "netns",
+                "exec",
+                &far,
+                "dnsmasq",
+                "--keep-in-foreground",
+                "--conf-file=/dev/null",
+            ])
+            .args([
+                "--log-facility=-",
+                "--port=0",
+                "--no-resolv",
+                "--no-hosts",
+                "--bind-interfaces",
+            ])
+            .arg("--dhcp-authoritative")
+            .arg(format!("--interface={far}"))
+            .arg(format!("--dhcp-range=10.77.{network}.50,10.77.{network}.99,255.255.255.0,1h"))
+            .arg(format!("--dhcp-leasefile={}", self.path(&format!("leases{network}"))))
+            .args(options)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        self.servers.push(Server(child));
+        let listening = lines.by_ref().map_while(Result::ok).any(|line| line.contains("DHCP, "));
+        assert!(listening, "dnsmasq ended before it listened");
+        std::thread::spawn(move || {
+            lines.map_while(Result::ok).for_each(|line| eprintln!("{line}"));
+        });
+    }
+
+    /// Something that accepts TCP connections on port 7000 of a network, which is the store here.
+    fn store(&mut self, network: u8) {
+        let program = format!(
+            "import socket; s=socket.create_server(('10.77.{network}.1',7000)); print(flush=True)\n\
+             while True: s.accept()[0].close()"
+        );
+        let mut child = Command::new("ip")
+            .args(["netns", "exec", &format!("far{network}"), "python3", "-c", &program])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let ready = BufReader::new(child.stdout.take().unwrap()).lines().next();
+        self.servers.push(Server(child));
+        assert!(ready.is_some(), "the store ended before it listened");
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.directory.path().join(name).display().to_string()
+    }
+
+    fn config(&self) -> NetConfig {
+        NetConfig {
+            deadline: DEADLINE,
+            policy: NicPolicy::AnyEthernet,
+            resolv_conf: self.path("etc/resolv.conf").into(),
+            ..NetConfig::default()
+        }
+    }
+
+    fn resolv_conf(&self) -> String {
+        std::fs::read_to_string(self.path("etc/resolv.conf")).unwrap()
+    }
+}
+
+/// Written past the test harness, which would only show it for a failed test.
+fn skipped(why: &str) -> Option<Lab> {
+    let test = std::thread::current().name().unwrap_or("test").to_owned();
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
+    None
+}
+
+fn ip(arguments: &str) -> String {
+    let output = Command::new("ip").args(arguments.split_whitespace()).output().unwrap();
+    assert!(output.status.success(), "ip {arguments}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn mac(name: &str) -> String {
+    let text = ip(&format!("-o link show {name}"));
+    let mut words = text.split_whitespace().skip_while(|word| *word != "link/ether");
+    words.nth(1).unwrap().to_owned()
+}
+
+/// Reaches the store of one network over the kernel's stack.
+fn store_of(network: u8) -> impl FnMut(&Network) -> Result<(), String> {
+    let address = SocketAddr::from(([10, 77, network, 1], 7000));
+    move |_| {
+        let connected = TcpStream::connect_timeout(&address, Duration::from_secs(1));
+        connected.map(drop).map_err(|error| format!("{address}: {error}"))
+    }
+}
+
+/// Runs to the end, with everything that was said.
+fn run(
+    config: &NetConfig,
+    reach: &mut dyn FnMut(&Network) -> Result<(), String>,
+) -> (Result<Network, NetError>, Vec<String>, Duration) {
+    let (began, mut said) = (Instant::now(), Vec::new());
+    let result = bring_up(config, reach, &mut |line| {
+        eprintln!("{:6} ms {line}", began.elapsed().as_millis());
+        said.push(line.to_owned());
+    });
+    (result, said, began.elapsed())
+}
+
+fn failure(result: Result<Network, NetError>) -> String {
+    let text = result.expect_err("nothing could be reached").to_string();
+    eprintln!("{text}");
+    text
+}
+
+#[test]
+fn dhcp_configures_the_nic_that_reaches_the_store() {
+    let Some(mut lab) = Lab::new() else { return };
+    Lab::plug("nic0", 1);
+    lab.store(1);
+    let routes = "--dhcp-option=121,192.0.2.0/24,10.77.1.3,0.0.0.0/0,10.77.1.2";
+    let more = ["--dhcp-option=26,1400", "--dhcp-option=42,10.77.1.9", "--domain=example.org"];
+    let dns = "--dhcp-option=6,10.77.1.4,10.77.1.5,10.77.1.6,10.77.1.7";
+    lab.dhcp(1, &["--no-ping", routes, dns, more[0], more[1], more[2]]);
+    let (result, _, took) = run(&lab.config(), &mut store_of(1));
+    let network = result.unwrap();
+
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert_eq!(network.nic.name, "nic0");
+    assert_eq!(network.address.octets()[..3], [10, 77, 1]);
+    assert_eq!(network.prefix, 24);
+    assert_eq!(network.gateway, Some(Ipv4Addr::new(10, 77, 1, 2)));
+    assert_eq!((network.mtu, network.domain.as_deref()), (Some(1400), Some("example.org")));
+    assert_eq!(network.ntp, [Ipv4Addr::new(10, 77, 1, 9)]);
+    let lease = network.lease.unwrap();
+    assert_eq!((lease.server, lease.seconds), (Ipv4Addr::new(10, 77, 1, 1), 3600));
+
+    let address = format!("inet {}/24 brd 10.77.1.255 scope global nic0", network.address);
+    assert!(ip("-o addr show nic0").contains(&address));
+    assert!(ip("-o link show nic0").contains("mtu 1400"));
+    assert!(ip("-o link show lo").contains("LOOPBACK,UP"));
+    let routes = ip("route");
+    assert!(routes.contains("default via 10.77.1.2 dev nic0"), "{routes}");
+    assert!(routes.contains("192.0.2.0/24 via 10.77.1.3 dev nic0"), "{routes}");
+    assert_eq!(
+        lab.resolv_conf(),
+        "nameserver 10.77.1.4\nnameserver 10.77.1.5\nnameserver 10.77.1.6\nsearch example.org\n"
+    );
+}
+
+#[test]
+fn a_server_that_pings_before_it_offers_is_heard() {
+    let Some(mut lab) = Lab::new() else { return };
+    Lab::plug("nic0", 1);
+    lab.dhcp(1, &[]);
+    let (result, _, took) = run(&lab.config(), &mut |_| Ok(()));
+    assert!(result.unwrap().lease.is_some());
+    assert!(took > Duration::from_secs(2), "this server did not ping: {took:?}");
+    assert!(took < Duration::from_secs(7), "{took:?}");
+}
+
+#[test]
+fn a_nic_without_carrier_costs_nothing() {
+    let Some(mut lab) = Lab::new() else { return };
+    Lab::unplugged("nic0");
+    Lab::plug("nic1", 1);
+    lab.dhcp(1, &["--no-ping"]);
+    lab.store(1);
+    // Not even when the machine was booted from it.
+    let bootif = Some(parse_bootif(&mac("nic0")).unwrap());
+    let (result, _, took) = run(&NetConfig { bootif, ..lab.config() }, &mut store_of(1));
+    assert_eq!(result.unwrap().nic.name, "nic1");
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+#[test]
+fn the_nic_that_reaches_the_store_wins_and_the_other_is_left_clean() {
+    let Some(mut lab) = Lab::new() else { return };
+    for (name, network) in [("nic0", 1), ("nic1", 2)] {
+        Lab::plug(name, network);
+        lab.dhcp(network, &["--no-ping", "--dhcp-option=26,1300"]);
+    }
+    lab.store(2);
+    let bootif = Some(parse_bootif(&mac("nic0")).unwrap());
+    let (result, said, _) = run(&NetConfig { bootif, ..lab.config() }, &mut store_of(2));
+    let network = result.unwrap();
+    assert_eq!(network.nic.name, "nic1");
+    assert!(said.iter().any(|line| line.starts_with("network: nic0 does not reach the store: ")));
+    assert_eq!(ip("-o -4 addr show nic0"), "");
+    assert_eq!(ip("route show dev nic0"), "");
+    assert!(ip("-o link show nic0").contains("mtu 1500"));
+    assert!(ip("route").starts_with("default via 10.77.2.1 dev nic1"));
+}
+
+#[test]
+fn bootif_comes_first() {
+    let Some(mut lab) = Lab::new() else { return };
+    Lab::plug("nic0", 1);
+    Lab::plug("nic1", 2);
+    lab.dhcp(1, &["--no-ping"]);
+    lab.dhcp(2, &["--no-ping"]);
+    for boot in ["nic0", "nic1"] {
+        let bootif = Some(parse_bootif(&mac(boot)).unwrap());
+        let (result, _, took) = run(&NetConfig { bootif, ..lab.config() }, &mut |_| Ok(()));
+        assert_eq!(result.unwrap().nic.name, boot);
+        assert!(took < Duration::from_secs(2), "{took:?}");
+    }
+}
+
+#[test]
+fn bootif_without_a_server_is_not_waited_for_long() {
+    let Some(mut lab) = Lab::new() else { return };
+    Lab::plug("nic0", 1);
+    Lab::plug("nic1", 2);
+    lab.dhcp(2, &["--no-ping"]);
+    let bootif = Some(parse_bootif(&mac("nic0")).unwrap());
+    let (result, _, took) = run(&NetConfig { bootif, ..lab.config() }, &mut |_| Ok(()));
+    assert_eq!(result.unwrap().nic.name, "nic1");
+    assert!((2.0..3.0).contains(&took.as_secs_f32()), "{took:?}");
+}
+
+#[test]
+fn only_the_chosen_nic_is_used() {
+    let Some(mut lab) = Lab::new() else { return };
+    Lab::plug("nic0", 1);
+    Lab::plug("nic1", 2);
+    lab.dhcp(1, &["--no-ping"]);
+    lab.dhcp(2, &["--no-ping"]);
+    let nic = Some(NicChoice::parse(&mac("nic1")).unwrap());
+    let (result, _, _) = run(&NetConfig { nic, ..lab.config() }, &mut |_| Ok(()));
+    assert_eq!(result.unwrap().nic.name, "nic1");
+
+    let nic = Some(NicChoice::parse("eth9").unwrap());
+    let deadline = Duration::from_millis(300);
+    let (result, _, _) = run(&NetConfig { nic, deadline, ..lab.config() }, &mut |_| Ok(()));
+    let text = failure(result);
+    assert!(text.contains("and none is eth9"), "{text}");
+    assert!(text.contains(": not the NIC that was asked for"), "{text}");
+}
+
+#[test]
+fn a_static_address_with_a_gateway_outside_its_subnet() {
+    let Some(mut lab) = Lab::new() else { return };
+    Lab::plug("nic0", 1);
+    lab.store(1);
+    let addressing = Addressing::Static(StaticAddress {
+        address: Ipv4Addr::new(10, 77, 1, 200),
+        prefix: 32,
+        peer: None,
+        gateway: Some(Ipv4Addr::new(10, 77, 1, 1)),
+    });
+    let nameservers = vec![Ipv4Addr::new(10, 77, 1, 1)];
+    let config = NetConfig { addressing, nameservers, mtu: Some(1280), ..lab.config() };
+    let (result, _, took) = run(&config, &mut store_of(1));
+    let network = result.unwrap();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert_eq!(network.lease, None);
+    assert!(ip("route").starts_with("default via 10.77.1.1 dev nic0"));
+    assert!(ip("-o link show nic0").contains("mtu 1280"));
+    assert_eq!(lab.resolv_conf(), "nameserver 10.77.1.1\n");
+}
+
+#[test]
+fn silence_is_reported_for_each_nic() {
+    let Some(lab) = Lab::new() else { return };
+    Lab::plug("nic0", 1);
+    Lab::unplugged("nic1");
+    let (result, said, took) = run(&NetConfig { deadline: SHORT, ..lab.config() }, &mut |_| Ok(()));
+    let text = failure(result);
+    assert!(took >= SHORT && took < SHORT + Duration::from_secs(1), "{took:?}");
+    assert!(text.starts_with("no network card reached the store within 4.0 s"), "{text}");
+    let line = |name: &str| text.lines().find(|line| line.contains(name)).unwrap().to_owned();
+    let (silent, loose) = (line("nic0 "), line("nic1 "));
+    assert!(silent.contains(" carrier 10000 Mb/s: carrier up "), "{silent}");
+    // At 0, 0.5, 1.5 and, if jitter allows, 3.5 s.
+    let counts = [" 3 DISCOVER sent, no answer", " 4 DISCOVER sent, no answer"];
+    assert!(counts.iter().any(|count| silent.ends_with(count)), "{silent}");
+    assert!(loose.ends_with(" no-carrier: no carrier"), "{loose}");
+    let waiting = said.iter().find(|line| line.starts_with("network: waiting for nic")).unwrap();
+    assert!(waiting.contains("DISCOVER sent, no answer"), "{waiting}");
+    assert!(waiting.ends_with("; 0 s left"), "{waiting}");
+}
+
+#[test]
+fn an_unreachable_store_is_reported_with_the_lease() {
+    let Some(mut lab) = Lab::new() else { return };
+    Lab::plug("nic0", 1);
+    lab.dhcp(1, &["--no-ping"]);
+    let (result, _, _) = run(&NetConfig { deadline: SHORT, ..lab.config() }, &mut store_of(1));
+    let text = failure(result);
+    assert!(text.contains(": lease 10.77.1."), "{text}");
+    let why = "/24 from 10.77.1.1 but store not reachable: 10.77.1.1:7000: Connection refused";
+    assert!(text.contains(why), "{text}");
+    assert_eq!(ip("-o -4 addr show nic0"), "");
+}
+
+#[test]
+fn without_a_nic_the_error_says_so() {
+    let Some(lab) = Lab::new() else { return };
+    let deadline = Duration::from_millis(200);
+    let (result, _, _) = run(&NetConfig { deadline, ..lab.config() }, &mut |_| Ok(()));
+    let expected = "no network card appeared within 0.2 s: no driver, or none there";
+    assert_eq!(failure(result), expected);
+}
+
+#[test]
+fn a_link_that_flaps_is_asked_again() {
+    let Some(mut lab) = Lab::new() else { return };
+    Lab::plug("nic0", 1);
+    let began = Instant::now();
+    let mut flapped = false;
+    let result = bring_up(&lab.config(), &mut |_| Ok(()), &mut |line| {
+        eprintln!("{:6} ms {line}", began.elapsed().as_millis());
+        if line.starts_with("network: waiting") && !flapped {
+            flapped = true;
+            // So fast that the race only ever sees the link up, but its socket is broken.
+            ip("link set nic0 down");
+            ip("link set nic0 up");
+            lab.dhcp(1, &["--no-ping"]);
+        }
+    });
+    assert!(result.unwrap().lease.is_some());
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_nic_and_a_cable_that_come_late() {
+    let Some(mut lab) = Lab::new() else { return };
+    Lab::plug("nic0", 1);
+    lab.dhcp(1, &["--no-ping"]);
+    ip("-n far1 link set far1 down");
+    // The same NIC first without carrier; it is plugged when the race says what it waits for.
+    let (began, mut plugged) = (Instant::now(), None);
+    let result = bring_up(&lab.config(), &mut |_| Ok(()), &mut |line| {
+        eprintln!("{line}");
+        if line.starts_with("network: waiting for nic0 (no carrier)") {
+            ip("-n far1 link set far1 up");
+            plugged = Some(began.elapsed());
+        }
+    });
+    assert_eq!(result.unwrap().nic.name, "nic0");
+    let late = began.elapsed().checked_sub(plugged.unwrap()).unwrap();
+    assert!(late < Duration::from_secs(2), "{late:?}");
+
+    ip("link del nic0");
+    let mut there = false;
+    let far = "link add nic9 type veth peer name far9 netns far1";
+    let config = NetConfig { deadline: Duration::from_secs(8), ..lab.config() };
+    let fixed = StaticAddress {
+        address: Ipv4Addr::new(10, 77, 1, 9),
+        prefix: 24,
+        peer: None,
+        gateway: None,
+    };
+    let config = NetConfig { addressing: Addressing::Static(fixed), ..config };
+    let result = bring_up(&config, &mut |_| Ok(()), &mut |line| {
+        eprintln!("{line}");
+        if line.starts_with("network: waiting for a network card") && !there {
+            there = true;
+            ip(far);
+            ip("-n far1 link set far9 up");
+        }
+    });
+    assert_eq!(result.unwrap().nic.name, "nic9");
+}
