@@ -17,6 +17,7 @@ mod codec;
 pub mod cut;
 mod digest;
 pub mod label;
+pub mod label_list;
 pub mod manifest;
 pub mod map;
 pub mod pack;
@@ -27,6 +28,8 @@ pub mod dir;
 pub mod http;
 #[cfg(feature = "std")]
 pub mod manifest_reader;
+#[cfg(feature = "std")]
+mod parallel;
 #[cfg(feature = "std")]
 pub mod push;
 #[cfg(feature = "std")]

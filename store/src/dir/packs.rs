@@ -1,0 +1,69 @@
+//! The packs of a directory store and their indexes.
+
+use super::{DirError, DirStore};
+use crate::Digest;
+use crate::codec::FormatError;
+use crate::pack::{HEADER, Index, TAIL_BYTES};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+
+/// Why a pack's index could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum IndexError {
+    /// The file could not be read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It is no pack, or not a whole one.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+}
+
+impl DirStore {
+    /// The names of all packs, in order.
+    pub(crate) fn packs(&self) -> Result<Vec<Digest>, DirError> {
+        let directory = self.path().join("packs");
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&directory).map_err(DirError::io("read", &directory))? {
+            let entry = entry.map_err(DirError::io("read", &directory))?;
+            names.extend(entry.file_name().to_str().and_then(|name| name.parse::<Digest>().ok()));
+        }
+        names.sort();
+        Ok(names)
+    }
+}
+
+/// Reads the index of the pack in `file`; also returns the file's length, bytes. The pack's
+/// frames are as long as the index says, or it is an error.
+pub(crate) fn read_index(file: &File) -> Result<(Index, u64), IndexError> {
+    let size = file.metadata()?.len();
+    let wrong = |expected: &str, found: String| FormatError {
+        what: "pack".into(),
+        at: 0,
+        expected: expected.into(),
+        found,
+    };
+    let around = (HEADER.len() + 8 + TAIL_BYTES) as u64;
+    if size < around {
+        return Err(wrong(&format!("at least {around} bytes"), format!("{size}")).into());
+    }
+    let mut header = [0; HEADER.len()];
+    file.read_exact_at(&mut header, 0)?;
+    if header != HEADER {
+        return Err(wrong("a pack's header", format!("\"{}\"", header.escape_ascii())).into());
+    }
+    let mut tail = [0; TAIL_BYTES];
+    file.read_exact_at(&mut tail, size - TAIL_BYTES as u64)?;
+    let (offset, length) = Index::locate(&tail, size)?;
+    let mut body = vec![0; length as usize];
+    file.read_exact_at(&mut body, offset)?;
+    let index = Index::decode(&body, &tail)?;
+    let frames_end = index
+        .frames
+        .last()
+        .map_or(HEADER.len() as u64, |frame| frame.offset_bytes + u64::from(frame.packed_bytes));
+    if frames_end + 8 == offset {
+        return Ok((index, size));
+    }
+    Err(wrong(&format!("an index at {}", frames_end + 8), format!("one at {offset}")).into())
+}

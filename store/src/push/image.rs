@@ -1,0 +1,93 @@
+//! The file or device that is pushed: read in place, holes told apart, and shown at the end
+//! to be what it was at the start.
+
+use super::PushError;
+use rustix::fs::{Advice, SeekFrom, fadvise, seek};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// An image or payload opened for reading.
+#[derive(Debug)]
+pub(super) struct Input {
+    file: File,
+    path: PathBuf,
+    size_bytes: u64,
+    stamp: Stamp,
+}
+
+/// What changes when a file is written to. A block device shows nothing of that kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    size_bytes: u64,
+    modified: (i64, i64),
+}
+
+impl Input {
+    /// Opens the regular file or block device `path`.
+    pub(super) fn open(path: &Path) -> Result<Self, PushError> {
+        let failed = PushError::reading(path);
+        let metadata = std::fs::metadata(path).map_err(&failed)?;
+        let kind = metadata.file_type();
+        if !kind.is_file() && !kind.is_block_device() {
+            let found = if kind.is_dir() { "a directory" } else { "neither" };
+            return Err(PushError::NotReadable { path: path.to_owned(), found });
+        }
+        let file = File::open(path).map_err(&failed)?;
+        let stamp = stamp(&file).map_err(&failed)?;
+        let size_bytes = if kind.is_file() {
+            stamp.size_bytes
+        } else {
+            seek(&file, SeekFrom::End(0)).map_err(|error| failed(error.into()))?
+        };
+        // Only advice: a file system that does not take it is read as well.
+        fadvise(&file, 0, None, Advice::Sequential).ok();
+        Ok(Self { file, path: path.to_owned(), size_bytes, stamp })
+    }
+
+    /// Length, bytes.
+    pub(super) fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// Reads the bytes at `offset`, all of `into`.
+    pub(super) fn read(&self, into: &mut [u8], offset: u64) -> Result<(), PushError> {
+        self.file.read_exact_at(into, offset).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => PushError::Changed { path: self.path.clone() },
+            _ => PushError::reading(&self.path)(error),
+        })
+    }
+
+    /// The next data at or after `offset` as (start, end) in bytes; `None` when only a hole is
+    /// left. Where holes cannot be told (lseek(2), `SEEK_DATA`), all is data.
+    pub(super) fn next_data(&self, offset: u64) -> Result<Option<(u64, u64)>, PushError> {
+        let whole = Ok(Some((offset, self.size_bytes)));
+        let start = match seek(&self.file, SeekFrom::Data(offset)) {
+            Ok(start) => start,
+            Err(Errno::NXIO) => return Ok(None),
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => return whole,
+            Err(error) => return Err(PushError::reading(&self.path)(error.into())),
+        };
+        let end = seek(&self.file, SeekFrom::Hole(start))
+            .map_err(|error| PushError::reading(&self.path)(error.into()))?;
+        // An answer that does not go forward would be asked for ever.
+        if start < offset || end <= start { whole } else { Ok(Some((start, end))) }
+    }
+
+    /// An error if the file is not what it was when it was opened.
+    pub(super) fn check_unchanged(&self) -> Result<(), PushError> {
+        let now = stamp(&self.file).map_err(PushError::reading(&self.path))?;
+        if now == self.stamp {
+            return Ok(());
+        }
+        Err(PushError::Changed { path: self.path.clone() })
+    }
+}
+
+fn stamp(file: &File) -> io::Result<Stamp> {
+    let metadata = file.metadata()?;
+    let modified = (metadata.mtime(), metadata.mtime_nsec());
+    Ok(Stamp { size_bytes: metadata.len(), modified })
+}
