@@ -1,1 +1,42 @@
-//! stub
+//! The engine: puts a label on a target and proves it.
+//!
+//! ```text
+//! label   name -> signed record, manifest, map   ->  Label
+//! plan    Label, Target                          ->  Plan      read-only; may refuse
+//! write   what the target lacks                  ->  Written   cannot boot from here ...
+//! verify  read back from the device              ->  Verified  ... to here
+//! settle  the target is in order                 ->  Settled   holds what kexec needs
+//! ```
+//!
+//! Each arrow is a type that only the stage before can make, so the order of
+//! stages is not a matter of care. No PID 1, no network bring-up: `inaug deploy`
+//! runs the same engine on a host.
+
+pub mod disks;
+pub mod label;
+pub mod meter;
+pub mod plan;
+pub mod settle;
+pub mod target;
+pub mod verify;
+pub mod write;
+
+mod content;
+mod error;
+mod fetch;
+mod fit;
+mod held;
+mod mark;
+mod retry;
+mod survey;
+mod sys;
+
+pub use error::{Category, Error};
+pub use label::Label;
+pub use mark::Mark;
+pub use meter::{Limit, Meter, Snapshot};
+pub use plan::{Plan, Refusal};
+pub use settle::Settled;
+pub use target::Target;
+pub use verify::{ReadBack, Verified};
+pub use write::Written;

@@ -213,6 +213,11 @@ impl Manifest {
                 "content after one",
             ));
         }
+        let is_payload = |segment: &SegmentRef| segment.part == Part::Payload;
+        let mut after_content = self.segments.iter().skip_while(|segment| !is_payload(segment));
+        if !after_content.all(is_payload) {
+            return Err(reader.wrong("segments", "content first, then payloads", "them mixed"));
+        }
         let Some(boot) = &self.boot else { return Ok(()) };
         self.check_payload(reader, "kernel", &boot.kernel)?;
         boot.initrd.as_ref().map_or(Ok(()), |initrd| self.check_payload(reader, "initrd", initrd))

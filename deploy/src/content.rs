@@ -1,0 +1,127 @@
+//! The segments of a label, one after another, in bounded memory.
+
+use crate::label::Label;
+use crate::meter::{Meter, add};
+use crate::retry::{TRIES_MAX, noise, pause};
+use crate::{Error, target};
+use std::sync::OnceLock;
+use store::cut::SEGMENT_SPAN_BYTES;
+use store::manifest::Segment;
+use store::manifest_reader::read_segments_from;
+
+/// Segments are kept between passes while all of them together are encoded in at most
+/// this, bytes: about 8 GiB of content. Longer manifests are read again for each pass.
+const KEPT_MAX_BYTES: u64 = 16 << 20;
+
+/// A segment and where in the image it starts.
+pub(crate) struct Positioned<'a> {
+    /// Its index in the manifest.
+    pub(crate) index: usize,
+    /// Where it starts in the image, bytes.
+    pub(crate) offset_bytes: u64,
+    /// Its entries.
+    pub(crate) segment: &'a Segment,
+}
+
+/// Where the segments of a label come from.
+pub(crate) struct Content<'a> {
+    label: &'a Label,
+    kept: &'a Kept,
+}
+
+/// Segments that are kept between passes.
+#[derive(Default)]
+pub(crate) struct Kept(OnceLock<Vec<Segment>>);
+
+impl<'a> Content<'a> {
+    pub(crate) fn new(label: &'a Label, kept: &'a Kept) -> Self {
+        Self { label, kept }
+    }
+
+    /// Gives each segment of the image to `visit`, in order, until one fails.
+    pub(crate) fn each(
+        &self,
+        meter: &Meter,
+        mut visit: impl FnMut(Positioned<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let count = self.label.content_segments();
+        let mut offset_bytes = 0;
+        let mut give = |index: usize, segment: &Segment| {
+            let positioned = Positioned { index, offset_bytes, segment };
+            offset_bytes += self.label.manifest.segments[index].span_bytes;
+            visit(positioned)
+        };
+        if let Some(kept) = self.kept.0.get() {
+            return kept.iter().take(count).enumerate().try_for_each(|(i, s)| give(i, s));
+        }
+        let encoded = self.label.manifest.segments.iter().map(|s| u64::from(s.encoded_bytes));
+        let mut keep = (encoded.sum::<u64>() <= KEPT_MAX_BYTES).then(Vec::new);
+        self.read(0..count, meter, |index, segment| {
+            give(index, &segment)?;
+            if let Some(keep) = &mut keep {
+                keep.push(segment);
+            }
+            Ok(())
+        })?;
+        if let Some(keep) = keep {
+            // A second pass at the same time would have kept the same segments.
+            let _ = self.kept.0.set(keep);
+        }
+        Ok(())
+    }
+
+    /// Reads the segments `range` from the store, going on after what may pass.
+    pub(crate) fn read(
+        &self,
+        range: std::ops::Range<usize>,
+        meter: &Meter,
+        mut give: impl FnMut(usize, Segment) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let Label { source, manifest, record, root_bytes, .. } = self.label;
+        let (mut next, mut tries) = (range.start, 1);
+        while next < range.end {
+            add(&meter.requests, 1);
+            let segments =
+                read_segments_from(&**source, manifest, *root_bytes, &record.manifest, next);
+            for segment in segments.take(range.end - next) {
+                match segment {
+                    Ok(segment) => {
+                        self.check(next, &segment)?;
+                        let encoded = manifest.segments[next].encoded_bytes;
+                        add(&meter.fetched_bytes, u64::from(encoded));
+                        give(next, segment)?;
+                        (next, tries) = (next + 1, 1);
+                    }
+                    Err(error) if error.is_transient() && tries < TRIES_MAX => {
+                        add(&meter.retries, 1);
+                        std::thread::sleep(pause(tries - 1, noise()));
+                        tries += 1;
+                        break;
+                    }
+                    Err(error) => {
+                        let object = format!("manifest of label {}", record.name);
+                        return Err(Error::Label { object, source: error });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A map whose section does not fit its segment cannot be used for it.
+    fn check(&self, index: usize, segment: &Segment) -> Result<(), Error> {
+        let is_data = |entry: &&store::manifest::Entry| {
+            matches!(entry, store::manifest::Entry::Data { .. })
+        };
+        let expected = segment.entries.iter().filter(is_data).count();
+        let found = self.label.map.sections.get(index).map_or(0, |section| section.places.len());
+        if expected == found {
+            return Ok(());
+        }
+        let manifest = self.label.record.manifest;
+        Err(Error::Map { manifest, segment: index, expected, found })
+    }
+}
+
+/// The engine reads, hashes and writes in aligned steps; so segments start on them.
+const _: () = assert!(SEGMENT_SPAN_BYTES.is_multiple_of(target::ALIGN_BYTES as u64));

@@ -1,0 +1,145 @@
+//! What can go wrong in the engine. Code decides by the variant, people read the chain.
+
+use crate::plan::Refusal;
+use crate::target::TargetError;
+use store::Digest;
+use store::manifest_reader::ReadError;
+use store::source::SourceError;
+
+/// Why a deployment stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The label, its manifest or its map could not be read.
+    #[error("cannot read {object}")]
+    Label {
+        /// Which of them.
+        object: String,
+        /// Why.
+        source: ReadError,
+    },
+    /// No store of the chain has the label.
+    #[error("no such label: {label} is in none of: {stores}")]
+    NoSuchLabel {
+        /// The label.
+        label: String,
+        /// The stores asked.
+        stores: String,
+    },
+    /// A safety check said no; nothing was written.
+    #[error("refused: {0}")]
+    Refused(#[from] Refusal),
+    /// Objects could not be fetched.
+    #[error("cannot fetch {bytes} bytes at {offset_bytes} of pack {pack}, tried {tries} times")]
+    Fetch {
+        /// The pack.
+        pack: Digest,
+        /// Where the frames start in it, bytes.
+        offset_bytes: u64,
+        /// Their length, bytes.
+        bytes: u64,
+        /// How often it was tried.
+        tries: u32,
+        /// The last failure.
+        source: SourceError,
+    },
+    /// A frame of a pack holds something else than the map and the manifest say.
+    #[error("{object} in the frame at {offset_bytes} of pack {pack}: expected {expected}, found {found}")]
+    Frame {
+        /// The object, or the frame itself.
+        object: String,
+        /// Where the frame starts in the pack, bytes.
+        offset_bytes: u64,
+        /// The pack.
+        pack: Digest,
+        /// What would have been right.
+        expected: String,
+        /// What was there.
+        found: String,
+    },
+    /// The map does not fit the manifest.
+    #[error("map of manifest {manifest}: segment {segment}: expected {expected} places, found {found}")]
+    Map {
+        /// The manifest.
+        manifest: Digest,
+        /// The segment.
+        segment: usize,
+        /// Objects in the segment.
+        expected: usize,
+        /// Places in the map.
+        found: usize,
+    },
+    /// The target failed.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The target gives back something else than was written, even after a second try.
+    #[error("{target} reads back wrong at {offset_bytes}, {bytes} bytes: expected {expected}, found {found}")]
+    ReadBack {
+        /// The target.
+        target: String,
+        /// Where, bytes.
+        offset_bytes: u64,
+        /// How much, bytes.
+        bytes: u64,
+        /// Digest, or "zeroes".
+        expected: String,
+        /// Digest of what was read.
+        found: String,
+    },
+    /// A boot file is not what the manifest says.
+    #[error("{file} of {label}: expected {expected}, found {found}")]
+    BootFile {
+        /// Kernel or initrd.
+        file: &'static str,
+        /// The label.
+        label: String,
+        /// The digest in the manifest.
+        expected: Digest,
+        /// The digest of the bytes.
+        found: Digest,
+    },
+    /// A boot file could not be handed over.
+    #[error("cannot hand over {file}")]
+    HandOver {
+        /// Kernel or initrd.
+        file: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Another worker failed first; its error is the one that is reported.
+    #[error("stopped because another part failed")]
+    Stopped,
+}
+
+/// What kind of failure it is: what exit codes and decisions go by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Category {
+    /// The store or the way to it.
+    Network,
+    /// Bytes are not what their digest says.
+    Verification,
+    /// The target.
+    Storage,
+    /// Refused for safety, or because it cannot fit.
+    Refused,
+    /// Anything else.
+    Other,
+}
+
+impl Error {
+    /// What kind of failure this is.
+    pub fn category(&self) -> Category {
+        match self {
+            Self::Label { source: ReadError::Source(_), .. }
+            | Self::NoSuchLabel { .. }
+            | Self::Fetch { .. } => Category::Network,
+            Self::Label { .. }
+            | Self::Frame { .. }
+            | Self::Map { .. }
+            | Self::ReadBack { .. }
+            | Self::BootFile { .. } => Category::Verification,
+            Self::Refused(_) => Category::Refused,
+            Self::Target(_) => Category::Storage,
+            Self::HandOver { .. } | Self::Stopped => Category::Other,
+        }
+    }
+}

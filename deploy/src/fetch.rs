@@ -1,0 +1,240 @@
+//! Fetches objects: coalesced range requests, decompressed, hashed, put where they belong.
+//!
+//! A few workers each do all of it for one request at a time: while one waits for
+//! the network the others decompress, hash and write, and what is in memory is bounded
+//! by their number. An object is hashed before it is put anywhere.
+
+mod requests;
+
+pub(crate) use requests::{Want, sort};
+
+use crate::meter::{Limit, Meter, add};
+use crate::retry::{TRIES_MAX, noise, pause};
+use crate::target::AlignedBuffer;
+use crate::{Error, Label};
+use requests::{FrameWants, Request, requests};
+use std::io::Read;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use store::Digest;
+use store::map::{FRAME_MAX_BYTES, FrameRef};
+use store::source::{Item, SourceError, from_io};
+
+/// Requests under way at once: enough to keep two cores at work while some wait.
+const WORKERS: usize = 4;
+
+/// Where objects go.
+pub(crate) trait Sink: Sync {
+    /// Takes `bytes`, which have been proven, for `offset` bytes into the content.
+    fn put(&self, offset: u64, bytes: &[u8]) -> Result<(), Error>;
+}
+
+/// Cores this process may use.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Fetches `wants`, which are sorted, and puts them into `sink`. The first failure ends it.
+pub(crate) fn fetch(
+    label: &Label,
+    wants: &[Want],
+    sink: &dyn Sink,
+    meter: &Meter,
+) -> Result<(), Error> {
+    let requests = requests(wants);
+    let job = Fetch { label, wants, sink, meter, stop: AtomicBool::new(false) };
+    let next = AtomicUsize::new(0);
+    let failure = Mutex::new(None);
+    let work = || {
+        let mut worker = Worker { job: &job, packed: Vec::new(), raw: AlignedBuffer::new(0) };
+        while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Err(error) = worker.request(request) {
+                job.stop.store(true, Ordering::Relaxed);
+                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                return;
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS.min(requests.len()) {
+            scope.spawn(work);
+        }
+    });
+    failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+}
+
+struct Fetch<'a> {
+    label: &'a Label,
+    wants: &'a [Want],
+    sink: &'a dyn Sink,
+    meter: &'a Meter,
+    stop: AtomicBool,
+}
+
+struct Worker<'a> {
+    job: &'a Fetch<'a>,
+    packed: Vec<u8>,
+    raw: AlignedBuffer,
+}
+
+impl Worker<'_> {
+    /// Does all frames of a request; after a fault that may pass goes on with the first frame
+    /// that has not come.
+    fn request(&mut self, request: &Request) -> Result<(), Error> {
+        let (mut frames, mut tries) = (&request.frames[..], 1);
+        while !frames.is_empty() {
+            let mut done = 0;
+            let Err(failure) = self.stream(request.pack, frames, &mut done) else { break };
+            frames = &frames[done..];
+            tries = if done > 0 { 1 } else { tries };
+            match failure {
+                Failure::Source(error) if error.is_transient() && tries < TRIES_MAX => {
+                    add(&self.job.meter.retries, 1);
+                    std::thread::sleep(pause(tries - 1, noise()));
+                    tries += 1;
+                }
+                Failure::Source(source) => return Err(self.failed(request, frames, tries, source)),
+                Failure::Final(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads `frames` from one body, counting those that are done.
+    fn stream(
+        &mut self,
+        pack: u32,
+        frames: &[FrameWants],
+        done: &mut usize,
+    ) -> Result<(), Failure> {
+        let (Some(first), Some(last)) = (frames.first(), frames.last()) else { return Ok(()) };
+        let Fetch { label, meter, .. } = self.job;
+        let item = Item::Pack(label.map.packs[pack as usize].digest);
+        let mut at = first.frame.offset_bytes;
+        add(&meter.requests, 1);
+        let body = meter.time(Limit::Net, || label.source.open(&item, Some(at..last.end_bytes())));
+        let mut body = body?.reader;
+        for wanted in frames {
+            if self.job.stop.load(Ordering::Relaxed) {
+                return Err(Failure::Final(Error::Stopped));
+            }
+            let gap = wanted.frame.offset_bytes - at;
+            let packed = wanted.frame.packed_bytes as usize;
+            let read = meter.time(Limit::Net, || {
+                std::io::copy(&mut body.by_ref().take(gap), &mut std::io::sink())?;
+                self.packed.resize(packed, 0);
+                body.read_exact(&mut self.packed)
+            });
+            read.map_err(|error| from_io(error, &*label.source, &item))?;
+            add(&meter.fetched_bytes, gap + packed as u64);
+            self.frame(wanted)?;
+            at = wanted.end_bytes();
+            *done += 1;
+        }
+        Ok(())
+    }
+
+    /// Decompresses a frame, proves the objects wanted of it, and puts them.
+    fn frame(&mut self, wanted: &FrameWants) -> Result<(), Error> {
+        let Fetch { meter, sink, wants, .. } = self.job;
+        let frame = &wanted.frame;
+        self.decompress(frame)?;
+        let raw = &self.raw[..frame.raw_bytes as usize];
+        let wants = &wants[wanted.wants.clone()];
+        let mut proven = None;
+        for want in wants {
+            if proven != Some(want.inner_bytes) {
+                meter.time(Limit::Hash, || self.prove(frame, want))?;
+                add(&meter.fetched_objects, 1);
+                proven = Some(want.inner_bytes);
+            }
+        }
+        for run in runs(wants) {
+            let start = run[0].inner_bytes as usize;
+            let length: usize = run.iter().map(|want| want.length as usize).sum();
+            sink.put(run[0].offset_bytes, &raw[start..start + length])?;
+            add(&meter.done_bytes, length as u64);
+        }
+        Ok(())
+    }
+
+    fn decompress(&mut self, frame: &FrameRef) -> Result<(), Error> {
+        let length = frame.raw_bytes as usize;
+        if self.raw.len() < length {
+            self.raw = AlignedBuffer::new(FRAME_MAX_BYTES as usize);
+        }
+        let raw = &mut self.raw[..length];
+        let unpacked = self
+            .job
+            .meter
+            .time(Limit::Decompress, || zstd::bulk::decompress_to_buffer(&self.packed, raw));
+        let found = match unpacked {
+            Ok(unpacked) if unpacked == length => return Ok(()),
+            Ok(unpacked) => format!("{unpacked}"),
+            Err(error) => error.to_string(),
+        };
+        Err(self.wrong(frame, "frame".into(), format!("{length} bytes"), found))
+    }
+
+    fn prove(&self, frame: &FrameRef, want: &Want) -> Result<(), Error> {
+        let start = want.inner_bytes as usize;
+        let object = || format!("object {}", want.digest.short());
+        let bytes = self.raw[..frame.raw_bytes as usize].get(start..start + want.length as usize);
+        let Some(bytes) = bytes else {
+            let expected = format!("{} bytes at {start}", want.length);
+            let found = format!("a frame of {}", frame.raw_bytes);
+            return Err(self.wrong(frame, object(), expected, found));
+        };
+        let found = Digest::of(bytes);
+        if found == want.digest {
+            return Ok(());
+        }
+        Err(self.wrong(frame, object(), want.digest.to_string(), found.to_string()))
+    }
+
+    fn wrong(&self, frame: &FrameRef, object: String, expected: String, found: String) -> Error {
+        let pack = self.job.label.map.packs[frame.pack as usize].digest;
+        Error::Frame { object, offset_bytes: frame.offset_bytes, pack, expected, found }
+    }
+
+    fn failed(
+        &self,
+        request: &Request,
+        frames: &[FrameWants],
+        tries: u32,
+        source: SourceError,
+    ) -> Error {
+        let pack = self.job.label.map.packs[request.pack as usize].digest;
+        let start = frames.first().map_or(0, |first| first.frame.offset_bytes);
+        let bytes = frames.last().map_or(0, FrameWants::end_bytes) - start;
+        Error::Fetch { pack, offset_bytes: start, bytes, tries, source }
+    }
+}
+
+/// Wants that lie next to each other both in the frame and in the content.
+fn runs(wants: &[Want]) -> impl Iterator<Item = &[Want]> {
+    wants.chunk_by(|one, next| {
+        one.inner_bytes + one.length == next.inner_bytes
+            && one.offset_bytes + u64::from(one.length) == next.offset_bytes
+    })
+}
+
+/// Why a body was not read to its end.
+enum Failure {
+    /// The store or the way to it.
+    Source(SourceError),
+    /// Something that asking again does not mend.
+    Final(Error),
+}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Self {
+        Self::Source(error)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Final(error)
+    }
+}

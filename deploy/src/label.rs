@@ -1,0 +1,77 @@
+//! First stage: from a name to everything that can be known before content moves.
+
+use crate::Error;
+use crate::meter::{Meter, add};
+use crate::retry::retry;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use store::label::{LabelName, LabelRecord};
+use store::manifest::{Manifest, Part};
+use store::manifest_reader::{ReadError, read_label, read_map, read_root};
+use store::map::Map;
+use store::source::{Source, SourceError};
+
+/// A label, its manifest and its map: what is to be on the target, by digest.
+pub struct Label {
+    /// Its record.
+    pub record: LabelRecord,
+    /// The root of its manifest.
+    pub manifest: Manifest,
+    pub(crate) map: Map,
+    pub(crate) root_bytes: usize,
+    pub(crate) source: Arc<dyn Source>,
+}
+
+/// Reads `name` from the first store of `chain`, nearest first, that has it.
+pub fn resolve(chain: &[Arc<dyn Source>], name: &LabelName, meter: &Meter) -> Result<Label, Error> {
+    for source in chain {
+        let record = ask(meter, &meter.requests, || read_label(&**source, name));
+        match record {
+            Ok(record) => return read(Arc::clone(source), record, meter),
+            Err(ReadError::Source(SourceError::NotFound { .. })) => {}
+            Err(error) => {
+                return Err(Error::Label { object: format!("label {name}"), source: error });
+            }
+        }
+    }
+    let stores: Vec<_> = chain.iter().map(|source| source.name()).collect();
+    Err(Error::NoSuchLabel { label: name.to_string(), stores: stores.join(", ") })
+}
+
+fn read(source: Arc<dyn Source>, record: LabelRecord, meter: &Meter) -> Result<Label, Error> {
+    let wrong = |object: &str| {
+        let object = format!("{object} of label {}", record.name);
+        move |source| Error::Label { object, source }
+    };
+    let digest = &record.manifest;
+    let (manifest, root_bytes) =
+        ask(meter, &meter.requests, || read_root(&*source, digest)).map_err(wrong("manifest"))?;
+    let map = ask(meter, &meter.requests, || read_map(&*source, digest, &manifest))
+        .map_err(wrong("map"))?;
+    add(&meter.fetched_bytes, root_bytes as u64);
+    Ok(Label { record, manifest, map, root_bytes, source })
+}
+
+fn ask<T>(
+    meter: &Meter,
+    requests: &AtomicU64,
+    mut read: impl FnMut() -> Result<T, ReadError>,
+) -> Result<T, ReadError> {
+    let counted = || {
+        add(requests, 1);
+        read()
+    };
+    retry(counted, ReadError::is_transient, || add(&meter.retries, 1))
+}
+
+impl Label {
+    /// Length of the image, bytes.
+    pub fn size_bytes(&self) -> u64 {
+        self.manifest.image().size_bytes
+    }
+
+    /// How many segments are the image; those after them are payloads.
+    pub(crate) fn content_segments(&self) -> usize {
+        self.manifest.segments.iter().take_while(|segment| segment.part == Part::Content).count()
+    }
+}

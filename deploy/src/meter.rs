@@ -1,0 +1,158 @@
+//! Counts what a deployment does, while it does it.
+//!
+//! Workers add; anyone may take a [`Snapshot`]. Time is added up for each kind of
+//! work over all workers, which says what the limit is: the kind of work that the
+//! workers spend most of their time in.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// A kind of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Limit {
+    /// Waiting for bytes from the store.
+    Net,
+    /// Decompressing.
+    Decompress,
+    /// Hashing.
+    Hash,
+    /// Reading from or writing to the target.
+    Disk,
+}
+
+impl Limit {
+    const ALL: [Self; 4] = [Self::Net, Self::Decompress, Self::Hash, Self::Disk];
+
+    /// As it is printed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Net => "net",
+            Self::Decompress => "decompress",
+            Self::Hash => "hash",
+            Self::Disk => "disk",
+        }
+    }
+}
+
+/// Live counters of one deployment.
+#[derive(Debug, Default)]
+pub struct Meter {
+    /// Bytes that came from the store, packed, with manifests and maps.
+    pub(crate) fetched_bytes: AtomicU64,
+    /// Objects that came from the store.
+    pub(crate) fetched_objects: AtomicU64,
+    /// Requests made to the store.
+    pub(crate) requests: AtomicU64,
+    /// Requests that were made again after a fault.
+    pub(crate) retries: AtomicU64,
+    /// Bytes written to the target, zeroes apart.
+    pub(crate) written_bytes: AtomicU64,
+    /// Bytes discarded or zeroed on the target.
+    pub(crate) zeroed_bytes: AtomicU64,
+    /// Bytes of the stage that runs: how much is done.
+    pub(crate) done_bytes: AtomicU64,
+    /// Bytes of the stage that runs: how much there is.
+    pub(crate) total_bytes: AtomicU64,
+    busy_ns: [AtomicU64; Limit::ALL.len()],
+}
+
+/// The counters at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Bytes that came from the store.
+    pub fetched_bytes: u64,
+    /// Objects that came from the store.
+    pub fetched_objects: u64,
+    /// Requests made to the store.
+    pub requests: u64,
+    /// Requests that were made again after a fault.
+    pub retries: u64,
+    /// Bytes written to the target, zeroes apart.
+    pub written_bytes: u64,
+    /// Bytes discarded or zeroed on the target.
+    pub zeroed_bytes: u64,
+    /// How much of the running stage is done, bytes of content.
+    pub done_bytes: u64,
+    /// How much the running stage has to do, bytes of content.
+    pub total_bytes: u64,
+    busy_ns: [u64; Limit::ALL.len()],
+}
+
+impl Meter {
+    /// All counters at zero.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The counters now.
+    pub fn snapshot(&self) -> Snapshot {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Snapshot {
+            fetched_bytes: read(&self.fetched_bytes),
+            fetched_objects: read(&self.fetched_objects),
+            requests: read(&self.requests),
+            retries: read(&self.retries),
+            written_bytes: read(&self.written_bytes),
+            zeroed_bytes: read(&self.zeroed_bytes),
+            done_bytes: read(&self.done_bytes),
+            total_bytes: read(&self.total_bytes),
+            busy_ns: self.busy_ns.each_ref().map(read),
+        }
+    }
+
+    /// Starts a stage that has `total_bytes` of content to do.
+    pub(crate) fn stage(&self, total_bytes: u64) {
+        self.done_bytes.store(0, Ordering::Relaxed);
+        self.total_bytes.store(total_bytes, Ordering::Relaxed);
+    }
+
+    /// Does `work` and counts its time as `limit`.
+    pub(crate) fn time<T>(&self, limit: Limit, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = work();
+        self.busy_ns[limit as usize].fetch_add(ns(start.elapsed()), Ordering::Relaxed);
+        result
+    }
+}
+
+/// Adds to one of a [`Meter`]'s counters.
+pub(crate) fn add(counter: &AtomicU64, amount: u64) {
+    counter.fetch_add(amount, Ordering::Relaxed);
+}
+
+impl Snapshot {
+    /// What the workers spent most of their time in since `earlier`; none where they did nothing.
+    pub fn limit_since(&self, earlier: &Self) -> Option<Limit> {
+        let busy = |limit: &Limit| {
+            self.busy_ns[*limit as usize].saturating_sub(earlier.busy_ns[*limit as usize])
+        };
+        Limit::ALL.into_iter().filter(|limit| busy(limit) > 0).max_by_key(busy)
+    }
+
+    /// Time that all workers together spent in `limit`.
+    pub fn busy(&self, limit: Limit) -> Duration {
+        Duration::from_nanos(self.busy_ns[limit as usize])
+    }
+}
+
+fn ns(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_is_what_took_most_time_since_the_last_look() {
+        let meter = Meter::new();
+        assert_eq!(meter.snapshot().limit_since(&Snapshot::default()), None);
+        meter.busy_ns[Limit::Net as usize].store(5, Ordering::Relaxed);
+        meter.busy_ns[Limit::Disk as usize].store(4, Ordering::Relaxed);
+        let first = meter.snapshot();
+        assert_eq!(first.limit_since(&Snapshot::default()), Some(Limit::Net));
+        meter.busy_ns[Limit::Disk as usize].store(6, Ordering::Relaxed);
+        assert_eq!(meter.snapshot().limit_since(&first), Some(Limit::Disk));
+    }
+}

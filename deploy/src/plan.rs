@@ -1,0 +1,218 @@
+//! Second stage: what would be done, as a value that prints itself. Nothing is written.
+
+use crate::content::{Content, Kept};
+use crate::fit::{Fit, GptFit};
+use crate::held::Held;
+use crate::label::Label;
+use crate::mark::Mark;
+use crate::meter::Meter;
+use crate::survey::{Missing, Totals, View, compare};
+use crate::target::{Target, TargetKind};
+use crate::Error;
+use std::fmt;
+use std::sync::Arc;
+use store::manifest::Image;
+
+/// Everything one deployment works with; handed from stage to stage.
+pub(crate) struct Job {
+    pub(crate) label: Label,
+    pub(crate) target: Target,
+    pub(crate) disk_bytes: u64,
+    pub(crate) held: Held,
+    pub(crate) fit: Fit,
+    pub(crate) kept: Kept,
+    pub(crate) meter: Arc<Meter>,
+}
+
+/// What a deployment would do.
+pub struct Plan {
+    pub(crate) job: Job,
+    pub(crate) missing: Missing,
+    /// The parts that are held back are on the disk as they should be.
+    pub(crate) sealed: bool,
+}
+
+/// Why a deployment is refused before anything is written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The target is too small.
+    #[error("label {label} needs {needs_bytes} bytes ({}), {target} has {has_bytes} ({})", human(*needs_bytes), human(*has_bytes))]
+    TooSmall {
+        /// The label.
+        label: String,
+        /// The target.
+        target: String,
+        /// Size of the image, bytes.
+        needs_bytes: u64,
+        /// Size of the target, bytes.
+        has_bytes: u64,
+    },
+    /// The partition table counts in other sectors.
+    #[error("label {label} is for {image_bytes}-byte sectors, {target} has {target_bytes}")]
+    Sectors {
+        /// The label.
+        label: String,
+        /// The target.
+        target: String,
+        /// Sector size of the image, bytes.
+        image_bytes: u32,
+        /// Sector size of the target, bytes.
+        target_bytes: u32,
+    },
+    /// The image ends inside a sector of the disk.
+    #[error("label {label} has {size_bytes} bytes, not a whole number of the {target_bytes}-byte sectors of {target}")]
+    Ragged {
+        /// The label.
+        label: String,
+        /// The target.
+        target: String,
+        /// Size of the image, bytes.
+        size_bytes: u64,
+        /// Sector size of the target, bytes.
+        target_bytes: u32,
+    },
+}
+
+/// Finds out what it takes to put `label` on `target`. Reads the target; writes nothing.
+pub fn plan(label: Label, target: Target, meter: Arc<Meter>) -> Result<Plan, Error> {
+    let image = label.manifest.image();
+    refuse(&label.record.name.to_string(), image, &target)?;
+    let disk_bytes = match target.kind() {
+        TargetKind::Device => target.size_bytes(),
+        TargetKind::File => target.size_bytes().max(image.size_bytes),
+    };
+    let fit = fit(&label, &target, disk_bytes);
+    let held = Held::new(disk_bytes);
+    held.load(&target)?;
+    held.with_head(|head| fit.to_image(head));
+    let job = Job { label, target, disk_bytes, held, fit, kept: Kept::default(), meter };
+    job.meter.stage(job.label.size_bytes());
+    let missing = job.compare(None)?;
+    let sealed = missing.is_empty() && job.is_sealed()?;
+    Ok(Plan { job, missing, sealed })
+}
+
+/// What makes it impossible or unsafe to put an image on a target.
+fn refuse(label: &str, image: &Image, target: &Target) -> Result<(), Refusal> {
+    let (label, target_name) = (label.to_owned(), target.name().to_owned());
+    let needs_bytes = image.size_bytes;
+    if target.kind() == TargetKind::File {
+        return Ok(());
+    }
+    let has_bytes = target.size_bytes();
+    if has_bytes < needs_bytes {
+        return Err(Refusal::TooSmall { label, target: target_name, needs_bytes, has_bytes });
+    }
+    let Some(target_bytes) = target.sector_bytes else { return Ok(()) };
+    let image_bytes = image.sector_bytes;
+    if image.gpt.is_some() && image_bytes != target_bytes {
+        return Err(Refusal::Sectors { label, target: target_name, image_bytes, target_bytes });
+    }
+    if !needs_bytes.is_multiple_of(u64::from(target_bytes)) {
+        let size_bytes = needs_bytes;
+        return Err(Refusal::Ragged { label, target: target_name, size_bytes, target_bytes });
+    }
+    Ok(())
+}
+
+fn fit(label: &Label, target: &Target, disk_bytes: u64) -> Fit {
+    let image = label.manifest.image();
+    let gpt = image.gpt.filter(|_| disk_bytes != image.size_bytes).map(|gpt| GptFit {
+        sector_bytes: image.sector_bytes as usize,
+        image: gpt,
+        disk_bytes,
+    });
+    let mark = Mark { label: label.record.name.clone(), manifest: label.record.manifest };
+    Fit { gpt, mark: (target.kind() == TargetKind::Device).then_some(mark) }
+}
+
+impl Job {
+    pub(crate) fn content(&self) -> Content<'_> {
+        Content::new(&self.label, &self.kept)
+    }
+
+    pub(crate) fn view(&self) -> View<'_> {
+        View { target: &self.target, held: &self.held }
+    }
+
+    pub(crate) fn compare(&self, only: Option<&Missing>) -> Result<Missing, Error> {
+        compare(&self.label, &self.content(), &self.view(), only, &self.meter)
+    }
+}
+
+impl Plan {
+    /// What is there and what is not.
+    pub fn totals(&self) -> Totals {
+        self.missing.totals
+    }
+
+    /// Whether the target holds the label already.
+    pub fn nothing_to_do(&self) -> bool {
+        self.sealed
+    }
+
+    /// The label.
+    pub fn label(&self) -> &Label {
+        &self.job.label
+    }
+
+    /// The target.
+    pub fn target(&self) -> &Target {
+        &self.job.target
+    }
+
+    /// Live counters.
+    pub fn meter(&self) -> &Arc<Meter> {
+        &self.job.meter
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Totals { kept_objects, kept_bytes, missing_objects, missing_bytes, .. } =
+            self.missing.totals;
+        let (label, target) = (&self.job.label, &self.job.target);
+        let record = &label.record;
+        writeln!(f, "label   {} ({} {})", record.name, record.kind, record.manifest.short())?;
+        writeln!(f, "store   {}", label.source.name())?;
+        let (size, disk) = (human(label.size_bytes()), human(self.job.disk_bytes));
+        writeln!(f, "target  {}: the label takes {size} of {disk}", target.name())?;
+        writeln!(f, "keep    {kept_objects} objects, {}", human(kept_bytes))?;
+        let packed = human(self.missing.totals.packed_bytes);
+        let missing = human(missing_bytes);
+        writeln!(f, "fetch   {missing_objects} objects, {missing}: {packed} packed")?;
+        let zero = human(self.missing.totals.zero_missing_bytes);
+        writeln!(f, "zero    {zero}")?;
+        match &label.manifest.boot {
+            Some(boot) => write!(f, "boot    {}", boot.source),
+            None => write!(f, "boot    by the firmware only: the label names no kernel"),
+        }
+    }
+}
+
+/// A number of bytes for people, in binary units.
+pub fn human(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    #[allow(clippy::cast_precision_loss, reason = "one decimal is shown")]
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1023.95 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_shown_in_the_unit_people_use() {
+        let shown = [0, 1023, 1024, 1 << 20, (1 << 30) - 1, 12 << 30].map(human);
+        assert_eq!(shown, ["0 B", "1023 B", "1.0 KiB", "1.0 MiB", "1.0 GiB", "12.0 GiB"]);
+    }
+}

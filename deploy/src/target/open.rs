@@ -1,0 +1,72 @@
+//! Opening a target so that nobody else has it.
+
+use super::{Target, TargetError, TargetKind};
+use rustix::fs::{FileType, FlockOperation, Mode, OFlags, SeekFrom};
+use rustix::io::Errno;
+use std::fs::File;
+use std::path::Path;
+
+impl Target {
+    /// Opens the block device or regular file at `path`; a file that is not there is made.
+    ///
+    /// A device that is mounted or otherwise held is refused: `O_EXCL` on a block device
+    /// (open(2)) fails then, and keeps others from mounting it meanwhile.
+    pub fn open(path: &Path) -> Result<Self, TargetError> {
+        let name = path.display().to_string();
+        let failed = |error: Errno| match error {
+            Errno::BUSY => TargetError::Busy { target: name.clone() },
+            error => TargetError::Open { target: name.clone(), source: error.into() },
+        };
+        let kind = kind_of(path, &name)?;
+        let flags = OFlags::RDWR | OFlags::CLOEXEC;
+        let owned = match kind {
+            TargetKind::Device => flags | OFlags::EXCL,
+            TargetKind::File => flags | OFlags::CREATE,
+        };
+        let mode = Mode::from_raw_mode(0o644);
+        let cached = File::from(rustix::fs::open(path, owned, mode).map_err(failed)?);
+        if kind == TargetKind::File {
+            let lock = rustix::fs::flock(&cached, FlockOperation::NonBlockingLockExclusive);
+            if lock == Err(Errno::WOULDBLOCK) {
+                return Err(TargetError::Busy { target: name });
+            }
+        }
+        let size_bytes = rustix::fs::seek(&cached, SeekFrom::End(0)).map_err(failed)?;
+        // Refused by file systems without direct I/O; then the page cache serves.
+        let direct = rustix::fs::open(path, flags | OFlags::DIRECT, mode).ok().map(File::from);
+        let sector_bytes = match kind {
+            TargetKind::Device => crate::sys::logical_sector_bytes(&cached),
+            TargetKind::File => None,
+        };
+        Ok(Self { name, kind, size_bytes, sector_bytes, cached, direct })
+    }
+
+    /// Gives a regular file the size the content needs; it keeps what it has.
+    pub(crate) fn set_size(&mut self, size_bytes: u64) -> Result<(), TargetError> {
+        if self.kind == TargetKind::Device || self.size_bytes >= size_bytes {
+            return Ok(());
+        }
+        rustix::fs::ftruncate(&self.cached, size_bytes).map_err(|error| {
+            self.failed("extend to", 0, size_bytes as usize, error.into())
+        })?;
+        self.size_bytes = size_bytes;
+        Ok(())
+    }
+}
+
+fn kind_of(path: &Path, name: &str) -> Result<TargetKind, TargetError> {
+    let found = match rustix::fs::stat(path) {
+        Err(Errno::NOENT) => return Ok(TargetKind::File),
+        Err(error) => {
+            return Err(TargetError::Open { target: name.into(), source: error.into() });
+        }
+        Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {
+            FileType::BlockDevice => return Ok(TargetKind::Device),
+            FileType::RegularFile => return Ok(TargetKind::File),
+            FileType::Directory => "a directory",
+            FileType::CharacterDevice => "a character device",
+            _ => "something else",
+        },
+    };
+    Err(TargetError::Kind { target: name.into(), found })
+}
