@@ -1,7 +1,7 @@
 //! A machine as QEMU's command line: a pure function of its value.
 
 use crate::accel::Accel;
-use crate::devices::controllers;
+use crate::devices::disk_arguments;
 use crate::machine::{Firmware, Machine};
 use std::path::Path;
 
@@ -27,8 +27,7 @@ pub(crate) fn arguments(machine: &Machine, accel: Accel, variables: &Path) -> Ve
         all.extend(words(&["-rtc", &format!("base={start}")]));
     }
     all.extend(firmware(&machine.firmware, variables));
-    all.extend(controllers(&machine.disks));
-    all.extend(machine.disks.iter().enumerate().flat_map(|(index, disk)| disk.arguments(index)));
+    all.extend(disk_arguments(&machine.disks));
     all.extend(machine.nics.iter().enumerate().flat_map(|(index, nic)| nic.arguments(index)));
     all.extend(machine.extra.iter().cloned());
     all
@@ -90,7 +89,7 @@ mod tests {
              physical_block_size=512,serial=S1,werror=report,rerror=report",
             "-device nvme,id=disk1-device,drive=disk1,logical_block_size=4096,\
              physical_block_size=4096,serial=nvme1 ",
-            "-device ide-hd,bus=ahci.2,id=disk2-device",
+            "-device ide-hd,bus=ahci.0,id=disk2-device",
             "-netdev user,id=nic0-net,restrict=on",
             "-device e1000,id=nic0,netdev=nic0-net,mac=52:54:00:1a:06:00,romfile=",
         ] {

@@ -84,7 +84,8 @@ impl Disk {
         format!("disk{index}-device")
     }
 
-    pub(crate) fn arguments(&self, index: usize) -> Vec<String> {
+    /// `port` counts the disks before it on the same bus.
+    fn arguments(&self, index: usize, port: usize) -> Vec<String> {
         let switch = |on| if on { "on" } else { "off" };
         let node = format!(
             "driver={},node-name=disk{index},read-only={},discard=unmap,file.driver=file,\
@@ -93,14 +94,14 @@ impl Disk {
             switch(self.read_only),
             escaped(&self.file),
         );
-        vec!["-blockdev".into(), node, "-device".into(), self.device(index)]
+        vec!["-blockdev".into(), node, "-device".into(), self.device(index, port)]
     }
 
-    fn device(&self, index: usize) -> String {
+    fn device(&self, index: usize, port: usize) -> String {
         let model = match self.bus {
             Bus::VirtioBlk => "virtio-blk-pci".into(),
             Bus::Nvme => "nvme".into(),
-            Bus::Ahci => format!("ide-hd,bus=ahci.{index}"),
+            Bus::Ahci => format!("ide-hd,bus=ahci.{port}"),
             Bus::VirtioScsi => "scsi-hd,bus=scsi.0".into(),
         };
         let serial = match (self.serial.as_str(), self.bus) {
@@ -125,8 +126,17 @@ impl Disk {
     }
 }
 
+/// All disks, after their controllers.
+pub(crate) fn disk_arguments(disks: &[Disk]) -> Vec<String> {
+    let each = disks.iter().enumerate().flat_map(|(index, disk)| {
+        let port = disks[..index].iter().filter(|before| before.bus == disk.bus).count();
+        disk.arguments(index, port)
+    });
+    controllers(disks).into_iter().chain(each).collect()
+}
+
 /// The controllers that the disks' buses need, each once.
-pub(crate) fn controllers(disks: &[Disk]) -> Vec<String> {
+fn controllers(disks: &[Disk]) -> Vec<String> {
     [(Bus::Ahci, "ich9-ahci,id=ahci"), (Bus::VirtioScsi, "virtio-scsi-pci,id=scsi")]
         .iter()
         .filter(|(bus, _)| disks.iter().any(|disk| disk.bus == *bus))

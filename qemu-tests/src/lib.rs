@@ -8,6 +8,7 @@
 //! # let (store, disk) = (std::path::Path::new("store"), std::path::Path::new("disk.raw"));
 //! let store = StaticServer::of(store)?;
 //! let mut machine = Machine {
+//!     memory_mib: 256,
 //!     disks: vec![Disk::at(disk)],
 //!     ..Machine::direct(
 //!         environment::kernel()?,
@@ -27,6 +28,7 @@
 
 pub mod accel;
 mod arguments;
+mod compare;
 mod console;
 pub mod deadline;
 mod devices;
@@ -39,6 +41,7 @@ mod running;
 mod server;
 mod sys;
 
+pub use compare::first_difference;
 pub use console::Console;
 pub use devices::{Bus, Disk, Format, Nic, NicModel};
 pub use image::{ROOT_PARTUUID, TestImage, newc};

@@ -1,9 +1,12 @@
 //! The harness tried on machines: if these fail, no other QEMU test means much.
 
 use anyhow::Result;
-use qemu_tests::{Bus, Disk, Machine, TestImage, deadline, environment, newc};
+use qemu_tests::{
+    Bus, Disk, Firmware, Format, Machine, Nic, NicModel, TestImage, deadline, environment, newc,
+};
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use tempfile::TempDir;
 
 const BUSES: [Bus; 4] = [Bus::VirtioBlk, Bus::Nvme, Bus::Ahci, Bus::VirtioScsi];
@@ -73,6 +76,48 @@ fn a_failed_expectation_shows_the_whole_console() -> Result<()> {
     let error = panicked.expect("login:", deadline::BOOT).unwrap_err().to_string();
     assert!(error.contains(r#"panicked; expected ["login:"]"#), "{error}");
     Ok(())
+}
+
+#[test]
+fn every_device_is_one_that_qemu_has() -> Result<()> {
+    let work = tempfile::tempdir()?;
+    let qcow2 = work.path().join("a,comma.qcow2");
+    assert!(
+        Command::new("qemu-img")
+            .args(["create", "-q", "-f", "qcow2"])
+            .arg(&qcow2)
+            .arg("1M")
+            .status()?
+            .success()
+    );
+    let blank = |name: &str| Disk::empty(work.path().join(name), 1 << 20);
+    let mut machine = Machine {
+        firmware: Firmware::Ovmf,
+        disks: vec![
+            Disk { format: Format::Qcow2, ..Disk::at(&qcow2) },
+            Disk { read_only: true, ..blank("read-only")? },
+            Disk { sector_size: 4096, ..blank("virtio-4k")? },
+            Disk { sector_size: 4096, bus: Bus::Nvme, ..blank("nvme-4k")? },
+            Disk { sector_size: 4096, bus: Bus::VirtioScsi, ..blank("scsi-4k")? },
+            Disk { bus: Bus::Ahci, ..blank("ahci")? },
+            Disk { bus: Bus::Ahci, ..blank("ahci-too")? },
+        ],
+        nics: vec![
+            Nic::of(NicModel::VirtioNet),
+            Nic { restrict: true, ..Nic::of(NicModel::E1000) },
+            Nic { options: "net=10.9.0.0/24".into(), ..Nic::of(NicModel::E1000e) },
+            Nic {
+                mac: "52:54:00:00:00:09".into(),
+                netdev: Some("hubport,hubid=7".into()),
+                ..Nic::default()
+            },
+        ],
+        clock: Some("1970-01-01T00:00:10".into()),
+        ..Machine::default()
+    }
+    .start()?;
+    machine.reset()?;
+    machine.kill()
 }
 
 #[test]
