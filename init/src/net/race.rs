@@ -178,7 +178,8 @@ impl<'a> Race<'a> {
     /// Configures one NIC and lets it try the store.
     fn attempt(&mut self, index: u32, reach: Reach<'_>, say: Say<'_>) -> Option<Network> {
         let now = self.now();
-        let network = self.contenders.get(&index)?.ready(now)?.0.clone();
+        let contender = self.contenders.get(&index)?;
+        let network = Network { nic: contender.report(now), ..contender.ready(now)?.0.clone() };
         say(&format!("network: {} has {}, trying the store", network.nic.name, network.source()));
         let why = match apply(&mut self.netlink, &network, &self.config.resolv_conf) {
             Err(error) => error.to_string(),
