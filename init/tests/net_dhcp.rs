@@ -22,6 +22,10 @@ use nix::sched::{CloneFlags, unshare};
 /// Enough for any of these on a loaded machine; what a test measures it checks itself.
 const DEADLINE: Duration = Duration::from_secs(20);
 
+/// What needs no waiting is done within this. The kernel takes up to a second to notice that the far
+/// end of a virtual cable is live, and drops what that end sends until then.
+const QUICK: Duration = Duration::from_secs(4);
+
 /// For tests that must end in failure.
 const SHORT: Duration = Duration::from_secs(4);
 
@@ -168,7 +172,7 @@ fn mac(name: &str) -> String {
 fn store_of(network: u8) -> impl FnMut(&Network) -> Result<(), String> {
     let address = SocketAddr::from(([10, 77, network, 1], 7000));
     move |_| {
-        let connected = TcpStream::connect_timeout(&address, Duration::from_secs(1));
+        let connected = TcpStream::connect_timeout(&address, Duration::from_secs(3));
         connected.map(drop).map_err(|error| format!("{address}: {error}"))
     }
 }
@@ -204,7 +208,7 @@ fn dhcp_configures_the_nic_that_reaches_the_store() {
     let (result, _, took) = run(&lab.config(), &mut store_of(1));
     let network = result.unwrap();
 
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(took < QUICK, "{took:?}");
     assert_eq!(network.nic.name, "nic0");
     assert_eq!(network.address.octets()[..3], [10, 77, 1]);
     assert_eq!(network.prefix, 24);
@@ -235,7 +239,7 @@ fn a_server_that_pings_before_it_offers_is_heard() {
     let (result, _, took) = run(&lab.config(), &mut |_| Ok(()));
     assert!(result.unwrap().lease.is_some());
     assert!(took > Duration::from_secs(2), "this server did not ping: {took:?}");
-    assert!(took < Duration::from_secs(7), "{took:?}");
+    assert!(took < Duration::from_secs(8), "{took:?}");
 }
 
 #[test]
@@ -249,7 +253,7 @@ fn a_nic_without_carrier_costs_nothing() {
     let bootif = Some(parse_bootif(&mac("nic0")).unwrap());
     let (result, _, took) = run(&NetConfig { bootif, ..lab.config() }, &mut store_of(1));
     assert_eq!(result.unwrap().nic.name, "nic1");
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(took < QUICK, "{took:?}");
 }
 
 #[test]
@@ -282,7 +286,7 @@ fn bootif_comes_first() {
         let bootif = Some(parse_bootif(&mac(boot)).unwrap());
         let (result, _, took) = run(&NetConfig { bootif, ..lab.config() }, &mut |_| Ok(()));
         assert_eq!(result.unwrap().nic.name, boot);
-        assert!(took < Duration::from_secs(2), "{took:?}");
+        assert!(took < QUICK, "{took:?}");
     }
 }
 
@@ -295,7 +299,7 @@ fn bootif_without_a_server_is_not_waited_for_long() {
     let bootif = Some(parse_bootif(&mac("nic0")).unwrap());
     let (result, _, took) = run(&NetConfig { bootif, ..lab.config() }, &mut |_| Ok(()));
     assert_eq!(result.unwrap().nic.name, "nic1");
-    assert!((2.0..3.0).contains(&took.as_secs_f32()), "{took:?}");
+    assert!((2.0..6.0).contains(&took.as_secs_f32()), "{took:?}");
 }
 
 #[test]
@@ -332,7 +336,7 @@ fn a_static_address_with_a_gateway_outside_its_subnet() {
     let config = NetConfig { addressing, nameservers, mtu: Some(1280), ..lab.config() };
     let (result, _, took) = run(&config, &mut store_of(1));
     let network = result.unwrap();
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(took < QUICK, "{took:?}");
     assert_eq!(network.lease, None);
     assert!(ip("route").starts_with("default via 10.77.1.1 dev nic0"));
     assert!(ip("-o link show nic0").contains("mtu 1280"));
@@ -399,7 +403,7 @@ fn a_link_that_flaps_is_asked_again() {
         }
     });
     assert!(result.unwrap().lease.is_some());
-    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(3) + QUICK, "{:?}", began.elapsed());
 }
 
 #[test]
@@ -419,7 +423,7 @@ fn a_nic_and_a_cable_that_come_late() {
     });
     assert_eq!(result.unwrap().nic.name, "nic0");
     let late = began.elapsed().checked_sub(plugged.unwrap()).unwrap();
-    assert!(late < Duration::from_secs(2), "{late:?}");
+    assert!(late < QUICK, "{late:?}");
 
     ip("link del nic0");
     let mut there = false;

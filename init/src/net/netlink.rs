@@ -46,7 +46,8 @@ pub(super) struct Link {
     pub(super) kind: LinkKind,
     /// Administratively up.
     pub(super) up: bool,
-    /// Up and the cable is live (`IFF_LOWER_UP`).
+    /// Up and the cable is live. `IFF_LOWER_UP` and not `IFF_RUNNING`, which the kernel sets up to a
+    /// second later although frames pass.
     pub(super) carrier: bool,
     /// In bytes, without the Ethernet header.
     pub(super) mtu: Option<u16>,
