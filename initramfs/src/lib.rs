@@ -1,0 +1,33 @@
+//! Builds the initramfs that carries PID 1: a reproducible newc archive, compressed with
+//! zstd, with the modules and firmware of one kernel.
+//!
+//! Given [`Options`], [`build`] returns the bytes and a [`Report`] of what is in them. The
+//! same inputs give the same bytes: names are sorted, owners and times are zero, and nothing
+//! of the building machine gets in. Nothing is executed and nothing is written.
+//!
+//! [`table`] is the file by which the builder tells PID 1 what to load. It is the only part
+//! that PID 1 itself links (`default-features = false`).
+
+pub mod table;
+
+#[cfg(feature = "build")]
+mod archive;
+#[cfg(feature = "build")]
+mod build;
+#[cfg(feature = "build")]
+mod compress;
+#[cfg(feature = "build")]
+mod error;
+#[cfg(feature = "build")]
+mod firmware;
+#[cfg(feature = "build")]
+mod modules;
+
+#[cfg(feature = "build")]
+pub use build::{Embed, Initramfs, Options, Report, build};
+#[cfg(feature = "build")]
+pub use error::Error;
+#[cfg(feature = "build")]
+pub use firmware::MissingFirmware;
+#[cfg(feature = "build")]
+pub use modules::{KernelTree, Modules};
