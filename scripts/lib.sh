@@ -105,3 +105,32 @@ need_qemu() {
         "qemu-system-x86=$version" "qemu-system-common=$version" \
         "qemu-system-data" "qemu-utils=$version" seabios ipxe-qemu
 }
+
+# Rust of the version that Cargo.toml names, or newer. Debian 12's own is too old.
+need_rust() {
+    local wanted found
+    wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "${BASH_SOURCE[0]}")/../Cargo.toml")
+    # shellcheck source=/dev/null
+    [ -r "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
+    found=$(rustc --version 2>/dev/null | awk '{ print $2 }') || found=none
+    if [ "$(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ] &&
+        [ "$found" != none ]; then
+        return 0
+    fi
+    say "Rust $wanted is needed, found ${found:-none}: installing it with rustup"
+    need_packages curl ca-certificates
+    command -v rustup >/dev/null ||
+        curl -fsS --proto '=https' https://sh.rustup.rs | sh -s -- -y -q --profile minimal \
+            --default-toolchain none >&2 || die "cannot install rustup: see rustup.rs"
+    # shellcheck source=/dev/null
+    [ -r "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
+    rustup toolchain install --profile minimal -c clippy -c rustfmt "$wanted" >&2
+    rustup default "$wanted" >&2
+}
+
+# need_cargo_tool NAME: a cargo subcommand, installed if it is missing.
+need_cargo_tool() {
+    command -v "$1" >/dev/null && return 0
+    say "installing $1 (once, some minutes)"
+    cargo install --locked --quiet "$1" >&2
+}
