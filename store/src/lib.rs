@@ -29,6 +29,8 @@ pub mod http;
 #[cfg(feature = "std")]
 pub mod manifest_reader;
 #[cfg(feature = "std")]
+mod open;
+#[cfg(feature = "std")]
 mod parallel;
 #[cfg(feature = "std")]
 pub mod push;
@@ -39,3 +41,5 @@ pub mod verify;
 
 pub use codec::FormatError;
 pub use digest::{Digest, DigestParseError, Hasher};
+#[cfg(feature = "std")]
+pub use open::{OpenError, is_url, open_store};

@@ -1,0 +1,198 @@
+//! Labels: record, manifest, map, and each object at its place.
+
+use super::packs::Packs;
+use super::{Damage, Report, chain};
+use crate::Digest;
+use crate::dir::DirStore;
+use crate::label::LabelName;
+use crate::manifest::{Entry, Manifest, Segment};
+use crate::manifest_reader::{ReadError, read_map, read_root, read_segments};
+use crate::map::{Map, Place, Section};
+use crate::source::Item;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// The packs that `names` need, as far as their maps can be read.
+pub(super) fn packs(store: &DirStore, names: &[LabelName]) -> Vec<Digest> {
+    let mut packs = BTreeSet::new();
+    for name in names {
+        let Ok(record) = store.read_record(name) else { continue };
+        let Ok((manifest, _)) = read_root(store, &record.manifest) else { continue };
+        let Ok(map) = read_map(store, &record.manifest, &manifest) else { continue };
+        packs.extend(map.packs.iter().map(|pack| pack.digest));
+    }
+    // What is not there is told by the labels that need it.
+    let there = |pack: &Digest| store.path().join(Item::Pack(*pack).path()).exists();
+    packs.into_iter().filter(there).collect()
+}
+
+/// Looks at the labels `names`, given what the packs hold.
+pub(super) fn check(store: &DirStore, names: &[LabelName], packs: &Packs, report: &mut Report) {
+    let mut by_manifest: BTreeMap<Digest, Vec<LabelName>> = BTreeMap::new();
+    for name in names {
+        match store.read_record(name) {
+            Ok(record) => by_manifest.entry(record.manifest).or_default().push(name.clone()),
+            Err(error) => {
+                let labels = vec![name.clone()];
+                report.damages.push(unreadable(&Item::Label(name.clone()), &error, labels));
+            }
+        }
+    }
+    for (digest, labels) in by_manifest {
+        report.manifests += 1;
+        let mut check = Check { store, packs, report, digest, labels, hurt: HashSet::new() };
+        check.manifest();
+        check.note_hurt();
+    }
+}
+
+/// One manifest being looked at.
+struct Check<'a> {
+    store: &'a DirStore,
+    packs: &'a Packs,
+    report: &'a mut Report,
+    digest: Digest,
+    labels: Vec<LabelName>,
+    /// Damages of packs that this manifest meets: numbers in [`Report::damages`].
+    hurt: HashSet<usize>,
+}
+
+impl Check<'_> {
+    fn manifest(&mut self) {
+        let (manifest, root_bytes) = match read_root(self.store, &self.digest) {
+            Ok(read) => read,
+            Err(error) => return self.unreadable(&Item::Manifest(self.digest), &error),
+        };
+        let map = match read_map(self.store, &self.digest, &manifest) {
+            Ok(map) => {
+                self.packs_of(&map);
+                Some(map)
+            }
+            Err(error) => {
+                self.unreadable(&Item::Map(self.digest), &error);
+                None
+            }
+        };
+        self.segments(&manifest, root_bytes, map.as_ref());
+    }
+
+    fn packs_of(&mut self, map: &Map) {
+        for pack in &map.packs {
+            let object = Item::Pack(pack.digest).to_string();
+            match self.packs.get(&pack.digest) {
+                None => self.damage(object, "a file of the store".into(), "none".into()),
+                Some(found) => {
+                    self.hurt.extend(found.damage);
+                    let other = found.size_bytes.filter(|size| *size != pack.size_bytes);
+                    if let Some(size) = other {
+                        let expected = format!("{} bytes, as the map says", pack.size_bytes);
+                        self.damage(object, expected, size.to_string());
+                    }
+                }
+            }
+        }
+    }
+
+    fn segments(&mut self, manifest: &Manifest, root_bytes: usize, map: Option<&Map>) {
+        let segments = read_segments(self.store, manifest, root_bytes, &self.digest);
+        for (number, segment) in segments.enumerate() {
+            let segment = match segment {
+                Ok(segment) => segment,
+                Err(error) => return self.unreadable(&Item::Manifest(self.digest), &error),
+            };
+            if let Some((map, section)) = map.zip(map.and_then(|map| map.sections.get(number)))
+                && let Some((expected, found)) = self.section(&segment, section, map)
+            {
+                let object = format!("{}: section {number}", Item::Map(self.digest));
+                self.damage(object, expected, found);
+            }
+        }
+    }
+
+    /// The first thing wrong with a section, as expected and found.
+    fn section(
+        &mut self,
+        segment: &Segment,
+        section: &Section,
+        map: &Map,
+    ) -> Option<(String, String)> {
+        let data = |entry: &Entry| match entry {
+            Entry::Data { digest, length } => Some((*digest, *length)),
+            Entry::Zero { .. } => None,
+        };
+        let objects: Vec<_> = segment.entries.iter().filter_map(data).collect();
+        if objects.len() != section.places.len() {
+            let expected = format!("{} objects", objects.len());
+            return Some((expected, section.places.len().to_string()));
+        }
+        let mut places = objects.iter().zip(&section.places);
+        places.find_map(|((digest, length), place)| {
+            self.place(*digest, *length, *place, section, map)
+        })
+    }
+
+    fn place(
+        &mut self,
+        digest: Digest,
+        length: u32,
+        place: Place,
+        section: &Section,
+        map: &Map,
+    ) -> Option<(String, String)> {
+        let frame = section.frames.get(place.frame as usize)?;
+        let pack = map.packs.get(frame.pack as usize)?.digest;
+        // A pack that is missing or cannot be read is a damage of its own.
+        let known = self.packs.get(&pack).filter(|pack| pack.size_bytes.is_some())?;
+        let wrong = |found: String| {
+            let expected = format!("object {} in {}", digest.short(), Item::Pack(pack));
+            Some((format!("{expected} at {}", frame.offset_bytes), found))
+        };
+        let Some(checked) = known.frames.get(&frame.offset_bytes) else {
+            return wrong("no frame there".into());
+        };
+        self.hurt.extend(checked.damage);
+        let lengths = (checked.frame.packed_bytes, checked.frame.raw_bytes());
+        if lengths != (frame.packed_bytes, frame.raw_bytes) {
+            return wrong(format!("a frame of {} and {} bytes", lengths.0, lengths.1));
+        }
+        let mut at = 0;
+        for (other, other_length) in &checked.frame.objects {
+            if at == place.offset_bytes && (*other, *other_length) == (digest, length) {
+                return None;
+            }
+            at += other_length;
+        }
+        wrong(format!("no such object at {} of the frame", place.offset_bytes))
+    }
+
+    fn unreadable(&mut self, item: &Item, error: &ReadError) {
+        self.report.damages.push(unreadable(item, error, self.labels.clone()));
+    }
+
+    /// The same missing pack met by several manifests is one damage.
+    fn damage(&mut self, object: String, expected: String, found: String) {
+        let labels = self.labels.clone();
+        let same = |damage: &&mut Damage| {
+            (&damage.object, &damage.expected, &damage.found) == (&object, &expected, &found)
+        };
+        match self.report.damages.iter_mut().find(same) {
+            Some(damage) => damage.labels.extend(labels),
+            None => self.report.damages.push(Damage { object, expected, found, labels }),
+        }
+    }
+
+    fn note_hurt(self) {
+        for number in self.hurt {
+            self.report.damages[number].labels.extend(self.labels.iter().cloned());
+        }
+    }
+}
+
+fn unreadable(item: &Item, error: &ReadError, labels: Vec<LabelName>) -> Damage {
+    let (object, expected, found) = match error {
+        ReadError::Wrong { object, expected, found, .. } => {
+            (object.clone(), format!("digest {expected}"), found.to_string())
+        }
+        other => (item.to_string(), "what its format says".into(), chain(other)),
+    };
+    Damage { object, expected, found, labels }
+}

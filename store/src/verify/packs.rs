@@ -1,0 +1,156 @@
+//! Packs: file, index, frames, objects.
+
+use super::{Damage, Report, chain};
+use crate::dir::DirStore;
+use crate::dir::packs::read_index;
+use crate::pack::{Frame, HEADER};
+use crate::parallel::{Submit, lane};
+use crate::source::Item;
+use crate::{Digest, Hasher};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::thread;
+
+/// How much of a pack's end, which no frame holds, is read at once, bytes.
+const READ_BYTES: usize = 1 << 20;
+
+/// What was found in the packs.
+#[derive(Default)]
+pub(super) struct Packs {
+    packs: HashMap<Digest, Pack>,
+}
+
+/// A pack that was looked at.
+#[derive(Default)]
+pub(super) struct Pack {
+    /// Length of its file, bytes; `None`: its index cannot be read.
+    pub(super) size_bytes: Option<u64>,
+    /// The damage of the whole pack: number in [`Report::damages`].
+    pub(super) damage: Option<usize>,
+    /// Its frames by offset.
+    pub(super) frames: HashMap<u64, CheckedFrame>,
+}
+
+/// A frame that was looked at.
+pub(super) struct CheckedFrame {
+    /// As the index says it.
+    pub(super) frame: Frame,
+    /// Its damage: number in [`Report::damages`].
+    pub(super) damage: Option<usize>,
+}
+
+impl Packs {
+    pub(super) fn get(&self, pack: &Digest) -> Option<&Pack> {
+        self.packs.get(pack)
+    }
+}
+
+/// Looks at all of `names`.
+pub(super) fn check(store: &DirStore, names: &[Digest], report: &mut Report) -> Packs {
+    let mut packs = Packs::default();
+    for name in names {
+        report.packs += 1;
+        let path = store.path().join(Item::Pack(*name).path());
+        let pack = match check_pack(&path, name, report) {
+            Ok(pack) => pack,
+            Err(found) => {
+                let expected = "a whole pack".to_owned();
+                let object = Item::Pack(*name).to_string();
+                let damage = Some(report.damages.len());
+                report.damages.push(Damage { object, expected, found, labels: Vec::new() });
+                Pack { damage, ..Pack::default() }
+            }
+        };
+        packs.packs.insert(*name, pack);
+    }
+    packs
+}
+
+fn check_pack(path: &std::path::Path, name: &Digest, report: &mut Report) -> Result<Pack, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let (index, size_bytes) = read_index(&file).map_err(|error| chain(&error))?;
+    report.pack_bytes += size_bytes;
+    report.objects += index.frames.iter().map(|frame| frame.objects.len() as u64).sum::<u64>();
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let mut pack = Pack { size_bytes: Some(size_bytes), ..Pack::default() };
+    let digest = thread::scope(|scope| {
+        let (submit, results) = lane(scope, threads, || check_frame);
+        let reader = scope.spawn(move || read_frames(&file, index.frames, &submit));
+        for (frame, wrong) in results {
+            let damage = wrong.map(|(object, expected, found)| {
+                let object = format!("{}: {object}", Item::Pack(*name));
+                report.damages.push(Damage { object, expected, found, labels: Vec::new() });
+                report.damages.len() - 1
+            });
+            pack.frames.insert(frame.offset_bytes, CheckedFrame { frame, damage });
+        }
+        let read = reader.join().map_err(|_| "a reader that ended early".to_owned())?;
+        read.map_err(|error| error.to_string())
+    })?;
+    let frames_right = pack.frames.values().all(|frame| frame.damage.is_none());
+    if digest != *name && frames_right {
+        pack.damage = Some(report.damages.len());
+        let (expected, found) = (format!("digest {name}"), digest.to_string());
+        let object = Item::Pack(*name).to_string();
+        report.damages.push(Damage { object, expected, found, labels: Vec::new() });
+    }
+    Ok(pack)
+}
+
+/// What is wrong with a frame: object, expected, found.
+type Wrong = Option<(String, String, String)>;
+
+/// Reads the pack from its start to its end; returns the digest of it all.
+fn read_frames(
+    mut file: &File,
+    frames: Vec<Frame>,
+    submit: &Submit<(Frame, Vec<u8>), (Frame, Wrong)>,
+) -> io::Result<Digest> {
+    let mut hasher = Hasher::new();
+    let mut header = [0; HEADER.len()];
+    file.read_exact(&mut header)?;
+    hasher.update(&header);
+    for frame in frames {
+        let mut packed = vec![0; frame.packed_bytes as usize];
+        file.read_exact(&mut packed)?;
+        hasher.update(&packed);
+        let handed_on = submit.submit((frame, packed));
+        handed_on.map_err(|_| io::Error::other("a checker that ended early"))?;
+    }
+    let mut rest = vec![0; READ_BYTES];
+    loop {
+        let read = file.read(&mut rest)?;
+        if read == 0 {
+            return Ok(hasher.finish());
+        }
+        hasher.update(&rest[..read]);
+    }
+}
+
+fn check_frame((frame, packed): (Frame, Vec<u8>)) -> (Frame, Wrong) {
+    let wrong = find_wrong(&frame, &packed);
+    (frame, wrong)
+}
+
+fn find_wrong(frame: &Frame, packed: &[u8]) -> Wrong {
+    let name = format!("frame at {}", frame.offset_bytes);
+    let length = frame.raw_bytes() as usize;
+    let raw = match zstd::bulk::decompress(packed, length) {
+        Ok(raw) => raw,
+        Err(error) => return Some((name, "a zstd frame".into(), error.to_string())),
+    };
+    if raw.len() != length {
+        return Some((name, format!("{length} bytes"), format!("{}", raw.len())));
+    }
+    let mut at = 0;
+    for (digest, length) in &frame.objects {
+        let found = Digest::of(&raw[at..at + *length as usize]);
+        if found != *digest {
+            let object = format!("{name}: object {}", digest.short());
+            return Some((object, format!("digest {digest}"), found.to_string()));
+        }
+        at += *length as usize;
+    }
+    None
+}
