@@ -1,0 +1,282 @@
+//! The command line as typed: names and flags are a contract, more may be added.
+
+use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use store::label::{LabelName, fact_is_valid};
+
+/// Puts disk images into a store by label, and labels onto disks.
+#[derive(Debug, Parser)]
+#[command(name = "inaug", version, propagate_version = true, after_help = EXIT_CODES)]
+pub(crate) struct Args {
+    /// Print one JSON document on stdout instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 bytes are not what their \
+digest says, 4 the network or the server, 5 a disk or the store's directory, 6 refused for safety.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Push(PushArgs),
+    Labels(LabelsArgs),
+    Show(ShowArgs),
+    Diff(DiffArgs),
+    Verify(VerifyArgs),
+    Rm(RmArgs),
+    Serve(ServeArgs),
+    Deploy(DeployArgs),
+    Initramfs(InitramfsArgs),
+}
+
+/// Where the store is: a directory, or the http:// URL of one.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StoreArg {
+    /// The store: a directory, or an http:// URL of one
+    #[arg(long, value_name = "STORE", env = "INAUG_STORE", hide_env_values = true)]
+    pub(crate) store: String,
+}
+
+/// The store's directory, for commands that change it or read its files themselves.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StoreDirArg {
+    /// The store's directory
+    #[arg(long, value_name = "STORE", env = "INAUG_STORE", hide_env_values = true)]
+    pub(crate) store: String,
+}
+
+/// Put a disk image into a store and name it
+///
+/// Stores only what the store does not have yet. The label points to the new image once all of it
+/// is on the store's disk; cut short at any moment, the store is as it was. A directory that does
+/// not exist or is empty becomes a store.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PushArgs {
+    /// The label, such as debian/12/web
+    pub(crate) label: LabelName,
+
+    #[command(flatten)]
+    pub(crate) store: StoreDirArg,
+
+    /// The disk or partition image: a raw file or a block device nobody writes to
+    #[arg(long, value_name = "FILE")]
+    pub(crate) image: PathBuf,
+
+    /// Something worth knowing about it, such as git=1a2b3c; may be given often
+    #[arg(long = "fact", value_name = "K=V", value_parser = parse_fact)]
+    pub(crate) facts: Vec<(String, String)>,
+
+    /// The kernel that boots it, instead of the one found in the image; wants --cmdline too
+    #[arg(long, value_name = "P", requires = "cmdline")]
+    pub(crate) kernel: Option<PathBuf>,
+
+    /// The initrd for --kernel
+    #[arg(long, value_name = "P", requires = "kernel")]
+    pub(crate) initrd: Option<PathBuf>,
+
+    /// The kernel's command line, instead of the one found in the image
+    #[arg(long, value_name = "S")]
+    pub(crate) cmdline: Option<String>,
+
+    /// Do not look for a kernel in the image: it will be booted by its own boot loader
+    #[arg(long, conflicts_with_all = ["kernel", "cmdline"])]
+    pub(crate) no_boot: bool,
+
+    /// Replace the label if it is there already
+    #[arg(long)]
+    pub(crate) force: bool,
+
+    /// How hard to compress, 1 (fast) to 19 (small)
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=19))]
+    pub(crate) level: i32,
+}
+
+/// List the labels of a store
+#[derive(Debug, clap::Args)]
+pub(crate) struct LabelsArgs {
+    /// Only labels that match: * stands for any characters, also /, and ? for one
+    pub(crate) glob: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+}
+
+/// Show what a label is: facts, sizes, how it boots
+#[derive(Debug, clap::Args)]
+pub(crate) struct ShowArgs {
+    /// The label
+    pub(crate) label: LabelName,
+
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+}
+
+/// Show what a machine that holds OLD would fetch for NEW
+#[derive(Debug, clap::Args)]
+pub(crate) struct DiffArgs {
+    /// The label that the machine holds
+    pub(crate) old: LabelName,
+
+    /// The label that it is to hold
+    pub(crate) new: LabelName,
+
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+}
+
+/// Check a label, or the whole store: every byte against its digest
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyArgs {
+    /// The label; without one all labels and all packs are checked
+    pub(crate) label: Option<LabelName>,
+
+    #[command(flatten)]
+    pub(crate) store: StoreDirArg,
+}
+
+/// Remove a label; what it pointed to stays in the store's packs
+#[derive(Debug, clap::Args)]
+pub(crate) struct RmArgs {
+    /// The label
+    pub(crate) label: LabelName,
+
+    #[command(flatten)]
+    pub(crate) store: StoreDirArg,
+}
+
+/// Serve a store over HTTP, read only, at /store/
+///
+/// Prints its URL once clients can connect. Stops on SIGTERM or SIGINT after the answers being
+/// sent, at most ten seconds later. Any static web server can serve the directory as well.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreDirArg,
+
+    /// Where to listen, such as 0.0.0.0:8080; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: String,
+
+    /// Print a line on stderr for each request
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+/// Put a label onto a file or a disk, and prove it by reading it back
+///
+/// Only what the target does not hold already is fetched and written. Until everything is proven
+/// the target cannot boot; cut short at any moment, the same command goes on where it was.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DeployArgs {
+    /// The label
+    pub(crate) label: LabelName,
+
+    /// Where to take it from: directories or http:// URLs, joined by commas, nearest first
+    #[arg(long, value_name = "CHAIN", env = "INAUG_STORE", hide_env_values = true)]
+    pub(crate) store: String,
+
+    /// The file or block device to put it onto; a file that is not there is made
+    #[arg(long, value_name = "PATH")]
+    pub(crate) to: PathBuf,
+
+    /// Only show what would be done
+    #[arg(long)]
+    pub(crate) plan: bool,
+
+    /// Do not read back what was written
+    #[arg(long)]
+    pub(crate) no_verify: bool,
+}
+
+/// Build the initramfs that machines boot into to be inaugurated
+///
+/// The same inputs give the same bytes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct InitramfsArgs {
+    /// The file to write
+    #[arg(short, long, value_name = "OUT")]
+    pub(crate) output: PathBuf,
+
+    /// Take modules of this installed kernel, such as 6.12.48+deb13-amd64
+    #[arg(long, value_name = "V", conflicts_with = "kernel_tree")]
+    pub(crate) kernel_version: Option<String>,
+
+    /// Take modules of the only kernel below this directory's lib/modules
+    #[arg(long, value_name = "DIR")]
+    pub(crate) kernel_tree: Option<PathBuf>,
+
+    /// The init to carry [default: the one beside this command]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) init: Option<PathBuf>,
+
+    /// Which modules to carry
+    #[arg(long, value_enum, default_value_t = ModuleSet::Thin)]
+    pub(crate) modules: ModuleSet,
+
+    /// Carry this file of the host at that absolute path; may be given often
+    #[arg(long, value_name = "FILE=PATH", value_parser = parse_embed)]
+    pub(crate) embed: Vec<(PathBuf, String)>,
+
+    /// Take the firmware that the modules name from here, such as /lib/firmware
+    #[arg(long, value_name = "DIR")]
+    pub(crate) firmware: Option<PathBuf>,
+}
+
+/// Sets of modules.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ModuleSet {
+    /// What QEMU and common servers need
+    Thin,
+    /// All storage and wired network drivers of the kernel
+    Fat,
+    /// None: the kernel has everything built in
+    None,
+}
+
+fn parse_embed(text: &str) -> Result<(PathBuf, String), String> {
+    match text.rsplit_once('=') {
+        Some((file, path)) if !file.is_empty() && path.starts_with('/') => {
+            Ok((file.into(), path.to_owned()))
+        }
+        _ => Err("expected FILE=PATH with an absolute PATH".to_owned()),
+    }
+}
+
+fn parse_fact(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if fact_is_valid(key, value) => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE: letters, digits, '.', '_', '-' in the key, one line in the \
+                  value"
+            .to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn definition_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn facts_are_pairs() {
+        for (text, ok) in [
+            ("git=1a2b", true),
+            ("state=", true),
+            ("a.b-c_d=x=y", true),
+            ("git", false),
+            ("=x", false),
+            ("a b=x", false),
+            ("a=x\ny", false),
+        ] {
+            assert_eq!(parse_fact(text).is_ok(), ok, "{text:?}");
+        }
+    }
+}

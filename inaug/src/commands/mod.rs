@@ -1,0 +1,38 @@
+//! The commands: one module for each, and what they share.
+
+pub(crate) mod deploy;
+pub(crate) mod diff;
+pub(crate) mod initramfs;
+pub(crate) mod labels;
+pub(crate) mod push;
+pub(crate) mod rm;
+pub(crate) mod serve;
+pub(crate) mod show;
+pub(crate) mod verify;
+
+mod boot;
+mod open;
+mod read;
+
+pub(crate) use boot::BootDocument;
+pub(crate) use open::{open_chain, open_dir, open_source};
+
+use serde::ser::{Serialize, Serializer};
+
+/// The facts of a label; in JSON an object, in the record's order.
+pub(crate) struct Facts(pub(crate) Vec<(String, String)>);
+
+impl Serialize for Facts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}
+
+/// Stages with the seconds they took; in JSON an object, in order.
+pub(crate) struct Stages(pub(crate) Vec<(&'static str, f64)>);
+
+impl Serialize for Stages {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(stage, seconds)| (stage, seconds)))
+    }
+}

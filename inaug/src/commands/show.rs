@@ -1,0 +1,144 @@
+//! `inaug show`: what a label is.
+
+use super::{BootDocument, Facts, open_source, read};
+use crate::args::ShowArgs;
+use crate::output::Output;
+use crate::text;
+use serde::Serialize;
+use std::collections::HashSet;
+use std::fmt;
+use store::manifest::{Entry, Gpt, Manifest, Segment};
+use store::map::Map;
+
+/// Shows the label.
+pub(crate) fn run(args: &ShowArgs, output: &Output) -> anyhow::Result<()> {
+    let source = open_source(&args.store.store)?;
+    let label = read::label(&*source, &args.label)?;
+    let mut content = Content::default();
+    for segment in label.segments(&*source) {
+        content.add(&segment?);
+    }
+    let (record, image) = (&label.record, label.manifest.image());
+    let document = Document {
+        schema: "inaug/show/1",
+        label: record.name.to_string(),
+        store: source.name().to_owned(),
+        kind: record.kind.clone(),
+        manifest: record.manifest.to_string(),
+        pushed_unix_s: record.pushed_unix_s,
+        facts: Facts(record.facts.clone()),
+        size_bytes: image.size_bytes,
+        sector_bytes: image.sector_bytes,
+        gpt: image.gpt.as_ref().map(GptDocument::of),
+        data_bytes: content.data_bytes,
+        zero_bytes: content.zero_bytes,
+        objects: content.objects.len() as u64,
+        segments: label.manifest.segments.len(),
+        manifest_bytes: read::manifest_bytes(&label),
+        packed_bytes: packed_bytes(&label.map),
+        packs: label.map.packs.len(),
+        boot: boot(&label.manifest),
+    };
+    Ok(output.answer(&document)?)
+}
+
+/// What the segments add up to.
+#[derive(Default)]
+struct Content {
+    data_bytes: u64,
+    zero_bytes: u64,
+    objects: HashSet<store::Digest>,
+}
+
+impl Content {
+    fn add(&mut self, segment: &Segment) {
+        for entry in &segment.entries {
+            match entry {
+                Entry::Zero { length } => self.zero_bytes += length,
+                Entry::Data { digest, length } => {
+                    self.data_bytes += u64::from(*length);
+                    self.objects.insert(*digest);
+                }
+            }
+        }
+    }
+}
+
+/// What the map's frames take in packs: what a machine with an empty disk fetches.
+fn packed_bytes(map: &Map) -> u64 {
+    let mut seen = HashSet::new();
+    let frames = map.sections.iter().flat_map(|section| &section.frames);
+    frames.filter(|frame| seen.insert(**frame)).map(|frame| u64::from(frame.packed_bytes)).sum()
+}
+
+fn boot(manifest: &Manifest) -> Option<BootDocument> {
+    manifest.boot.as_ref().map(BootDocument::of)
+}
+
+#[derive(Serialize)]
+struct Document {
+    schema: &'static str,
+    label: String,
+    store: String,
+    kind: String,
+    manifest: String,
+    pushed_unix_s: u64,
+    facts: Facts,
+    size_bytes: u64,
+    sector_bytes: u32,
+    gpt: Option<GptDocument>,
+    data_bytes: u64,
+    zero_bytes: u64,
+    objects: u64,
+    segments: usize,
+    manifest_bytes: u64,
+    packed_bytes: u64,
+    packs: usize,
+    boot: Option<BootDocument>,
+}
+
+#[derive(Serialize)]
+struct GptDocument {
+    alternate_lba: u64,
+    last_usable_lba: u64,
+    protective_sectors: u32,
+}
+
+impl GptDocument {
+    fn of(gpt: &Gpt) -> Self {
+        Self {
+            alternate_lba: gpt.alternate_lba,
+            last_usable_lba: gpt.last_usable_lba,
+            protective_sectors: gpt.protective_sectors,
+        }
+    }
+}
+
+impl fmt::Display for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "label     {}", self.label)?;
+        writeln!(f, "kind      {}", self.kind)?;
+        writeln!(f, "manifest  {}", self.manifest)?;
+        writeln!(f, "pushed    {} UTC", text::utc(self.pushed_unix_s))?;
+        for (key, value) in &self.facts.0 {
+            writeln!(f, "fact      {key}={value}")?;
+        }
+        writeln!(f, "size      {} ({} bytes)", text::size(self.size_bytes), self.size_bytes)?;
+        writeln!(f, "sectors   {} bytes", self.sector_bytes)?;
+        match &self.gpt {
+            Some(gpt) => writeln!(f, "table     GPT, backup at sector {}", gpt.alternate_lba)?,
+            None => writeln!(f, "table     no GPT")?,
+        }
+        let (data, zero) = (text::size(self.data_bytes), text::size(self.zero_bytes));
+        writeln!(f, "content   {data} of data, {zero} of zeroes")?;
+        let (objects, segments) =
+            (text::count(self.objects, "object"), text::count(self.segments as u64, "segment"));
+        writeln!(f, "objects   {objects} in {segments}")?;
+        let packed = text::size(self.packed_bytes);
+        writeln!(f, "packed    {packed} in {}", text::count(self.packs as u64, "pack"))?;
+        match &self.boot {
+            Some(boot) => boot.fmt(f),
+            None => writeln!(f, "boot      by its own boot loader: no kernel is known"),
+        }
+    }
+}

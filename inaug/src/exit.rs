@@ -1,0 +1,174 @@
+//! From an error to the exit code that scripts decide by.
+
+use crate::output::StdoutError;
+use crate::serve::ListenError;
+use deploy::Category;
+use deploy::target::TargetError;
+use std::io;
+use store::OpenError;
+use store::dir::DirError;
+use store::http::HttpStoreError;
+use store::is_url;
+use store::manifest_reader::ReadError;
+use store::push::PushError;
+use store::source::{Item, SourceError};
+
+/// Something went wrong that has no code of its own.
+const FAILED: u8 = 1;
+/// The command line makes no sense; clap exits with the same.
+const USAGE: u8 = 2;
+/// Bytes are not what their digest says.
+const VERIFICATION: u8 = 3;
+/// The network or the server.
+const NETWORK: u8 = 4;
+/// A disk, or the store's directory.
+const STORAGE: u8 = 5;
+/// Refused for safety.
+const REFUSED: u8 = 6;
+
+/// The command line as typed parses, but means nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Usage(pub(crate) String);
+
+/// The command would destroy what it was not told to.
+#[derive(Debug, thiserror::Error)]
+#[error("refused: {0}")]
+pub(crate) struct Refused(pub(crate) String);
+
+/// What was checked is damaged.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Damaged(pub(crate) String);
+
+/// The code for `error`: that of the first error in its chain that has one.
+pub(crate) fn code(error: &anyhow::Error) -> u8 {
+    error.chain().find_map(code_of).unwrap_or(FAILED)
+}
+
+/// Whether the reader of our output went away, as `head` does: no failure.
+pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let stdout = error.downcast_ref::<StdoutError>();
+    stdout.is_some_and(|StdoutError(io)| io.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
+    if error.is::<Usage>() {
+        return Some(USAGE);
+    }
+    if error.is::<Refused>() {
+        return Some(REFUSED);
+    }
+    if error.is::<Damaged>() {
+        return Some(VERIFICATION);
+    }
+    if error.is::<ListenError>() {
+        return Some(NETWORK);
+    }
+    if let Some(error) = error.downcast_ref::<ReadError>() {
+        return Some(of_read(error));
+    }
+    if let Some(error) = error.downcast_ref::<PushError>() {
+        return Some(of_push(error));
+    }
+    if let Some(error) = error.downcast_ref::<DirError>() {
+        return Some(of_dir(error));
+    }
+    if let Some(error) = error.downcast_ref::<OpenError>() {
+        return Some(of_open(error));
+    }
+    if let Some(error) = error.downcast_ref::<deploy::Error>() {
+        return Some(of_deploy(error));
+    }
+    if let Some(error) = error.downcast_ref::<TargetError>() {
+        return Some(of_target(error));
+    }
+    error.downcast_ref::<SourceError>().map(of_source)
+}
+
+fn of_read(error: &ReadError) -> u8 {
+    match error {
+        ReadError::Source(error) => of_source(error),
+        ReadError::Format { .. }
+        | ReadError::Record { .. }
+        | ReadError::Wrong { .. }
+        | ReadError::Sections { .. } => VERIFICATION,
+    }
+}
+
+fn of_push(error: &PushError) -> u8 {
+    match error {
+        PushError::Taken { .. } => REFUSED,
+        PushError::Fact { .. } | PushError::SectorSize { .. } => USAGE,
+        PushError::Payload { .. } => VERIFICATION,
+        PushError::Store(error) => of_dir(error),
+        PushError::Read { .. }
+        | PushError::NotReadable { .. }
+        | PushError::Empty { .. }
+        | PushError::Changed { .. }
+        | PushError::Sectors { .. }
+        | PushError::PayloadSize { .. }
+        | PushError::Format(_)
+        | PushError::Compress(_)
+        | PushError::Thread => FAILED,
+    }
+}
+
+fn of_open(error: &OpenError) -> u8 {
+    match error {
+        OpenError::Dir(error) => of_dir(error),
+        OpenError::Http(HttpStoreError::Url { .. }) => USAGE,
+        OpenError::Http(HttpStoreError::Client(_)) => FAILED,
+    }
+}
+
+fn of_deploy(error: &deploy::Error) -> u8 {
+    match error {
+        deploy::Error::NoSuchLabel { .. } => FAILED,
+        deploy::Error::Label { source, .. } => of_read(source),
+        deploy::Error::Fetch { source, .. } => of_source(source),
+        deploy::Error::Target(error) => of_target(error),
+        other => match other.category() {
+            Category::Network => NETWORK,
+            Category::Verification => VERIFICATION,
+            Category::Storage => STORAGE,
+            Category::Refused => REFUSED,
+            Category::Other => FAILED,
+        },
+    }
+}
+
+/// A disk that others use is refused for its sake.
+fn of_target(error: &TargetError) -> u8 {
+    match error {
+        TargetError::Busy { .. } => REFUSED,
+        TargetError::Open { .. }
+        | TargetError::Kind { .. }
+        | TargetError::Io { .. }
+        | TargetError::Flush { .. } => STORAGE,
+    }
+}
+
+fn of_dir(error: &DirError) -> u8 {
+    match error {
+        DirError::NoLabel { .. } => FAILED,
+        DirError::NotAStore { .. }
+        | DirError::Occupied { .. }
+        | DirError::Full { .. }
+        | DirError::Locked { .. }
+        | DirError::Io { .. } => STORAGE,
+    }
+}
+
+/// A directory that fails is a disk's matter, a URL that fails is the network's.
+fn of_source(error: &SourceError) -> u8 {
+    let store = match error {
+        SourceError::NotFound { item: Item::Label(_), .. } => return FAILED,
+        SourceError::NotFound { store, .. }
+        | SourceError::Answer { store, .. }
+        | SourceError::Short { store, .. }
+        | SourceError::Stalled { store, .. }
+        | SourceError::Io { store, .. } => store,
+    };
+    if is_url(store) { NETWORK } else { STORAGE }
+}

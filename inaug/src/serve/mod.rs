@@ -1,0 +1,70 @@
+//! The depot's server: a store over HTTP/1.1, read only.
+//!
+//! Given a directory that is a store, answers GET and HEAD for its items under `/store/`, with
+//! ranges, as any static web server would; it must never serve anything else of the directory.
+
+mod answer;
+mod body;
+mod listen;
+mod log;
+mod path;
+mod range;
+mod routes;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+pub(crate) use routes::STORE_PATH;
+
+/// What to serve and where.
+pub(crate) struct Options {
+    /// The store's directory.
+    pub(crate) dir: PathBuf,
+    /// `HOST:PORT` to listen on; port 0 takes a free one.
+    pub(crate) listen: String,
+    /// Whether each request is a line on stderr.
+    pub(crate) verbose: bool,
+}
+
+/// Serves until SIGTERM or SIGINT; `announce` is told the address once clients can connect.
+pub(crate) fn serve(
+    options: Options,
+    announce: impl FnOnce(SocketAddr) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let runtime = Runtime::new()?;
+    runtime.block_on(async move {
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let listener = bind(&options.listen).await?;
+        announce(listener.local_addr()?)?;
+        let stop = async {
+            tokio::select! {
+                _ = terminate.recv() => (),
+                _ = interrupt.recv() => (),
+            }
+        };
+        listen::serve(listener, routes::routes(options.dir, options.verbose), stop).await;
+        anyhow::Ok(())
+    })?;
+    // Reads that hang on a dead disk must not keep the process.
+    runtime.shutdown_background();
+    Ok(())
+}
+
+async fn bind(address: &str) -> Result<TcpListener, ListenError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| ListenError { address: address.to_owned(), source })
+}
+
+/// The server cannot listen where it was told to.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}")]
+pub(crate) struct ListenError {
+    address: String,
+    source: io::Error,
+}

@@ -1,0 +1,10 @@
+//! The operator's command as the operator runs it: the real binary, real stores, its exit codes,
+//! sentences and documents.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod deploying;
+mod documents;
+mod serving;
+mod stores;
+mod support;
+mod usage;
