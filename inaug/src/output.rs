@@ -13,7 +13,7 @@ pub(crate) struct Output {
     answered: Cell<bool>,
 }
 
-/// Standard output was closed by its reader.
+/// Standard output could not be written: its reader is gone, or its disk is full.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write to standard output")]
 pub(crate) struct StdoutError(#[from] pub(crate) io::Error);
