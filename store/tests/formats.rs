@@ -240,6 +240,7 @@ fn changed(bytes: &[u8], at: prop::sample::Index, how: u8) -> Vec<u8> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn segments_come_back(entries in entries()) {
         let segment = Segment { entries };

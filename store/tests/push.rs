@@ -1,4 +1,5 @@
 //! Pushing images, and getting them back.
+#![allow(clippy::unwrap_used, reason = "only tests are compiled with this")]
 
 mod common;
 
@@ -287,7 +288,11 @@ fn stretches() -> impl Strategy<Value = Vec<Stretch>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig {
+        cases: 24,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
     #[test]
     fn any_image_comes_back(stretches in prop::collection::vec(stretches(), 1..3)) {
         let place = Place::new();

@@ -63,8 +63,8 @@ fn a_whole_store_is_clean() {
 
 #[test]
 fn each_planted_damage_is_found() {
-    type Plant = fn(&Pushed);
-    let table: &[(&str, Plant, &[(&str, &str)])] = &[
+    type Row<'a> = (&'a str, fn(&Pushed), &'a [(&'a str, &'a str)]);
+    let table: &[Row<'_>] = &[
         (
             "shared frame",
             |p| flip(&p.place.item(&Item::Pack(p.old_pack)), |_| 5000),
