@@ -1,0 +1,120 @@
+//! A stage that failed, and why.
+
+use std::fmt;
+
+use deploy::disks::{self, DiscoverError, SelectError};
+use deploy::target::TargetError;
+use store::OpenError;
+
+use crate::config::Mistakes;
+use crate::kexec::ImageError;
+use crate::net::NetError;
+use crate::report;
+
+/// The stages, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The command line.
+    Config,
+    /// A NIC that reaches the store.
+    Network,
+    /// The label's record, manifest and map.
+    Label,
+    /// The disk to write.
+    Disk,
+    /// What would be done.
+    Plan,
+    /// Fetching and writing.
+    Write,
+    /// Reading back.
+    Verify,
+    /// What follows success.
+    Leave,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Config => "config",
+            Self::Network => "net",
+            Self::Label => "label",
+            Self::Disk => "disk",
+            Self::Plan => "plan",
+            Self::Write => "write",
+            Self::Verify => "verify",
+            Self::Leave => "kexec",
+        })
+    }
+}
+
+/// A stage that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{stage} failed")]
+pub struct Failure {
+    /// Which.
+    pub stage: Stage,
+    /// Why.
+    #[source]
+    pub cause: Box<Cause>,
+}
+
+impl Failure {
+    /// The causes in words, outermost first.
+    pub fn causes(&self) -> Vec<String> {
+        report::causes(&*self.cause)
+    }
+}
+
+/// Why a stage failed.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub enum Cause {
+    /// The command line.
+    Config(#[from] Mistakes),
+    /// No network.
+    Network(#[from] NetError),
+    /// A store of the chain.
+    Store(#[from] OpenError),
+    /// The disks cannot be listed.
+    Discover(#[from] DiscoverError),
+    /// Not exactly one disk.
+    Select(#[from] SelectError),
+    /// The disk holds data, or is in use.
+    Refused(#[from] disks::Refusal),
+    /// The disk cannot be opened.
+    Target(#[from] TargetError),
+    /// The disk went away while it was being looked at.
+    Exchanged(#[from] Exchanged),
+    /// The engine.
+    Engine(Box<deploy::Error>),
+    /// The kernel or initrd of the label.
+    Image(#[from] ImageError),
+}
+
+impl From<deploy::Error> for Cause {
+    fn from(error: deploy::Error) -> Self {
+        Self::Engine(Box::new(error))
+    }
+}
+
+/// Another disk took the place of the chosen one.
+#[derive(Debug, thiserror::Error)]
+#[error("{path} is not the disk any more that was chosen: expected diskseq {diskseq}")]
+pub struct Exchanged {
+    /// Its path.
+    pub path: String,
+    /// Its number when it was chosen.
+    pub diskseq: u64,
+}
+
+/// Names the stage of an error.
+pub(super) trait At<T> {
+    /// This result, its error as that stage's failure.
+    fn at(self, stage: Stage) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<Cause>> At<T> for Result<T, E> {
+    fn at(self, stage: Stage) -> Result<T, Failure> {
+        self.map_err(|error| Failure { stage, cause: Box::new(error.into()) })
+    }
+}

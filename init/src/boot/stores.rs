@@ -1,0 +1,82 @@
+//! The chain of stores, and whether a NIC reaches one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use store::http::{HttpStore, Timeouts};
+use store::label::LabelName;
+use store::manifest_reader::{ReadError, read_label};
+use store::source::{Source, SourceError};
+use store::{OpenError, is_url, open_store};
+
+/// A NIC that is asked whether it reaches the store must answer soon: another
+/// NIC waits for its turn. Three lost SYNs are 7 s; a store in the same network
+/// needs none of them.
+const REACH: Timeouts = Timeouts {
+    connect: Duration::from_secs(5),
+    silence: Duration::from_secs(10),
+    rate_window: Duration::from_secs(10),
+    rate_min_bytes: 64,
+};
+
+/// Opens every store of the chain, nearest first. Nothing is sent yet.
+pub(super) fn open_all(chain: &[String]) -> Result<Vec<Arc<dyn Source>>, OpenError> {
+    chain.iter().map(|text| open_store(text).map(Arc::from)).collect()
+}
+
+/// Whether any store needs a network.
+pub(super) fn needs_network(chain: &[String]) -> bool {
+    chain.iter().any(|text| is_url(text))
+}
+
+/// Asks the stores of `chain` for `label`; one answer of any kind will do, even
+/// "no such label": the stage that needs the label says so better.
+pub(super) fn reach(chain: &[String], label: &LabelName) -> Result<(), String> {
+    let mut reasons = Vec::new();
+    for url in chain.iter().filter(|text| is_url(text)) {
+        let asked = HttpStore::new(url, REACH).map_err(|error| error.to_string());
+        match asked.map(|store| read_label(&store, label)) {
+            Ok(Err(ReadError::Source(error))) if is_silence(&error) => {
+                reasons.push(crate::report::causes(&error).join(": "));
+            }
+            Ok(_) => return Ok(()),
+            Err(reason) => reasons.push(reason),
+        }
+    }
+    Err(reasons.join("; "))
+}
+
+/// True if nobody answered.
+fn is_silence(error: &SourceError) -> bool {
+    matches!(error, SourceError::Io { .. } | SourceError::Stalled { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn any_answer_is_an_answer_and_silence_is_none() {
+        let label: LabelName = "debian/12".parse().unwrap();
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/store", server.local_addr().unwrap());
+        let thread = std::thread::spawn(move || {
+            let (mut stream, _) = server.accept().unwrap();
+            assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").unwrap();
+        });
+        assert_eq!(reach(&["/srv".into(), url.clone()], &label), Ok(()));
+        thread.join().unwrap();
+        let refused = reach(&[url], &label).unwrap_err();
+        assert!(refused.to_lowercase().contains("refused"), "{refused}");
+    }
+
+    #[test]
+    fn directories_need_no_network() {
+        assert!(!needs_network(&["/srv/store".into()]));
+        assert!(needs_network(&["/srv/store".into(), "http://a".into()]));
+    }
+}

@@ -1,0 +1,232 @@
+//! The one table of all that init can be told. It makes parsing, `--help` and
+//! the documentation.
+
+use std::time::Duration;
+
+use deploy::disks::Predicates;
+use store::label::LabelName;
+
+use super::{Mode, OnFail, Settings, Then};
+use crate::net;
+
+/// What every key of ours begins with, so that no other program's is meant.
+pub(super) const PREFIX: &str = "inaugurator.";
+
+/// A key, with all that is known of it.
+pub(super) struct Key {
+    /// Its whole name.
+    pub(super) name: &'static str,
+    /// The form of its value.
+    pub(super) value: &'static str,
+    /// What holds if it is not given.
+    pub(super) default: &'static str,
+    /// One sentence for a person.
+    pub(super) help: &'static str,
+    /// True if it may be given several times with different values.
+    pub(super) repeats: bool,
+    /// Takes the value, or says what would be right.
+    pub(super) set: fn(&mut Settings, &str) -> Result<(), String>,
+}
+
+/// Every key, in the order of the help.
+pub(super) const KEYS: [Key; 14] = [
+    Key {
+        name: "inaugurator.store",
+        value: "URL|PATH[,...]",
+        default: "(must be given)",
+        help: "where labels and packs are, nearest first",
+        repeats: false,
+        set: |settings, value| {
+            settings.store = value.split(',').map(store).collect::<Result<_, _>>()?;
+            Ok(())
+        },
+    },
+    Key {
+        name: "inaugurator.label",
+        value: "NAME",
+        default: "(must be given)",
+        help: "the label to deploy",
+        repeats: false,
+        set: |settings, value| {
+            let name =
+                value.parse::<LabelName>().map_err(|error| format!("a label: {}", error.reason))?;
+            settings.label = Some(name);
+            Ok(())
+        },
+    },
+    Key {
+        name: "inaugurator.disk",
+        value: "PREDICATE[,...]",
+        default: "the only disk there is",
+        help: "the disk to write: /dev/NAME, serial= wwn= model= vendor= bus-path= label= (globs), \
+               size>= size<= size=, transport=, rotational=, removable=; all must match, one disk only",
+        repeats: false,
+        set: |settings, value| {
+            settings.disk = Predicates::parse(value).map_err(|errors| {
+                let each: Vec<String> = errors
+                    .iter()
+                    .map(|error| format!("{} instead of {:?}", error.expected, error.found))
+                    .collect();
+                each.join("; ")
+            })?;
+            Ok(())
+        },
+    },
+    Key {
+        name: "inaugurator.wipe",
+        value: "TOKEN",
+        default: "data that is not ours is never overwritten",
+        help: "allows to overwrite the disk that a refusal printed this token for",
+        repeats: false,
+        set: |settings, value| {
+            settings.wipe = Some(value.to_string());
+            Ok(())
+        },
+    },
+    Key {
+        name: "inaugurator.nic",
+        value: "MAC|NAME|driver=NAME",
+        default: "every NIC with carrier",
+        help: "the only NIC to use",
+        repeats: false,
+        set: |settings, value| {
+            settings.network.nic =
+                Some(net::NicChoice::parse(value).map_err(|error| expected(value, &error))?);
+            Ok(())
+        },
+    },
+    Key {
+        name: "inaugurator.mode",
+        value: "deploy|plan",
+        default: "deploy",
+        help: "plan: print what would be done, and stop",
+        repeats: false,
+        set: |settings, value| choose(value, &Mode::WORDS, &mut settings.mode),
+    },
+    Key {
+        name: "inaugurator.verify",
+        value: "yes|no",
+        default: "yes",
+        help: "read the disk back before it may boot",
+        repeats: false,
+        set: |settings, value| choose(value, &[("yes", true), ("no", false)], &mut settings.verify),
+    },
+    Key {
+        name: "inaugurator.then",
+        value: "kexec|reboot|poweroff",
+        default: "kexec",
+        help: "what follows success; a kexec that the kernel refuses becomes a reboot",
+        repeats: false,
+        set: |settings, value| choose(value, &Then::WORDS, &mut settings.then),
+    },
+    Key {
+        name: "inaugurator.append",
+        value: "\"WORDS\"",
+        default: "nothing",
+        help: "added to the kernel command line of the deployed system",
+        repeats: false,
+        set: |settings, value| {
+            settings.append = value.to_string();
+            Ok(())
+        },
+    },
+    Key {
+        name: "inaugurator.onfail",
+        value: "retry|reboot|console|poweroff",
+        default: "retry",
+        help: "what follows failure; retry: several times with growing pauses, then reboot",
+        repeats: false,
+        set: |settings, value| choose(value, &OnFail::WORDS, &mut settings.onfail),
+    },
+    Key {
+        name: "inaugurator.net-timeout",
+        value: "SECONDS",
+        default: "90",
+        help: "how long to wait for a NIC that reaches the store",
+        repeats: false,
+        set: |settings, value| {
+            settings.network.deadline = seconds(value)?;
+            Ok(())
+        },
+    },
+    Key {
+        name: "ip",
+        value: "dhcp|ADDR::GATEWAY:NETMASK:HOST:NIC:none|...",
+        default: "dhcp",
+        help: "address, as dracut.cmdline(7) writes it",
+        repeats: false,
+        set: |settings, value| {
+            let arg = net::parse_ip(value).map_err(|error| expected(value, &error))?;
+            settings.network.addressing = arg.addressing;
+            settings.network.mtu = arg.mtu;
+            settings.hostname = arg.hostname;
+            settings.ip_nic = arg.nic;
+            settings.network.nameservers.extend(arg.nameservers);
+            Ok(())
+        },
+    },
+    Key {
+        name: "BOOTIF",
+        value: "01-MAC",
+        default: "none is first",
+        help: "the NIC this machine was booted from, as PXELINUX and iPXE say it",
+        repeats: false,
+        set: |settings, value| {
+            settings.network.bootif =
+                Some(net::parse_bootif(value).map_err(|error| expected(value, &error))?);
+            Ok(())
+        },
+    },
+    Key {
+        name: "nameserver",
+        value: "ADDR",
+        default: "those of the lease",
+        help: "a resolver; may be given several times",
+        repeats: true,
+        set: |settings, value| {
+            let server = net::parse_nameserver(value).map_err(|error| expected(value, &error))?;
+            settings.network.nameservers.push(server);
+            Ok(())
+        },
+    },
+];
+
+/// What would be right instead of a network word, which the message already
+/// names unless only a part of it is wrong.
+fn expected(typed: &str, error: &net::ArgError) -> String {
+    let error = error.to_string();
+    match error.split_once(": expected ") {
+        Some((found, right)) if found.ends_with(&format!("{typed:?}")) => right.to_string(),
+        Some((found, right)) => format!("{right} instead of {found}"),
+        None => error,
+    }
+}
+
+/// A store is a URL of HTTP or an absolute path; the store's own code looks closer.
+fn store(text: &str) -> Result<String, String> {
+    let is_url = ["http://", "https://"].iter().any(|scheme| {
+        text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+    });
+    if is_url || text.starts_with('/') {
+        return Ok(text.to_string());
+    }
+    Err(format!("http://HOST/PATH or an absolute path instead of {text:?}"))
+}
+
+/// The longest wait that can be asked for: a day, beyond which a machine is not waiting but lost.
+const MAX_SECONDS: u64 = 86_400;
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| (1..=MAX_SECONDS).contains(seconds));
+    seconds.map(Duration::from_secs).ok_or_else(|| format!("seconds from 1 to {MAX_SECONDS}"))
+}
+
+/// Takes the meaning of one of a few words.
+fn choose<T: Copy>(typed: &str, words: &[(&str, T)], into: &mut T) -> Result<(), String> {
+    let found = words.iter().find(|(word, _)| *word == typed);
+    *into = found.map(|(_, meaning)| *meaning).ok_or_else(|| {
+        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        format!("one of {}", words.join(", "))
+    })?;
+    Ok(())
+}

@@ -1,0 +1,281 @@
+//! Configuration: the kernel's command line, understood, or every mistake in it.
+//!
+//! Given the text of `/proc/cmdline`, [`Config::parse`] returns a [`Config`] or
+//! all [`Mistakes`] at once. Two steps: words as typed, then as meant. Keys of
+//! other programs are none of our business; a key with our prefix that is not in
+//! the table is a mistake and is answered with the nearest right one. A key given
+//! twice with different values is a mistake too: which one was meant decides
+//! which disk is written.
+
+mod keys;
+mod nearest;
+mod words;
+
+use std::fmt;
+
+use deploy::disks::Predicates;
+use store::label::LabelName;
+
+use crate::net::{NetConfig, NicChoice};
+use keys::{KEYS, Key, PREFIX};
+use words::Word;
+
+/// All that the operator said, with defaults for what was not said.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Stores, nearest first: URLs or absolute paths; at least one.
+    pub store: Vec<String>,
+    /// The label to deploy.
+    pub label: LabelName,
+    /// What the rest of the boot follows.
+    pub settings: Settings,
+}
+
+/// What has a default.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// As in [`Config`], once it is known to be there.
+    store: Vec<String>,
+    label: Option<LabelName>,
+    /// NIC named by `ip=`, if any; `inaugurator.nic=` has the last word.
+    ip_nic: Option<NicChoice>,
+    /// Which disk to write.
+    pub disk: Predicates,
+    /// The token of a disk whose data may go.
+    pub wipe: Option<String>,
+    /// Everything about the network.
+    pub network: NetConfig,
+    /// Host name given by `ip=`.
+    pub hostname: Option<String>,
+    /// Deploy, or only say how.
+    pub mode: Mode,
+    /// Whether the disk is read back.
+    pub verify: bool,
+    /// What follows success.
+    pub then: Then,
+    /// Added to the next kernel's command line.
+    pub append: String,
+    /// What follows failure.
+    pub onfail: OnFail,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            store: Vec::new(),
+            label: None,
+            ip_nic: None,
+            disk: Predicates::default(),
+            wipe: None,
+            network: NetConfig::default(),
+            hostname: None,
+            mode: Mode::Deploy,
+            verify: true,
+            then: Then::Kexec,
+            append: String::new(),
+            onfail: OnFail::Retry,
+        }
+    }
+}
+
+/// Whether anything is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Write.
+    Deploy,
+    /// Print the plan and stop.
+    Plan,
+}
+
+impl Mode {
+    const WORDS: [(&str, Self); 2] = [("deploy", Self::Deploy), ("plan", Self::Plan)];
+}
+
+/// What follows success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// Start the deployed kernel from here.
+    Kexec,
+    /// Reset, and let the firmware find the disk.
+    Reboot,
+    /// Power off.
+    PowerOff,
+}
+
+impl Then {
+    const WORDS: [(&str, Self); 3] =
+        [("kexec", Self::Kexec), ("reboot", Self::Reboot), ("poweroff", Self::PowerOff)];
+}
+
+/// What follows failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFail {
+    /// Try again with growing pauses; then the console if a person is there,
+    /// else reboot.
+    Retry,
+    /// Reboot after a pause in which the report can be read.
+    Reboot,
+    /// Wait for a person.
+    Console,
+    /// Power off after the same pause.
+    PowerOff,
+}
+
+impl OnFail {
+    const WORDS: [(&str, Self); 4] = [
+        ("retry", Self::Retry),
+        ("reboot", Self::Reboot),
+        ("console", Self::Console),
+        ("poweroff", Self::PowerOff),
+    ];
+}
+
+/// Everything wrong with a command line, and what could be understood of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} in the kernel command line:{}", counted(.mistakes.len()), lines(.mistakes))]
+pub struct Mistakes {
+    /// One for each, in the order of the line, what is missing last.
+    pub mistakes: Vec<Mistake>,
+    /// What to do about it: `inaugurator.onfail=` where that was right.
+    pub onfail: OnFail,
+}
+
+/// One thing wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mistake {
+    /// A key of ours that does not exist.
+    NoSuchKey {
+        /// The word as typed.
+        typed: String,
+        /// What was probably meant.
+        nearest: Option<&'static str>,
+    },
+    /// A value that cannot be understood.
+    BadValue {
+        /// The word as typed.
+        typed: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// One key with two values.
+    Twice {
+        /// The second word as typed.
+        typed: String,
+        /// The first word as typed.
+        first: String,
+    },
+    /// A key that must be given.
+    Missing {
+        /// The key.
+        key: &'static str,
+        /// The form of its value.
+        value: &'static str,
+    },
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSuchKey { typed, nearest: Some(right) } => {
+                write!(f, "{typed}: no such key; did you mean {right}= ?")
+            }
+            Self::NoSuchKey { typed, nearest: None } => {
+                write!(f, "{typed}: no such key; there are {}", names().join(" "))
+            }
+            Self::BadValue { typed, expected } => write!(f, "{typed}: expected {expected}"),
+            Self::Twice { typed, first } => write!(f, "{typed}: contradicts {first}; say it once"),
+            Self::Missing { key, value } => write!(f, "{key}={value} is missing"),
+        }
+    }
+}
+
+fn counted(count: usize) -> String {
+    if count == 1 { "1 mistake".into() } else { format!("{count} mistakes") }
+}
+
+fn lines(mistakes: &[Mistake]) -> String {
+    mistakes.iter().fold(String::new(), |text, mistake| text + "\n  " + &mistake.to_string())
+}
+
+fn names() -> Vec<&'static str> {
+    KEYS.iter().map(|key| key.name).filter(|name| name.starts_with(PREFIX)).collect()
+}
+
+impl Config {
+    /// Understands the text of `/proc/cmdline`.
+    pub fn parse(command_line: &str) -> Result<Self, Mistakes> {
+        let mut settings = Settings::default();
+        let words = words::split(command_line);
+        let mut mistakes = Vec::new();
+        for (index, word) in words.iter().enumerate() {
+            let result = take(&mut settings, word, &words[..index]);
+            mistakes.extend(result.err());
+        }
+        let was_named = |name: &str| words.iter().any(|word| word.key == name);
+        let required = KEYS.iter().filter(|key| key.default == "(must be given)");
+        mistakes.extend(
+            required
+                .filter(|key| !was_named(key.name))
+                .map(|key| Mistake::Missing { key: key.name, value: key.value }),
+        );
+        if settings.network.nic.is_none() {
+            settings.network.nic = settings.ip_nic.take();
+        }
+        match (mistakes.is_empty(), settings.label.clone()) {
+            (true, Some(label)) => Ok(Self { store: settings.store.clone(), label, settings }),
+            _ => Err(Mistakes { mistakes, onfail: settings.onfail }),
+        }
+    }
+}
+
+/// Takes one word, knowing those before it. Other programs' words are passed over.
+fn take(settings: &mut Settings, word: &Word, before: &[Word]) -> Result<(), Mistake> {
+    let Some(key) = KEYS.iter().find(|key| key.name == word.key) else {
+        return if word.key.starts_with(PREFIX) { Err(unknown(word)) } else { Ok(()) };
+    };
+    let typed = word.typed.clone();
+    let earlier = before.iter().find(|other| other.key == word.key && !key.repeats);
+    match (earlier, word.value.as_deref()) {
+        // A boot loader and a PXE ROM may both say the same.
+        (Some(first), value) if first.value.as_deref() == value => Ok(()),
+        (Some(first), _) => Err(Mistake::Twice { typed, first: first.typed.clone() }),
+        (None, None | Some("")) => Err(Mistake::BadValue { typed, expected: form(key) }),
+        (None, Some(value)) => {
+            (key.set)(settings, value).map_err(|expected| Mistake::BadValue { typed, expected })
+        }
+    }
+}
+
+fn form(key: &Key) -> String {
+    format!("{}={}", key.name, key.value)
+}
+
+fn unknown(word: &Word) -> Mistake {
+    Mistake::NoSuchKey {
+        typed: word.typed.clone(),
+        nearest: nearest::nearest(&word.key, names().into_iter()),
+    }
+}
+
+/// What init can be told, for `--help`.
+pub fn help() -> String {
+    let mut text = String::from("On the kernel command line:\n");
+    for key in &KEYS {
+        let Key { name, value, help, default, .. } = key;
+        text.extend([
+            "\n  ",
+            name,
+            "=",
+            value,
+            "\n      ",
+            help,
+            "\n      default: ",
+            default,
+            "\n",
+        ]);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+use super::*;
+
+const STORE: &str = "inaugurator.store=http://10.0.2.2:8080/store";
+
+fn parsed(rest: &str) -> Config {
+    Config::parse(&format!("console=ttyS0 quiet {STORE} inaugurator.label=debian/12/demo {rest}"))
+        .unwrap()
+}
+
+fn refused(line: &str) -> Vec<String> {
+    Config::parse(line).unwrap_err().mistakes.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_least_that_must_be_said() {
+    let config = parsed("");
+    assert_eq!(config.store, ["http://10.0.2.2:8080/store"]);
+    assert_eq!(config.label.as_str(), "debian/12/demo");
+    let settings = config.settings;
+    assert_eq!(
+        (settings.then, settings.onfail, settings.mode),
+        (Then::Kexec, OnFail::Retry, Mode::Deploy)
+    );
+    assert!(settings.verify && settings.disk.is_empty() && settings.append.is_empty());
+}
+
+#[test]
+fn everything_said() {
+    let config = parsed(
+        "inaugurator.disk=transport=nvme,size>=100G inaugurator.nic=52:54:00:12:34:56 inaugurator.then=poweroff \
+         inaugurator.append=\"console=ttyS0 debug\" inaugurator.onfail=console inaugurator.verify=no \
+         inaugurator.mode=plan inaugurator.wipe=1a2b3c4d inaugurator.net-timeout=7 \
+         ip=10.0.0.2::10.0.0.1:255.255.255.0:web1:eth0:none BOOTIF=01-52-54-00-12-34-57 \
+         nameserver=10.0.0.3 nameserver=10.0.0.4",
+    );
+    let settings = config.settings;
+    assert_eq!(settings.disk.to_string(), "transport=nvme,size>=100000000000");
+    assert_eq!(settings.network.nic.unwrap().to_string(), "52:54:00:12:34:56");
+    assert_eq!(settings.network.bootif.unwrap().to_string(), "52:54:00:12:34:57");
+    assert_eq!(settings.network.nameservers.len(), 2);
+    assert_eq!(settings.network.deadline.as_secs(), 7);
+    assert_eq!(settings.hostname.as_deref(), Some("web1"));
+    assert_eq!(
+        (settings.then, settings.onfail, settings.mode),
+        (Then::PowerOff, OnFail::Console, Mode::Plan)
+    );
+    assert_eq!(
+        (settings.append.as_str(), settings.wipe.as_deref()),
+        ("console=ttyS0 debug", Some("1a2b3c4d"))
+    );
+    assert!(!settings.verify);
+}
+
+#[test]
+fn the_nic_of_ip_is_taken_unless_one_is_named() {
+    assert_eq!(parsed("ip=eth1:dhcp").settings.network.nic.unwrap().to_string(), "eth1");
+    let named = parsed("ip=eth1:dhcp inaugurator.nic=eth2");
+    assert_eq!(named.settings.network.nic.unwrap().to_string(), "eth2");
+}
+
+#[test]
+fn every_mistake_is_reported_at_once() {
+    let found = refused(
+        "inaugurator.stor=http://x inaugurator.lable=a inaugurator.then=halt inaugurator.verify \
+         inaugurator.disk=sda,size>=big inaugurator.zzzzzz=1 inaugurator.label=../etc BOOTIF=01-52 \
+         inaugurator.onfail=reboot inaugurator.onfail=retry inaugurator.net-timeout=0",
+    );
+    assert_eq!(
+        found,
+        [
+            "inaugurator.stor=http://x: no such key; did you mean inaugurator.store= ?",
+            "inaugurator.lable=a: no such key; did you mean inaugurator.label= ?",
+            "inaugurator.then=halt: expected one of kexec, reboot, poweroff",
+            "inaugurator.verify: expected inaugurator.verify=yes|no",
+            "inaugurator.disk=sda,size>=big: expected predicate=value or a path under /dev; predicates are \
+             path serial wwn model vendor bus-path label size transport rotational removable instead of \"sda\"; \
+             a size: digits and K M G T or Ki Mi Gi Ti, as in size>=100G instead of \"size>=big\"",
+            "inaugurator.zzzzzz=1: no such key; there are inaugurator.store inaugurator.label inaugurator.disk \
+             inaugurator.wipe inaugurator.nic inaugurator.mode inaugurator.verify inaugurator.then \
+             inaugurator.append inaugurator.onfail inaugurator.net-timeout",
+            "inaugurator.label=../etc: expected a label: each part starts with a letter or a digit",
+            "BOOTIF=01-52: expected 01- and six hex pairs such as 01-52-54-00-12-34-56",
+            "inaugurator.onfail=retry: contradicts inaugurator.onfail=reboot; say it once",
+            "inaugurator.net-timeout=0: expected seconds from 1 to 86400",
+            "inaugurator.store=URL|PATH[,...] is missing",
+        ]
+    );
+}
+
+#[test]
+fn what_to_do_on_failure_is_known_even_when_the_rest_is_wrong() {
+    assert_eq!(Config::parse("inaugurator.onfail=poweroff").unwrap_err().onfail, OnFail::PowerOff);
+    assert_eq!(Config::parse("").unwrap_err().onfail, OnFail::Retry);
+}
+
+#[test]
+fn saying_the_same_twice_is_harmless() {
+    let config = parsed(STORE);
+    assert_eq!(config.store.len(), 1);
+}
+
+#[test]
+fn stores_are_urls_or_paths() {
+    let line = |store: &str| format!("inaugurator.label=a inaugurator.store={store}");
+    assert_eq!(
+        Config::parse(&line("/srv/store,http://a/b")).unwrap().store,
+        ["/srv/store", "http://a/b"]
+    );
+    for wrong in ["ftp://a", "http://", "http:///x", "store", "http://a,"] {
+        assert_eq!(refused(&line(wrong)).len(), 1, "{wrong}");
+    }
+    assert_eq!(
+        refused(&line("a:80")),
+        [
+            "inaugurator.store=a:80: expected http://HOST/PATH or an absolute path instead of \"a:80\""
+        ]
+    );
+}
+
+#[test]
+fn the_error_reads_as_a_list() {
+    let error = Config::parse("inaugurator.label=x").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "1 mistake in the kernel command line:\n  inaugurator.store=URL|PATH[,...] is missing"
+    );
+}
+
+#[test]
+fn help_names_every_key() {
+    let help = help();
+    for key in &KEYS {
+        assert!(help.contains(&format!("  {}={}\n", key.name, key.value)), "{}", key.name);
+    }
+}

@@ -1,0 +1,264 @@
+//! Devices: drivers loaded as hardware appears, and waiting until what is needed is there.
+//!
+//! A thread owns the kernel's device events from before sysfs is first looked at
+//! until init ends. It loads modules for every device (loading one makes others
+//! appear: PCI, then virtio, then the disk) and wakes whoever waits. Nothing
+//! polls: waiting ends by an event, by quiet, or by its deadline.
+
+mod driverless;
+mod modules;
+mod uevent;
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::PollFlags;
+
+use crate::console::{Console, wait_for};
+pub use driverless::{Driverless, driverless};
+pub use modules::{Modules, ModulesError};
+use uevent::{Heard, Listener};
+
+/// No device event for this long means that the machine has shown what it has.
+/// Disks of one controller follow each other within tens of milliseconds; a
+/// spinning disk that needs seconds to start is waited for by the deadline of
+/// whoever needs it.
+pub const QUIET: Duration = Duration::from_millis(300);
+
+/// Longest sleep of the thread between two looks at the socket; an event ends it.
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
+
+/// What the thread has seen. Cloning gives another handle to the same.
+#[derive(Debug, Clone)]
+pub struct Devices {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    /// False until everything that was there at the start has its driver.
+    walked: bool,
+    last_event: Instant,
+}
+
+/// Why devices are not watched.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen to device events")]
+pub struct DevicesError(#[source] io::Error);
+
+impl Devices {
+    /// Starts the thread.
+    pub fn watch(modules: Modules, console: Arc<Console>) -> Result<Self, DevicesError> {
+        let listener = Listener::open().map_err(DevicesError)?;
+        let devices = Self::new();
+        let watcher = Watcher {
+            devices: devices.clone(),
+            modules,
+            listener,
+            console,
+            asked: BTreeSet::new(),
+        };
+        thread::Builder::new()
+            .name("devices".into())
+            .spawn(move || watcher.run())
+            .map_err(DevicesError)?;
+        Ok(devices)
+    }
+
+    /// A machine whose device events cannot be heard: what is there now is all
+    /// there is until a deadline.
+    pub fn unwatched() -> Self {
+        let devices = Self::new();
+        devices.update(|state| state.walked = true);
+        devices
+    }
+
+    fn new() -> Self {
+        let state = State { walked: false, last_event: Instant::now() };
+        Self { shared: Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() }) }
+    }
+
+    /// Waits until every device that was there at the start has its driver, at
+    /// most until `deadline`. True if it is so.
+    pub fn wait_walked(&self, deadline: Instant) -> bool {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let state = self.lock();
+        let waited = self.shared.changed.wait_timeout_while(state, left, |state| !state.walked);
+        waited.unwrap_or_else(PoisonError::into_inner).0.walked
+    }
+
+    /// Waits until `find` finds something and no event came for [`QUIET`], at
+    /// most until `deadline`; then asks `find` once more and returns what it said.
+    ///
+    /// `find` is asked when devices have gone quiet, never more often.
+    pub fn wait_quiet<T, E>(
+        &self,
+        deadline: Instant,
+        mut find: impl FnMut() -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.wait_walked(deadline);
+        loop {
+            let quiet_since = self.wait_until_quiet(deadline);
+            let found = find();
+            if found.is_ok() || Instant::now() >= deadline {
+                return found;
+            }
+            self.wait_for_event_after(quiet_since, deadline);
+        }
+    }
+
+    /// Waits until the last event is [`QUIET`] ago; returns when that event was.
+    fn wait_until_quiet(&self, deadline: Instant) -> Instant {
+        let mut state = self.lock();
+        loop {
+            let now = Instant::now();
+            let quiet_at = (state.last_event + QUIET).min(deadline);
+            if now >= quiet_at {
+                return state.last_event;
+            }
+            let waited = self.shared.changed.wait_timeout(state, quiet_at - now);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn wait_for_event_after(&self, seen: Instant, deadline: Instant) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let state = self.lock();
+        drop(self.shared.changed.wait_timeout_while(state, left, |state| state.last_event <= seen));
+    }
+
+    fn update(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.lock());
+        self.shared.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The thread's own.
+struct Watcher {
+    devices: Devices,
+    modules: Modules,
+    listener: Listener,
+    console: Arc<Console>,
+    /// Modaliases already served.
+    asked: BTreeSet<String>,
+}
+
+impl Watcher {
+    fn run(mut self) {
+        let result = self.modules.load_always();
+        self.tell("always", &result);
+        self.walk();
+        self.drain();
+        self.devices.update(|state| state.walked = true);
+        loop {
+            wait_for(std::os::fd::AsFd::as_fd(&self.listener), PollFlags::IN, LONGEST_WAIT);
+            self.drain();
+        }
+    }
+
+    /// Serves every device that sysfs shows now.
+    fn walk(&mut self) {
+        if self.modules.is_empty() {
+            return;
+        }
+        for (_, modalias) in modules::modaliases(Path::new("/sys/devices")) {
+            self.serve(&modalias);
+        }
+    }
+
+    /// Serves every event that is waiting.
+    fn drain(&mut self) {
+        while let Some(heard) = self.listener.next() {
+            match heard {
+                Heard::Event(event) => {
+                    if event.action == "add" && !event.modalias.is_empty() {
+                        self.serve(&event.modalias);
+                    }
+                    if matches!(event.action.as_str(), "add" | "remove" | "change") {
+                        self.devices.update(|state| state.last_event = Instant::now());
+                    }
+                }
+                Heard::Lost => {
+                    self.walk();
+                    self.devices.update(|state| state.last_event = Instant::now());
+                }
+                Heard::Nothing => {}
+            }
+        }
+    }
+
+    fn serve(&mut self, modalias: &str) {
+        if self.modules.is_empty() || !self.asked.insert(modalias.to_string()) {
+            return;
+        }
+        let result = self.modules.load_for(modalias);
+        self.tell(modalias, &result);
+    }
+
+    fn tell(&self, what: &str, (loaded, failed): &(Vec<String>, Vec<ModulesError>)) {
+        if !loaded.is_empty() {
+            self.console.say("modules", &loaded.join(" "));
+        }
+        for error in failed {
+            let cause = error.source().map(ToString::to_string).unwrap_or_default();
+            self.console.say("modules", &format!("{error} for {what}: {cause}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_ends_by_quiet() {
+        let devices = Devices::unwatched();
+        let started = Instant::now();
+        let found: Result<u32, ()> = devices.wait_quiet(started + 20 * QUIET, || Ok(7));
+        assert_eq!(found, Ok(7));
+        assert!(started.elapsed() < 5 * QUIET);
+    }
+
+    #[test]
+    fn waiting_ends_by_an_event_that_brings_what_is_wanted() {
+        let devices = Devices::unwatched();
+        let other = devices.clone();
+        let thread = thread::spawn(move || {
+            thread::sleep(2 * QUIET);
+            other.update(|state| state.last_event = Instant::now());
+        });
+        let mut asked = 0;
+        let started = Instant::now();
+        let found = devices.wait_quiet(started + 20 * QUIET, || {
+            asked += 1;
+            if asked < 2 { Err("no disk") } else { Ok(()) }
+        });
+        assert_eq!((found, asked), (Ok(()), 2));
+        assert!(started.elapsed() >= 3 * QUIET && started.elapsed() < 10 * QUIET);
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn waiting_ends_by_its_deadline_with_the_last_reason() {
+        let devices = Devices::new();
+        let started = Instant::now();
+        let found: Result<(), &str> = devices.wait_quiet(started + QUIET, || Err("no disk"));
+        assert_eq!(found, Err("no disk"));
+        assert!(started.elapsed() >= QUIET && started.elapsed() < 5 * QUIET);
+    }
+}

@@ -1,0 +1,201 @@
+//! Starting the deployed kernel from here, without the firmware.
+//!
+//! Given proven images and a command line, [`load`] gives them to the kernel and
+//! returns [`Loaded`], and [`Loaded::start`] jumps. A kernel that refuses says why;
+//! the caller then reboots. See `kexec_file_load(2)` and `reboot(2)`.
+
+mod image;
+
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+
+use rustix::io::Errno;
+use rustix::system::{RebootCommand, reboot};
+
+pub use image::{ImageError, MAX_IMAGE_BYTES, ProvenImage};
+
+/// `COMMAND_LINE_SIZE` of x86-64, without the zero that ends it: a longer one is cut by the kernel.
+const MAX_COMMAND_LINE_BYTES: usize = 2047;
+
+/// Why the next kernel cannot be started from here. A reset still can.
+#[derive(Debug, thiserror::Error)]
+pub enum KexecError {
+    /// The command line does not fit.
+    #[error(
+        "the next kernel's command line is {found} bytes, at most {MAX_COMMAND_LINE_BYTES} fit"
+    )]
+    CommandLineTooLong {
+        /// Its length in bytes.
+        found: usize,
+    },
+    /// The command line holds a zero byte.
+    #[error("the next kernel's command line holds a zero byte")]
+    CommandLineZero(#[source] std::ffi::NulError),
+    /// The kernel refused the images.
+    #[error("the kernel refuses kexec: {reason}")]
+    Refused {
+        /// What is known about why.
+        reason: String,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// The images are loaded and the jump was refused.
+    #[error("the kernel did not jump to the loaded kernel")]
+    NotStarted(#[source] io::Error),
+}
+
+/// A kernel that is loaded and can be jumped to.
+#[derive(Debug)]
+pub struct Loaded(());
+
+/// Gives the kernel what comes next.
+pub fn load(
+    kernel: &ProvenImage,
+    initrd: Option<&ProvenImage>,
+    command_line: &str,
+) -> Result<Loaded, KexecError> {
+    if command_line.len() > MAX_COMMAND_LINE_BYTES {
+        return Err(KexecError::CommandLineTooLong { found: command_line.len() });
+    }
+    let line = CString::new(command_line).map_err(KexecError::CommandLineZero)?;
+    crate::sys::kexec_file_load(kernel.as_fd(), initrd.map(AsFd::as_fd), &line)
+        .map(|()| Loaded(()))
+        .map_err(|source| KexecError::Refused { reason: reason(&source, &Policy::read()), source })
+}
+
+impl Loaded {
+    /// Writes everything out and jumps. Returns only if the kernel refuses.
+    pub fn start(self) -> Result<Infallible, KexecError> {
+        rustix::fs::sync();
+        match reboot(RebootCommand::Kexec) {
+            Ok(()) => Err(KexecError::NotStarted(io::Error::other("reboot(2) returned"))),
+            Err(errno) => Err(KexecError::NotStarted(errno.into())),
+        }
+    }
+}
+
+/// What this kernel allows.
+#[derive(Debug, Default)]
+struct Policy {
+    /// `/sys/kernel/security/lockdown`: `none [integrity] confidentiality`.
+    lockdown: String,
+    /// `kernel.kexec_load_disabled`.
+    disabled: bool,
+}
+
+impl Policy {
+    fn read() -> Self {
+        let text = |path| fs::read_to_string(path).unwrap_or_default().trim().to_string();
+        let disabled = text("/proc/sys/kernel/kexec_load_disabled") == "1";
+        Self { lockdown: text("/sys/kernel/security/lockdown"), disabled }
+    }
+
+    fn locked_down(&self) -> Option<&str> {
+        let (_, rest) = self.lockdown.split_once('[')?;
+        rest.split_once(']').map(|(mode, _)| mode).filter(|mode| *mode != "none")
+    }
+}
+
+/// The reason in words, from the error and what the kernel allows.
+fn reason(error: &io::Error, policy: &Policy) -> String {
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::PERM) if policy.disabled => {
+            "it was switched off (kernel.kexec_load_disabled=1)".into()
+        }
+        Some(Errno::PERM | Errno::ACCESS | Errno::KEYREJECTED | Errno::NOKEY) => match policy
+            .locked_down()
+        {
+            Some(mode) => {
+                format!("it is locked down ({mode}) and does not accept this kernel's signature")
+            }
+            None => "it does not accept this kernel's signature, or kexec is not permitted".into(),
+        },
+        Some(Errno::NOSYS) => "it has no kexec_file_load (CONFIG_KEXEC_FILE)".into(),
+        Some(Errno::NOEXEC) => "the label's kernel is in no format it can start".into(),
+        Some(Errno::NOMEM | Errno::ADDRNOTAVAIL) => {
+            "there is not enough free memory for the images".into()
+        }
+        Some(Errno::BUSY) => "another kernel is being loaded".into(),
+        _ => "for no reason known here".into(),
+    }
+}
+
+/// The next kernel's command line: the label's, then what the operator appends.
+///
+/// If neither says `console=`, this kernel's consoles are carried over, so that a
+/// person at a serial line goes on seeing the machine. A label that names its own
+/// consoles is believed.
+pub fn next_command_line(label: &str, append: &str, ours: &str) -> String {
+    let is_console = |word: &&str| word.starts_with("console=");
+    let has_console =
+        label.split_whitespace().chain(append.split_whitespace()).any(|word| is_console(&word));
+    let carried = ours.split_whitespace().filter(|word| !has_console && is_console(word));
+    let mut words = vec![label.trim(), append.trim()];
+    words.extend(carried);
+    words.retain(|word| !word.is_empty());
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn consoles_are_carried_over_unless_the_label_names_its_own() {
+        let ours = "quiet console=tty0 inaugurator.label=x console=ttyS0,115200";
+        let table = [
+            ("root=/dev/vda2 ro", "", "root=/dev/vda2 ro console=tty0 console=ttyS0,115200"),
+            ("root=/dev/vda2", "debug", "root=/dev/vda2 debug console=tty0 console=ttyS0,115200"),
+            ("root=x console=ttyS1", "debug", "root=x console=ttyS1 debug"),
+            ("root=x", "console=hvc0", "root=x console=hvc0"),
+            ("", "", "console=tty0 console=ttyS0,115200"),
+        ];
+        for (label, append, expected) in table {
+            assert_eq!(next_command_line(label, append, ours), expected);
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_why() {
+        let locked =
+            Policy { lockdown: "none [integrity] confidentiality".into(), disabled: false };
+        let disabled = Policy { disabled: true, ..Policy::default() };
+        let open = Policy { lockdown: "[none] integrity".into(), disabled: false };
+        let table = [
+            (
+                Errno::PERM,
+                &locked,
+                "it is locked down (integrity) and does not accept this kernel's signature",
+            ),
+            (Errno::PERM, &disabled, "it was switched off (kernel.kexec_load_disabled=1)"),
+            (
+                Errno::PERM,
+                &open,
+                "it does not accept this kernel's signature, or kexec is not permitted",
+            ),
+            (Errno::NOSYS, &open, "it has no kexec_file_load (CONFIG_KEXEC_FILE)"),
+            (Errno::NOEXEC, &open, "the label's kernel is in no format it can start"),
+            (Errno::IO, &open, "for no reason known here"),
+        ];
+        for (errno, policy, expected) in table {
+            assert_eq!(reason(&errno.into(), policy), expected);
+        }
+    }
+
+    #[test]
+    fn command_lines_that_do_not_fit_are_refused_before_the_kernel_cuts_them() {
+        let digest = store::Digest::of(b"");
+        let image = ProvenImage::make("kernel", digest, 0, |_| Ok::<_, ImageError>(())).unwrap();
+        let error = load(&image, None, &"x".repeat(2048)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the next kernel's command line is 2048 bytes, at most 2047 fit"
+        );
+        let error = load(&image, None, "a\0b").unwrap_err();
+        assert_eq!(error.to_string(), "the next kernel's command line holds a zero byte");
+    }
+}

@@ -1,0 +1,28 @@
+//! PID 1 of the inaugurator: everything around the engine.
+//!
+//! ```text
+//! mounts    file systems, settings          devices   drivers as hardware appears
+//! console   lines to every console, typed   signals   children, Ctrl-Alt-Del
+//! config    kernel command line -> Config   net       NICs -> Network
+//! boot      the stages, in order            kexec     the deployed kernel
+//! report    a failure on one screen         onfail    what follows it
+//! ```
+//!
+//! Never: a shell, a helper program, a fixed sleep in place of an event, an end of PID 1.
+
+pub mod boot;
+pub mod clock;
+pub mod config;
+pub mod console;
+pub mod crash;
+pub mod devices;
+pub mod kexec;
+pub mod machine;
+pub mod mounts;
+pub mod net;
+pub mod onfail;
+pub mod power;
+pub mod report;
+pub mod signals;
+
+mod sys;

@@ -1,0 +1,94 @@
+//! The machine as PID 1 finds it, made ready for the stages.
+
+use std::fs;
+use std::io::Read;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::config::OnFail;
+use crate::console::Console;
+use crate::devices::{Devices, Modules};
+use crate::{crash, mounts, report, signals};
+
+/// What every stage has at hand.
+#[derive(Debug)]
+pub struct Machine {
+    /// Every console.
+    pub console: Arc<Console>,
+    /// Drivers and device events.
+    pub devices: Devices,
+    /// The kernel's command line.
+    pub command_line: String,
+    /// When devices began to be looked for.
+    pub started: Instant,
+    onfail: Arc<Mutex<OnFail>>,
+}
+
+impl Machine {
+    /// Mounts, opens consoles, answers signals and panics, starts loading drivers.
+    /// Nothing of it is fatal: what failed is said, and a later stage that needs
+    /// it fails with its own reason.
+    pub fn start() -> Self {
+        let mount_errors = mounts::mount_all();
+        mounts::open_standard_fds();
+        let command_line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+        mounts::apply_settings(&command_line);
+        let console = Arc::new(Console::open());
+        let onfail = Arc::new(Mutex::new(OnFail::Retry));
+        // Before any thread: the signals must be blocked in all of them.
+        let signals = signals::answer(Arc::clone(&console));
+        crash::take_over(Arc::clone(&console), Arc::clone(&onfail));
+        let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+        let version = env!("CARGO_PKG_VERSION");
+        console.say("init", &format!("inaugurator {version}, Linux {kernel}"));
+        for error in &mount_errors {
+            tell(&console, error);
+        }
+        if let Err(error) = signals {
+            tell(&console, &error);
+        }
+        let devices = devices(&console);
+        Self { console, devices, command_line, started: Instant::now(), onfail }
+    }
+
+    /// Remembers what follows a failure, for a panic too.
+    pub fn set_onfail(&self, onfail: OnFail) {
+        *self.onfail.lock().unwrap_or_else(PoisonError::into_inner) = onfail;
+    }
+
+    /// What follows a failure.
+    pub fn onfail(&self) -> OnFail {
+        *self.onfail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Drivers by table, if there is one, and events about devices.
+fn devices(console: &Arc<Console>) -> Devices {
+    let modules = Modules::read().unwrap_or_else(|error| {
+        tell(console, &error);
+        Modules::none()
+    });
+    Devices::watch(modules, Arc::clone(console)).unwrap_or_else(|error| {
+        tell(console, &error);
+        Devices::unwatched()
+    })
+}
+
+fn tell(console: &Console, error: &dyn std::error::Error) {
+    console.say("init", &report::causes(error).join(": "));
+}
+
+/// A number that differs between machines and boots, for jitter only. Falls back
+/// to the clock where the kernel's pool is not there.
+pub fn random() -> u64 {
+    let mut bytes = [0; 8];
+    let read = fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
+    match read {
+        Ok(()) => u64::from_le_bytes(bytes),
+        Err(_) => nanos(crate::clock::since_boot()),
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

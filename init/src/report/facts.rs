@@ -1,0 +1,91 @@
+//! What the machine is like now, gathered for a report. Never fails: what cannot
+//! be found out is left empty.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use deploy::disks::{Places, discover};
+use serde::Serialize;
+
+use crate::clock::since_boot;
+use crate::console::Console;
+use crate::devices::driverless;
+use crate::net;
+
+/// Facts about the machine, in words.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Facts {
+    /// Each NIC in one line.
+    pub nics: Vec<String>,
+    /// Each disk in one line with what it holds.
+    pub disks: Vec<String>,
+    /// Devices without a driver, each in one line.
+    pub driverless: Vec<String>,
+    /// Memory of the machine, bytes.
+    pub memory_bytes: u64,
+    /// Memory that could still be used, bytes.
+    pub memory_free_bytes: u64,
+    /// The wall clock, seconds since 1970; as wrong as the machine's battery.
+    pub clock_unix_s: u64,
+    /// Since power-on, milliseconds.
+    pub up_ms: u64,
+    /// Kernel release.
+    pub kernel: String,
+    /// This version of the inaugurator.
+    pub version: String,
+    /// The last events, oldest first.
+    pub events: Vec<String>,
+}
+
+impl Facts {
+    /// Looks at the machine.
+    pub fn gather(console: &Console) -> Self {
+        let memory = memory(&fs::read_to_string("/proc/meminfo").unwrap_or_default());
+        let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let nics = net::nics().unwrap_or_default();
+        let disks = discover(&Places::default()).unwrap_or_default();
+        Self {
+            nics: nics.iter().map(ToString::to_string).collect(),
+            disks: disks.iter().map(|disk| format!("{disk}: {}", disk.contents)).collect(),
+            driverless: driverless(Path::new("/sys")).iter().map(ToString::to_string).collect(),
+            memory_bytes: memory.0,
+            memory_free_bytes: memory.1,
+            clock_unix_s: clock.as_secs(),
+            up_ms: u64::try_from(since_boot().as_millis()).unwrap_or(u64::MAX),
+            kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            events: console.events(),
+        }
+    }
+}
+
+/// Total and available bytes of `/proc/meminfo` (`proc_meminfo(5)`, units of 1024).
+fn memory(text: &str) -> (u64, u64) {
+    let fields: BTreeMap<&str, u64> = text
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .filter_map(|(key, rest)| Some((key, rest.split_whitespace().next()?.parse().ok()?)))
+        .collect();
+    let bytes = |key| fields.get(key).map_or(0, |kib: &u64| kib.saturating_mul(1024));
+    (bytes("MemTotal"), bytes("MemAvailable"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read() {
+        let text = "MemTotal:         482856 kB\nMemFree: 1 kB\nMemAvailable:     431232 kB\nx\n";
+        assert_eq!(memory(text), (482_856 << 10, 431_232 << 10));
+        assert_eq!(memory(""), (0, 0));
+    }
+
+    #[test]
+    fn any_machine_can_be_looked_at() {
+        let facts = Facts::gather(&Console::silent());
+        assert!(facts.memory_bytes > 0 && !facts.kernel.is_empty());
+    }
+}

@@ -1,0 +1,34 @@
+//! The one place of this crate where a system call has no safe wrapper.
+#![allow(unsafe_code)]
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// `KEXEC_FILE_NO_INITRAMFS` of `linux/kexec.h`.
+const KEXEC_FILE_NO_INITRAMFS: libc::c_ulong = 4;
+
+/// `kexec_file_load(2)`: gives the kernel the next kernel, its initrd and its
+/// command line. The descriptors are read before it returns.
+pub(crate) fn kexec_file_load(
+    kernel: BorrowedFd<'_>,
+    initrd: Option<BorrowedFd<'_>>,
+    command_line: &CStr,
+) -> io::Result<()> {
+    let bytes = command_line.to_bytes_with_nul();
+    let initrd_fd = initrd.map_or(-1, |fd| fd.as_raw_fd());
+    let flags = if initrd.is_some() { 0 } else { KEXEC_FILE_NO_INITRAMFS };
+    // SAFETY: the descriptors are open for the call by their borrow; the pointer
+    // and length are those of `bytes`, which lives through it and is only read.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_kexec_file_load,
+            kernel.as_raw_fd(),
+            initrd_fd,
+            bytes.len() as libc::c_ulong,
+            bytes.as_ptr(),
+            flags,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
