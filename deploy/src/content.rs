@@ -80,15 +80,12 @@ impl<'a> Content<'a> {
         let Label { source, manifest, record, root_bytes, .. } = self.label;
         let (mut next, mut tries) = (range.start, 1);
         while next < range.end {
-            add(&meter.requests, 1);
             let segments =
                 read_segments_from(&**source, manifest, *root_bytes, &record.manifest, next);
             for segment in segments.take(range.end - next) {
                 match segment {
                     Ok(segment) => {
                         self.check(next, &segment)?;
-                        let encoded = manifest.segments[next].encoded_bytes;
-                        add(&meter.fetched_bytes, u64::from(encoded));
                         give(next, segment)?;
                         (next, tries) = (next + 1, 1);
                     }
@@ -110,9 +107,8 @@ impl<'a> Content<'a> {
 
     /// A map whose section does not fit its segment cannot be used for it.
     fn check(&self, index: usize, segment: &Segment) -> Result<(), Error> {
-        let is_data = |entry: &&store::manifest::Entry| {
-            matches!(entry, store::manifest::Entry::Data { .. })
-        };
+        let is_data =
+            |entry: &&store::manifest::Entry| matches!(entry, store::manifest::Entry::Data { .. });
         let expected = segment.entries.iter().filter(is_data).count();
         let found = self.label.map.sections.get(index).map_or(0, |section| section.places.len());
         if expected == found {

@@ -43,7 +43,9 @@ pub enum Error {
         source: SourceError,
     },
     /// A frame of a pack holds something else than the map and the manifest say.
-    #[error("{object} in the frame at {offset_bytes} of pack {pack}: expected {expected}, found {found}")]
+    #[error(
+        "{object} in the frame at {offset_bytes} of pack {pack}: expected {expected}, found {found}"
+    )]
     Frame {
         /// The object, or the frame itself.
         object: String,
@@ -57,7 +59,9 @@ pub enum Error {
         found: String,
     },
     /// The map does not fit the manifest.
-    #[error("map of manifest {manifest}: segment {segment}: expected {expected} places, found {found}")]
+    #[error(
+        "map of manifest {manifest}: segment {segment}: expected {expected} places, found {found}"
+    )]
     Map {
         /// The manifest.
         manifest: Digest,
@@ -72,7 +76,9 @@ pub enum Error {
     #[error(transparent)]
     Target(#[from] TargetError),
     /// The target gives back something else than was written, even after a second try.
-    #[error("{target} reads back wrong at {offset_bytes}, {bytes} bytes: expected {expected}, found {found}")]
+    #[error(
+        "{target} reads back wrong at {offset_bytes}, {bytes} bytes: expected {expected}, found {found}"
+    )]
     ReadBack {
         /// The target.
         target: String,

@@ -111,7 +111,6 @@ impl Worker<'_> {
         let Fetch { label, meter, .. } = self.job;
         let item = Item::Pack(label.map.packs[pack as usize].digest);
         let mut at = first.frame.offset_bytes;
-        add(&meter.requests, 1);
         let body = meter.time(Limit::Net, || label.source.open(&item, Some(at..last.end_bytes())));
         let mut body = body?.reader;
         for wanted in frames {
@@ -126,7 +125,6 @@ impl Worker<'_> {
                 body.read_exact(&mut self.packed)
             });
             read.map_err(|error| from_io(error, &*label.source, &item))?;
-            add(&meter.fetched_bytes, gap + packed as u64);
             self.frame(wanted)?;
             at = wanted.end_bytes();
             *done += 1;

@@ -1,10 +1,10 @@
 //! First stage: from a name to everything that can be known before content moves.
 
 use crate::Error;
+use crate::counted::Counted;
 use crate::meter::{Meter, add};
 use crate::retry::retry;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use store::label::{LabelName, LabelRecord};
 use store::manifest::{Manifest, Part};
 use store::manifest_reader::{ReadError, read_label, read_map, read_root};
@@ -23,11 +23,16 @@ pub struct Label {
 }
 
 /// Reads `name` from the first store of `chain`, nearest first, that has it.
-pub fn resolve(chain: &[Arc<dyn Source>], name: &LabelName, meter: &Meter) -> Result<Label, Error> {
+pub fn resolve(
+    chain: &[Arc<dyn Source>],
+    name: &LabelName,
+    meter: &Arc<Meter>,
+) -> Result<Label, Error> {
     for source in chain {
-        let record = ask(meter, &meter.requests, || read_label(&**source, name));
-        match record {
-            Ok(record) => return read(Arc::clone(source), record, meter),
+        let source: Arc<dyn Source> =
+            Arc::new(Counted { inner: Arc::clone(source), meter: Arc::clone(meter) });
+        match ask(meter, || read_label(&*source, name)) {
+            Ok(record) => return read(source, record, meter),
             Err(ReadError::Source(SourceError::NotFound { .. })) => {}
             Err(error) => {
                 return Err(Error::Label { object: format!("label {name}"), source: error });
@@ -45,23 +50,13 @@ fn read(source: Arc<dyn Source>, record: LabelRecord, meter: &Meter) -> Result<L
     };
     let digest = &record.manifest;
     let (manifest, root_bytes) =
-        ask(meter, &meter.requests, || read_root(&*source, digest)).map_err(wrong("manifest"))?;
-    let map = ask(meter, &meter.requests, || read_map(&*source, digest, &manifest))
-        .map_err(wrong("map"))?;
-    add(&meter.fetched_bytes, root_bytes as u64);
+        ask(meter, || read_root(&*source, digest)).map_err(wrong("manifest"))?;
+    let map = ask(meter, || read_map(&*source, digest, &manifest)).map_err(wrong("map"))?;
     Ok(Label { record, manifest, map, root_bytes, source })
 }
 
-fn ask<T>(
-    meter: &Meter,
-    requests: &AtomicU64,
-    mut read: impl FnMut() -> Result<T, ReadError>,
-) -> Result<T, ReadError> {
-    let counted = || {
-        add(requests, 1);
-        read()
-    };
-    retry(counted, ReadError::is_transient, || add(&meter.retries, 1))
+fn ask<T>(meter: &Meter, read: impl FnMut() -> Result<T, ReadError>) -> Result<T, ReadError> {
+    retry(read, ReadError::is_transient, || add(&meter.retries, 1))
 }
 
 impl Label {

@@ -22,6 +22,7 @@ pub mod verify;
 pub mod write;
 
 mod content;
+mod counted;
 mod error;
 mod fetch;
 mod fit;

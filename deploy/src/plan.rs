@@ -1,5 +1,6 @@
 //! Second stage: what would be done, as a value that prints itself. Nothing is written.
 
+use crate::Error;
 use crate::content::{Content, Kept};
 use crate::fit::{Fit, GptFit};
 use crate::held::Held;
@@ -8,7 +9,6 @@ use crate::mark::Mark;
 use crate::meter::Meter;
 use crate::survey::{Missing, Totals, View, compare};
 use crate::target::{Target, TargetKind};
-use crate::Error;
 use std::fmt;
 use std::sync::Arc;
 use store::manifest::Image;
@@ -60,7 +60,9 @@ pub enum Refusal {
         target_bytes: u32,
     },
     /// The image ends inside a sector of the disk.
-    #[error("label {label} has {size_bytes} bytes, not a whole number of the {target_bytes}-byte sectors of {target}")]
+    #[error(
+        "label {label} has {size_bytes} bytes, not a whole number of the {target_bytes}-byte sectors of {target}"
+    )]
     Ragged {
         /// The label.
         label: String,

@@ -249,9 +249,7 @@ impl Totals {
             let (objects, bytes) = match (entry, is_missing) {
                 (Entry::Zero { .. }, false) => (None, &mut self.zero_kept_bytes),
                 (Entry::Zero { .. }, true) => (None, &mut self.zero_missing_bytes),
-                (Entry::Data { .. }, false) => {
-                    (Some(&mut self.kept_objects), &mut self.kept_bytes)
-                }
+                (Entry::Data { .. }, false) => (Some(&mut self.kept_objects), &mut self.kept_bytes),
                 (Entry::Data { .. }, true) => {
                     (Some(&mut self.missing_objects), &mut self.missing_bytes)
                 }

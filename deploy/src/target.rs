@@ -82,7 +82,9 @@ pub enum TargetError {
         source: io::Error,
     },
     /// A flush failed: nothing since the last good one is known to be on the disk.
-    #[error("cannot flush {target}: what was written since the last flush is not known to be there")]
+    #[error(
+        "cannot flush {target}: what was written since the last flush is not known to be there"
+    )]
     Flush {
         /// The target's path.
         target: String,
@@ -177,10 +179,8 @@ impl Target {
 
     /// Returns when all that was written is durable.
     pub(crate) fn flush(&self) -> Result<(), TargetError> {
-        let failed = |error: Errno| TargetError::Flush {
-            target: self.name.clone(),
-            source: error.into(),
-        };
+        let failed =
+            |error: Errno| TargetError::Flush { target: self.name.clone(), source: error.into() };
         rustix::fs::fsync(&self.cached).map_err(failed)
     }
 

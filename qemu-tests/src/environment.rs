@@ -15,6 +15,21 @@ pub fn init() -> Result<PathBuf> {
     file("INAUG_TEST_INIT", "an initramfs with our init; `inaug initramfs` makes one")
 }
 
+/// Debian's packaged cloud kernel: `INAUG_TEST_DEBIAN_KERNEL`.
+pub fn debian_kernel() -> Result<PathBuf> {
+    file("INAUG_TEST_DEBIAN_KERNEL", "Debian's kernel; scripts/kernel --debian unpacks it")
+}
+
+/// The initramfs with our init and that kernel's modules: `INAUG_TEST_INIT_THIN`.
+pub fn init_thin() -> Result<PathBuf> {
+    file("INAUG_TEST_INIT_THIN", "an initramfs with our init and the thin set of modules")
+}
+
+/// A real Debian as a disk image: `INAUG_TEST_DEBIAN`.
+pub fn debian() -> Result<PathBuf> {
+    file("INAUG_TEST_DEBIAN", "a Debian image; scripts/debian-image makes one")
+}
+
 /// The operator's command: `INAUG_TEST_INAUG`.
 pub fn inaug() -> Result<PathBuf> {
     file("INAUG_TEST_INAUG", "the built `inaug`")

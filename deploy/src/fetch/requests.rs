@@ -110,12 +110,15 @@ mod tests {
     fn neighbours_share_a_request_and_others_do_not() {
         const K: u64 = 1024;
         let far = 200 * K + 100 * K + GAP_MAX_BYTES + 1;
-        let mut wants =
-            [want(0, far, 10, 0), want(1, 0, 9, 0), want(0, 100 * K, 200 << 10, 4096),
-             want(0, 0, 100 << 10, 0), want(0, 100 * K, 200 << 10, 0)];
+        let mut wants = [
+            want(0, far, 10, 0),
+            want(1, 0, 9, 0),
+            want(0, 100 * K, 200 << 10, 4096),
+            want(0, 0, 100 << 10, 0),
+            want(0, 100 * K, 200 << 10, 0),
+        ];
         sort(&mut wants);
-        let expected =
-            [(0, vec![(0, 1), (100 * K, 2)]), (0, vec![(far, 1)]), (1, vec![(0, 1)])];
+        let expected = [(0, vec![(0, 1), (100 * K, 2)]), (0, vec![(far, 1)]), (1, vec![(0, 1)])];
         assert_eq!(shape(&wants), expected);
     }
 

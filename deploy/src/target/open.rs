@@ -46,9 +46,8 @@ impl Target {
         if self.kind == TargetKind::Device || self.size_bytes >= size_bytes {
             return Ok(());
         }
-        rustix::fs::ftruncate(&self.cached, size_bytes).map_err(|error| {
-            self.failed("extend to", 0, size_bytes as usize, error.into())
-        })?;
+        rustix::fs::ftruncate(&self.cached, size_bytes)
+            .map_err(|error| self.failed("extend to", 0, size_bytes as usize, error.into()))?;
         self.size_bytes = size_bytes;
         Ok(())
     }

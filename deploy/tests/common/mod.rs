@@ -133,7 +133,8 @@ impl Source for Flaky {
         if !matches!(item, Item::Pack(_)) {
             return Ok(body);
         }
-        let reader = Box::new(Failing { inner: body.reader, way: self.clone(), item: item.clone() });
+        let reader =
+            Box::new(Failing { inner: body.reader, way: self.clone(), item: item.clone() });
         Ok(Body { reader, ..body })
     }
 }

@@ -89,7 +89,7 @@ fn network(machine: &Machine, config: &Config) -> Result<Option<net::Network>, F
     Ok(Some(network))
 }
 
-fn label(machine: &Machine, config: &Config, meter: &Meter) -> Result<Label, Failure> {
+fn label(machine: &Machine, config: &Config, meter: &Arc<Meter>) -> Result<Label, Failure> {
     let chain: Vec<Arc<dyn Source>> = stores::open_all(&config.store).at(Stage::Label)?;
     let label = deploy::label::resolve(&chain, &config.label, meter).at(Stage::Label)?;
     let (digest, size) = (label.record.manifest.short(), deploy::plan::human(label.size_bytes()));
