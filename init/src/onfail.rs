@@ -23,7 +23,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// The longest pause: a store that is back is found again within minutes.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 /// Time to read the report before the machine is reset or off.
-const READ_IT: Duration = Duration::from_secs(30);
+const READ_IT: Duration = Duration::from_secs(10);
 /// A person who said nothing for this long has left, unless `onfail=console`
 /// says that the machine has to stay.
 const PERSON_LEFT: Duration = Duration::from_mins(30);

@@ -37,14 +37,20 @@ pub fn boot(machine: &Machine) -> Result<Infallible, Failure> {
     leave::go(machine, &config, &settled)
 }
 
+/// How long a report waits for the drivers: loading all of them takes a second or two.
+const DRIVERS: Duration = Duration::from_secs(10);
+
 /// Reports a failure on every console and does what the operator wants then.
 /// Returns when the boot is to be tried again.
 pub fn fail(machine: &Machine, failure: &Failure, attempt: u32) {
     let console = &machine.console;
     let causes = failure.causes();
     let stage = failure.stage.to_string();
+    // A failure before the drivers are there must not say that there is no disk.
+    machine.devices.wait_walked(Instant::now() + DRIVERS);
+    let facts = Facts::gather(console);
     console.say(&stage, &format!("FAILED: {}", causes.join(": ")));
-    let report = Report { stage, causes, attempt, facts: Facts::gather(console) };
+    let report = Report { stage, causes, attempt, facts };
     console.show(&format!("{}\n", report::json(&report)));
     console.show(&report::screen(&report));
     let onfail = match (failure.stage, machine.onfail()) {
@@ -79,7 +85,8 @@ fn network(machine: &Machine, config: &Config) -> Result<Option<net::Network>, F
     }
     let console = &machine.console;
     let mut reach = |_: &net::Network| stores::reach(&config.store, &config.label);
-    let mut say = |line: &str| console.say("net", line);
+    // Its lines name the stage already.
+    let mut say = |line: &str| console.say("net", line.strip_prefix("network: ").unwrap_or(line));
     let network =
         net::bring_up(&config.settings.network, &mut reach, &mut say).at(Stage::Network)?;
     if let Some(name) = config.settings.hostname.as_ref().or(network.hostname.as_ref()) {

@@ -37,13 +37,21 @@ pub(super) fn reach(chain: &[String], label: &LabelName) -> Result<(), String> {
         let asked = HttpStore::new(url, REACH).map_err(|error| error.to_string());
         match asked.map(|store| read_label(&store, label)) {
             Ok(Err(ReadError::Source(error))) if is_silence(&error) => {
-                reasons.push(crate::report::causes(&error).join(": "));
+                reasons.push(ends(&crate::report::causes(&error)));
             }
             Ok(_) => return Ok(()),
             Err(reason) => reasons.push(reason),
         }
     }
     Err(reasons.join("; "))
+}
+
+/// What failed and the innermost why; the layers between say nothing more.
+fn ends(causes: &[String]) -> String {
+    match causes {
+        [first, .., last] => format!("{first}: {last}"),
+        _ => causes.concat(),
+    }
 }
 
 /// True if nobody answered.

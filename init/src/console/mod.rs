@@ -81,7 +81,7 @@ impl Console {
             inner.events.remember(&line);
             if let Some(log) = &mut inner.kernel_log {
                 // One write is one record; a full or limited log loses it, and may.
-                let _ = writeln!(log, "<7>inaugurator: {stage}: {text}");
+                let _ = log.write_all(format!("<7>inaugurator: {stage}: {text}\n").as_bytes());
             }
             inner.show(&format!("{line}\n"));
         }

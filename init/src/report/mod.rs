@@ -31,9 +31,9 @@ const WIDTH: usize = 79;
 /// Rows used: one is left for what init says next.
 const HEIGHT: usize = 23;
 /// Rows for the error; what does not fit is in the JSON.
-const CAUSE_ROWS: usize = 9;
+const CAUSE_ROWS: usize = 8;
 /// Rows for NICs, and for disks.
-const DEVICE_ROWS: usize = 4;
+const DEVICE_ROWS: usize = 3;
 /// Rows for devices without a driver.
 const DRIVERLESS_ROWS: usize = 2;
 
@@ -76,7 +76,8 @@ pub fn json(report: &Report) -> String {
 
 /// What failed and why.
 fn head(report: &Report) -> Vec<String> {
-    let title = format!("== FAILED: {} (attempt {}) ", report.stage, report.attempt);
+    let Report { stage, attempt, facts, .. } = report;
+    let title = format!("== FAILED: {stage} (attempt {attempt}) == Linux {} ", facts.kernel);
     let mut rows = vec![format!("{title:=<WIDTH$}")];
     let mut why = Vec::new();
     for (depth, cause) in report.causes.iter().enumerate() {
@@ -111,14 +112,13 @@ fn listed(word: &str, lines: &[String], most: usize, if_none: &str) -> Vec<Strin
 
 fn machine(facts: &Facts) -> String {
     format!(
-        "{:5}{} free of {}, clock {}, up {}.{:01} s, Linux {}",
+        "{:5}{} free of {}, clock {}, up {}.{:01} s",
         "RAM",
         size_text(facts.memory_free_bytes),
         size_text(facts.memory_bytes),
         date::utc(facts.clock_unix_s),
         facts.up_ms / 1000,
         facts.up_ms % 1000 / 100,
-        facts.kernel,
     )
 }
 
