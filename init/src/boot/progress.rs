@@ -57,7 +57,11 @@ fn line(before: &Snapshot, now: &Snapshot, elapsed: Duration) -> Option<String> 
     if now.total_bytes == 0 {
         return None;
     }
-    let rate = rate(before.done_bytes, now.done_bytes, elapsed);
+    // The counters start again with each stage.
+    let is_same_stage =
+        before.total_bytes == now.total_bytes && before.done_bytes <= now.done_bytes;
+    let done_before = if is_same_stage { before.done_bytes } else { 0 };
+    let rate = rate(done_before, now.done_bytes, elapsed);
     let left_bytes = now.total_bytes.saturating_sub(now.done_bytes);
     let left =
         left_bytes.checked_div(rate).map_or(String::from("stalled"), |s| format!("{s} s left"));
@@ -105,5 +109,11 @@ mod tests {
             " 34% 356.0 MiB of 1.0 GiB, 0 B/s, stalled, limit nothing"
         );
         assert_eq!(line(&before, &Snapshot::default(), Duration::ZERO), None);
+        before.total_bytes = 1 << 20;
+        let first = line(&before, &now, Duration::from_secs(1)).unwrap();
+        assert_eq!(
+            first,
+            " 34% 356.0 MiB of 1.0 GiB, 356.0 MiB/s, net 64.0 MiB/s, 1 s left, limit nothing"
+        );
     }
 }
