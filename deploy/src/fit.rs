@@ -39,7 +39,7 @@ impl Fit {
     /// Changes the image's first MiB into the disk's.
     pub(crate) fn to_disk(&self, head: &mut [u8]) {
         if let Some(gpt) = &self.gpt {
-            gpt.to_disk(head);
+            gpt.fit(head);
         }
         if let (Some(mark), Some(at)) = (&self.mark, Mark::place(head, self.sector_bytes())) {
             head[at..at + Mark::BYTES].copy_from_slice(&mark.encode());
@@ -60,7 +60,7 @@ impl Fit {
 }
 
 impl GptFit {
-    fn to_disk(&self, head: &mut [u8]) {
+    fn fit(&self, head: &mut [u8]) {
         let Some(header) = Header::of(head, self.sector_bytes) else { return };
         let last = self.disk_bytes / self.sector_bytes as u64 - 1;
         let array_sectors = header.array_bytes().div_ceil(self.sector_bytes) as u64;

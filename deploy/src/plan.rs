@@ -7,7 +7,7 @@ use crate::held::Held;
 use crate::label::Label;
 use crate::mark::Mark;
 use crate::meter::Meter;
-use crate::survey::{Missing, Totals, View, compare};
+use crate::survey::{Missing, Scope, Totals, View, compare};
 use crate::target::{Target, TargetKind};
 use std::fmt;
 use std::sync::Arc;
@@ -89,7 +89,7 @@ pub fn plan(label: Label, target: Target, meter: Arc<Meter>) -> Result<Plan, Err
     held.with_head(|head| fit.to_image(head));
     let job = Job { label, target, disk_bytes, held, fit, kept: Kept::default(), meter };
     job.meter.stage(job.label.size_bytes());
-    let missing = job.compare(None)?;
+    let missing = job.compare(Scope::Survey)?;
     let sealed = missing.is_empty() && job.is_sealed()?;
     Ok(Plan { job, missing, sealed })
 }
@@ -137,8 +137,8 @@ impl Job {
         View { target: &self.target, held: &self.held }
     }
 
-    pub(crate) fn compare(&self, only: Option<&Missing>) -> Result<Missing, Error> {
-        compare(&self.label, &self.content(), &self.view(), only, &self.meter)
+    pub(crate) fn compare(&self, scope: Scope<'_>) -> Result<Missing, Error> {
+        compare(&self.label, &self.content(), &self.view(), scope, &self.meter)
     }
 }
 

@@ -87,19 +87,40 @@ impl Missing {
     }
 }
 
-/// Finds what `view` lacks of `label`; where `only` is given, of those entries.
+/// What is compared, and what for.
+#[derive(Clone, Copy)]
+pub(crate) enum Scope<'a> {
+    /// Everything, to find out what to write: taking something for missing costs only its
+    /// fetching.
+    Survey,
+    /// Everything, to prove what was written: every byte counts.
+    Proof,
+    /// What was found wrong once, to prove that it is right now.
+    ProofOf(&'a Missing),
+}
+
+impl Scope<'_> {
+    fn has(self, segment: usize, entry: usize) -> bool {
+        match self {
+            Self::Survey | Self::Proof => true,
+            Self::ProofOf(wrong) => wrong.has(segment, entry),
+        }
+    }
+}
+
+/// Finds what `view` lacks of `label`; of the entries in `scope`.
 pub(crate) fn compare(
     label: &Label,
     content: &Content<'_>,
     view: &View<'_>,
-    only: Option<&Missing>,
+    scope: Scope<'_>,
     meter: &Meter,
 ) -> Result<Missing, Error> {
     let mut missing = Missing::default();
     let mut frames = HashSet::new();
     content.each(meter, |positioned| {
-        let bits = compare_segment(&positioned, view, only, meter)?;
-        missing.totals.add(&positioned, &bits, only);
+        let bits = compare_segment(&positioned, view, scope, meter)?;
+        missing.totals.add(&positioned, &bits, scope);
         let section = &label.map.sections[positioned.index];
         for (place, _) in missing_places(positioned.segment, &bits, &section.places) {
             let frame = section.frames[place.frame as usize];
@@ -158,10 +179,10 @@ fn groups(positioned: &Positioned<'_>, wanted: impl Fn(usize) -> bool) -> Vec<Gr
 fn compare_segment(
     positioned: &Positioned<'_>,
     view: &View<'_>,
-    only: Option<&Missing>,
+    scope: Scope<'_>,
     meter: &Meter,
 ) -> Result<Vec<u64>, Error> {
-    let wanted = |index| only.is_none_or(|only| only.has(positioned.index, index));
+    let wanted = |index| scope.has(positioned.index, index);
     let groups = groups(positioned, wanted);
     let bits = Mutex::new(vec![0_u64; positioned.segment.entries.len().div_ceil(64)]);
     let next = AtomicUsize::new(0);
@@ -170,7 +191,7 @@ fn compare_segment(
         let mut buffer = AlignedBuffer::new(STEP_BYTES);
         while let Some(group) = groups.get(next.fetch_add(1, Ordering::Relaxed)) {
             let entries = &positioned.segment.entries[group.entries.clone()];
-            let found = compare_group(group, entries, view, &mut buffer, meter, |index| {
+            let found = compare_group(group, entries, view, scope, &mut buffer, meter, |index| {
                 let index = group.entries.start + index;
                 let mut bits = bits.lock().unwrap_or_else(PoisonError::into_inner);
                 bits[index / 64] |= 1 << (index % 64);
@@ -197,6 +218,7 @@ fn compare_group(
     group: &Group,
     entries: &[Entry],
     view: &View<'_>,
+    scope: Scope<'_>,
     buffer: &mut [u8],
     meter: &Meter,
     mut missing: impl FnMut(usize),
@@ -212,7 +234,7 @@ fn compare_group(
             meter.time(Limit::Disk, || view.read(offset, bytes))?;
         }
         meter.time(Limit::Hash, || {
-            compare_entries(entries, bytes, &mut missing);
+            compare_entries(entries, bytes, scope, &mut missing);
         });
         add(&meter.done_bytes, step as u64);
         at += step as u64;
@@ -221,28 +243,37 @@ fn compare_group(
 }
 
 /// Compares `bytes` with the entries they should be; a run of zeroes may be longer than them.
-fn compare_entries(entries: &[Entry], mut bytes: &[u8], missing: &mut impl FnMut(usize)) {
+fn compare_entries(
+    entries: &[Entry],
+    mut bytes: &[u8],
+    scope: Scope<'_>,
+    missing: &mut impl FnMut(usize),
+) {
     for (index, entry) in entries.iter().enumerate() {
         let length = entry.length().min(bytes.len() as u64) as usize;
         let (here, rest) = bytes.split_at(length);
-        if !entry_is(entry, here) {
+        if !entry_is(entry, here, scope) {
             missing(index);
         }
         bytes = rest;
     }
 }
 
-fn entry_is(entry: &Entry, bytes: &[u8]) -> bool {
+/// Whether `bytes` are what `entry` says. An object that reads as zeroes is taken for missing
+/// without hashing: an empty disk is looked through at the speed of reading it, and an object
+/// that really is all zeroes, which no push makes, is merely fetched again.
+fn entry_is(entry: &Entry, bytes: &[u8], scope: Scope<'_>) -> bool {
     match entry {
         Entry::Zero { .. } => is_zero(bytes),
+        Entry::Data { .. } if matches!(scope, Scope::Survey) && is_zero(bytes) => false,
         Entry::Data { digest, .. } => Digest::of(bytes) == *digest,
     }
 }
 
 impl Totals {
-    fn add(&mut self, positioned: &Positioned<'_>, bits: &[u64], only: Option<&Missing>) {
+    fn add(&mut self, positioned: &Positioned<'_>, bits: &[u64], scope: Scope<'_>) {
         for (index, entry) in positioned.segment.entries.iter().enumerate() {
-            if only.is_some_and(|only| !only.has(positioned.index, index)) {
+            if !scope.has(positioned.index, index) {
                 continue;
             }
             let is_missing = bits[index / 64] >> (index % 64) & 1 == 1;

@@ -156,8 +156,8 @@ impl Target {
     pub(crate) fn zero(&self, range: Range<u64>) -> Result<(), TargetError> {
         let length = range.end - range.start;
         let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        let zeroed = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
-        for flags in [hole, zeroed] {
+        let zero_range = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
+        for flags in [hole, zero_range] {
             match rustix::fs::fallocate(&self.cached, flags, range.start, length) {
                 Ok(()) => return Ok(()),
                 // Not for this device, or not for this alignment: the next way.

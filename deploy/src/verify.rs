@@ -3,7 +3,7 @@
 
 use crate::Error;
 use crate::plan::Job;
-use crate::survey::Missing;
+use crate::survey::{Missing, Scope};
 use crate::target::AlignedBuffer;
 use crate::write::Written;
 use store::Digest;
@@ -44,14 +44,14 @@ impl Job {
     fn prove(&self) -> Result<(), Error> {
         self.target.drop_cache();
         self.meter.stage(self.label.size_bytes());
-        let wrong = self.compare(None)?;
+        let wrong = self.compare(Scope::Proof)?;
         if wrong.is_empty() {
             return Ok(());
         }
         self.bring(&wrong)?;
         self.target.flush()?;
         self.target.drop_cache();
-        let still = self.compare(Some(&wrong))?;
+        let still = self.compare(Scope::ProofOf(&wrong))?;
         if still.is_empty() { Ok(()) } else { Err(self.first_wrong(&still)) }
     }
 

@@ -1,4 +1,5 @@
 //! A store in a directory, images by seed, and ways to the store that fail.
+#![allow(clippy::unwrap_used, reason = "a test's set-up that fails is the test's failure")]
 
 use deploy::{Error, Meter, ReadBack, Snapshot, Target};
 use std::io::{self, Read};
@@ -29,7 +30,7 @@ impl Shop {
     pub(crate) fn push(&self, label: &str, image: &[u8]) -> Arc<dyn Source> {
         let file = self.path("image");
         std::fs::write(&file, image).unwrap();
-        let store = DirStore::create(&self.path("store")).unwrap();
+        let store = DirStore::create(self.path("store")).unwrap();
         let request = PushImage {
             label: label.parse().unwrap(),
             image: file,
