@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use rustix::system::RebootCommand;
+
 use crate::config::OnFail;
 use crate::console::Console;
-use crate::power::{Leave, leave};
+use crate::power::{Leave, force_after, leave};
 use crate::report::{self, Facts, Report};
 
 /// Time for a person to read or photograph the screen.
@@ -21,7 +23,7 @@ const PRINT_IT: Duration = Duration::from_mins(1);
 /// powers off, if `onfail` says so by then).
 pub fn take_over(console: Arc<Console>, onfail: Arc<Mutex<OnFail>>) {
     panic::set_hook(Box::new(move |info| {
-        start_deadline();
+        force_after(READ_IT + PRINT_IT, RebootCommand::Restart);
         let report = Report {
             stage: "init (a bug)".into(),
             causes: vec![message(info)],
@@ -36,15 +38,6 @@ pub fn take_over(console: Arc<Console>, onfail: Arc<Mutex<OnFail>>) {
         let how = if onfail == OnFail::PowerOff { Leave::PowerOff } else { Leave::Reboot };
         leave(how, &console);
     }));
-}
-
-fn start_deadline() {
-    let reset = || {
-        thread::sleep(READ_IT + PRINT_IT);
-        // With nobody left to tell if it fails.
-        let _ = rustix::system::reboot(rustix::system::RebootCommand::Restart);
-    };
-    drop(thread::Builder::new().name("deadline".into()).spawn(reset));
 }
 
 /// What the panic said and where.

@@ -46,10 +46,11 @@ pub fn fail(machine: &Machine, failure: &Failure, attempt: u32) {
     let console = &machine.console;
     let causes = failure.causes();
     let stage = failure.stage.to_string();
+    // Before anything that may hang.
+    console.say(&stage, &format!("FAILED: {}", causes.join(": ")));
     // A failure before the drivers are there must not say that there is no disk.
     machine.devices.wait_walked(Instant::now() + DRIVERS);
     let facts = Facts::gather(console);
-    console.say(&stage, &format!("FAILED: {}", causes.join(": ")));
     let report = Report { stage, causes, attempt, facts };
     console.show(&format!("{}\n", report::json(&report)));
     console.show(&report::screen(&report));

@@ -67,5 +67,5 @@ fn look(settings: &Settings) -> Result<Disk, NotChosen> {
 fn is_ours(disk: &Disk) -> bool {
     let mut head = Vec::new();
     let read = File::open(&disk.path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head));
-    read.is_ok() && Mark::read(&head).is_some()
+    read.is_ok() && Mark::read(&head).is_some_and(|mark| mark.owns(&head))
 }

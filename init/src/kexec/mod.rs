@@ -70,7 +70,8 @@ pub fn load(
 impl Loaded {
     /// Writes everything out and jumps. Returns only if the kernel refuses.
     pub fn start(self) -> Result<Infallible, KexecError> {
-        rustix::fs::sync();
+        // A reset is what follows a refusal, so it is what follows a hang too.
+        crate::power::write_out(RebootCommand::Restart);
         match reboot(RebootCommand::Kexec) {
             Ok(()) => Err(KexecError::NotStarted(io::Error::other("reboot(2) returned"))),
             Err(errno) => Err(KexecError::NotStarted(errno.into())),

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use deploy::disks::{Places, discover};
 use serde::Serialize;
@@ -13,6 +15,10 @@ use crate::clock::since_boot;
 use crate::console::Console;
 use crate::devices::driverless;
 use crate::net;
+
+/// How long devices are waited for: a disk that has to start up answers within
+/// it, one that does not answer never does.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// Facts about the machine, in words.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -40,16 +46,18 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Looks at the machine.
+    /// Looks at the machine; at devices for ten seconds at most, since the failure
+    /// to be reported may be that one of them does not answer.
     pub fn gather(console: &Console) -> Self {
         let memory = memory(&fs::read_to_string("/proc/meminfo").unwrap_or_default());
         let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let nics = net::nics().unwrap_or_default();
-        let disks = discover(&Places::default()).unwrap_or_default();
+        let until = Instant::now() + ANSWER;
+        let (nics, disks) = (look("nics", nics), look("disks", disks));
+        let driverless = look("driverless", || lines(&driverless(Path::new("/sys"))));
         Self {
-            nics: nics.iter().map(ToString::to_string).collect(),
-            disks: disks.iter().map(|disk| format!("{disk}: {}", disk.contents)).collect(),
-            driverless: driverless(Path::new("/sys")).iter().map(ToString::to_string).collect(),
+            nics: answer(&nics, until),
+            disks: answer(&disks, until),
+            driverless: answer(&driverless, until),
             memory_bytes: memory.0,
             memory_free_bytes: memory.1,
             clock_unix_s: clock.as_secs(),
@@ -59,6 +67,38 @@ impl Facts {
             events: console.events(),
         }
     }
+}
+
+fn nics() -> Vec<String> {
+    lines(&net::nics().unwrap_or_default())
+}
+
+fn disks() -> Vec<String> {
+    let disks = discover(&Places::default()).unwrap_or_default();
+    disks.iter().map(|disk| format!("{disk}: {}", disk.contents)).collect()
+}
+
+fn lines<T: ToString>(things: &[T]) -> Vec<String> {
+    things.iter().map(ToString::to_string).collect()
+}
+
+/// Looks in a thread of its own, which stays behind if the kernel never answers it.
+fn look(name: &str, look: impl FnOnce() -> Vec<String> + Send + 'static) -> Receiver<Vec<String>> {
+    let (send, seen) = channel();
+    let run = move || {
+        // Nobody listens any more to an answer that is late.
+        let _ = send.send(look());
+    };
+    // Without a thread nothing is sent, which reads as no answer.
+    drop(thread::Builder::new().name(name.into()).spawn(run));
+    seen
+}
+
+/// What was seen, or that nothing was until then.
+fn answer(seen: &Receiver<Vec<String>>, until: Instant) -> Vec<String> {
+    let left = until.saturating_duration_since(Instant::now());
+    seen.recv_timeout(left)
+        .unwrap_or_else(|_| vec![format!("did not answer in {} s", ANSWER.as_secs())])
 }
 
 /// Total and available bytes of `/proc/meminfo` (`proc_meminfo(5)`, units of 1024).
@@ -81,6 +121,19 @@ mod tests {
         let text = "MemTotal:         482856 kB\nMemFree: 1 kB\nMemAvailable:     431232 kB\nx\n";
         assert_eq!(memory(text), (482_856 << 10, 431_232 << 10));
         assert_eq!(memory(""), (0, 0));
+    }
+
+    #[test]
+    fn what_does_not_answer_is_said_and_not_waited_for() {
+        let started = Instant::now();
+        let hangs = look("hangs", || {
+            thread::sleep(Duration::from_secs(5));
+            Vec::new()
+        });
+        let answers = look("answers", || vec!["eth0".into()]);
+        assert_eq!(answer(&answers, started + ANSWER), ["eth0"]);
+        assert_eq!(answer(&hangs, started), ["did not answer in 10 s"]);
+        assert!(started.elapsed() < Duration::from_secs(4));
     }
 
     #[test]
