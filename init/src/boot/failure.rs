@@ -7,6 +7,7 @@ use deploy::target::TargetError;
 use store::OpenError;
 
 use crate::config::Mistakes;
+use crate::devices::Unfinished;
 use crate::kexec::ImageError;
 use crate::net::NetError;
 use crate::report;
@@ -77,6 +78,8 @@ pub enum Cause {
     Store(#[from] OpenError),
     /// The disks cannot be listed.
     Discover(#[from] DiscoverError),
+    /// Drivers are still being loaded.
+    Unfinished(#[from] Unfinished),
     /// Not exactly one disk.
     Select(#[from] SelectError),
     /// The disk holds data, or is in use.

@@ -49,7 +49,9 @@ pub fn fail(machine: &Machine, failure: &Failure, attempt: u32) {
     // Before anything that may hang.
     console.say(&stage, &format!("FAILED: {}", causes.join(": ")));
     // A failure before the drivers are there must not say that there is no disk.
-    machine.devices.wait_walked(Instant::now() + DRIVERS);
+    if let Err(unfinished) = machine.devices.wait_walked(Instant::now() + DRIVERS) {
+        console.say("devices", &unfinished.to_string());
+    }
     let facts = Facts::gather(console);
     let report = Report { stage, causes, attempt, facts };
     console.show(&format!("{}\n", report::json(&report)));

@@ -8,6 +8,8 @@ use std::path::Path;
 /// A storage or network device without a driver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Driverless {
+    /// Its bus: `pci`, `virtio`, `usb`.
+    pub bus: &'static str,
     /// Its place, for example `0000:00:03.0`.
     pub place: String,
     /// What it is: `network`, `storage`.
@@ -33,7 +35,7 @@ const MAX_LISTED: usize = 16;
 /// Storage and network devices of the PCI, virtio and USB buses below `sys`
 /// without a driver.
 pub fn driverless(sys: &Path) -> Vec<Driverless> {
-    let buses: [(&str, KindOf); 3] = [("pci", pci), ("virtio", virtio), ("usb", usb)];
+    let buses: [(&'static str, KindOf); 3] = [("pci", pci), ("virtio", virtio), ("usb", usb)];
     let mut found = Vec::new();
     for (bus, kind_of) in buses {
         let dir = sys.join("bus").join(bus).join("devices");
@@ -44,13 +46,23 @@ pub fn driverless(sys: &Path) -> Vec<Driverless> {
             }
             if let Some((kind, id)) = kind_of(&path) {
                 let place = entry.file_name().to_string_lossy().into_owned();
-                found.push(Driverless { place, kind, id, modalias: text(&path, "modalias") });
+                found.push(Driverless { bus, place, kind, id, modalias: text(&path, "modalias") });
             }
         }
     }
     found.sort_by(|a, b| a.place.cmp(&b.place));
     found.truncate(MAX_LISTED);
     found
+}
+
+/// All of `devices` in one line, if there are any.
+pub fn named(devices: &[Driverless]) -> Option<String> {
+    let each = devices.iter().map(|device| {
+        let Driverless { bus, place, kind, id, .. } = device;
+        format!("{id} ({bus} {place}, {kind})")
+    });
+    let each: Vec<String> = each.collect();
+    (!each.is_empty()).then(|| format!("no driver for {}", each.join(", ")))
 }
 
 /// PCI base classes: 01 mass storage, 02 network.
@@ -115,7 +127,15 @@ mod tests {
         put("pci/devices/0000:00:05.0/driver/x", "");
         put("virtio/devices/virtio0/device", "0x0002\n");
         put("usb/devices/1-1:1.0/bInterfaceClass", "08\n");
-        let lines: Vec<String> = driverless(sys.path()).iter().map(ToString::to_string).collect();
+        let found = driverless(sys.path());
+        assert_eq!(
+            named(&found).unwrap(),
+            "no driver for 8086:100e (pci 0000:00:02.0, network), \
+             8086:0010 (pci 0000:00:03.0, storage), usb class 08 (usb 1-1:1.0, storage), \
+             virtio 0x0002 (virtio virtio0, storage)"
+        );
+        assert_eq!(named(&[]), None);
+        let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
         assert_eq!(
             lines,
             [

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use rustix::event::PollFlags;
 
 use crate::console::{Console, wait_for};
-pub use driverless::{Driverless, driverless};
+pub use driverless::{Driverless, driverless, named};
 pub use modules::{Modules, ModulesError};
 use uevent::{Heard, Listener};
 
@@ -49,7 +49,37 @@ struct Shared {
 struct State {
     /// False until everything that was there at the start has its driver.
     walked: bool,
+    /// The module being loaded, and since when.
+    loading: Option<(String, Instant)>,
     last_event: Instant,
+}
+
+impl State {
+    /// True while devices may be missing only because init is not done with them.
+    fn is_busy(&self) -> bool {
+        !self.walked || self.loading.is_some()
+    }
+}
+
+/// Drivers are still being loaded, so what devices there are is not known: the
+/// only disk seen may be one of several.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{}; until it is done, no disk is certain to be the only one that matches",
+    busy_with(.loading.as_ref())
+)]
+pub struct Unfinished {
+    /// The module being loaded, and for how long already.
+    pub loading: Option<(String, Duration)>,
+}
+
+fn busy_with(loading: Option<&(String, Duration)>) -> String {
+    match loading {
+        Some((module, time)) => {
+            format!("module {module} has been loading for {} s", time.as_secs())
+        }
+        None => "init is still looking through the devices".into(),
+    }
 }
 
 /// Why devices are not watched.
@@ -85,31 +115,32 @@ impl Devices {
     }
 
     fn new() -> Self {
-        let state = State { walked: false, last_event: Instant::now() };
+        let state = State { walked: false, loading: None, last_event: Instant::now() };
         Self { shared: Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() }) }
     }
 
     /// Waits until every device that was there at the start has its driver, at
-    /// most until `deadline`. True if it is so.
-    pub fn wait_walked(&self, deadline: Instant) -> bool {
+    /// most until `deadline`.
+    pub fn wait_walked(&self, deadline: Instant) -> Result<(), Unfinished> {
         let left = deadline.saturating_duration_since(Instant::now());
         let state = self.lock();
-        let waited = self.shared.changed.wait_timeout_while(state, left, |state| !state.walked);
-        waited.unwrap_or_else(PoisonError::into_inner).0.walked
+        let waited = self.shared.changed.wait_timeout_while(state, left, |state| state.is_busy());
+        finished(&waited.unwrap_or_else(PoisonError::into_inner).0)
     }
 
     /// Waits until `find` finds something and no event came for [`QUIET`], at
     /// most until `deadline`; then asks `find` once more and returns what it said.
     ///
-    /// `find` is asked when devices have gone quiet, never more often.
-    pub fn wait_quiet<T, E>(
+    /// `find` is asked when devices have gone quiet, never more often, and never
+    /// while drivers are being loaded: half of the devices answer wrongly.
+    pub fn wait_quiet<T, E: From<Unfinished>>(
         &self,
         deadline: Instant,
         mut find: impl FnMut() -> Result<T, E>,
     ) -> Result<T, E> {
-        self.wait_walked(deadline);
         loop {
-            let quiet_since = self.wait_until_quiet(deadline);
+            self.wait_walked(deadline)?;
+            let quiet_since = self.wait_until_quiet(deadline)?;
             let found = find();
             if found.is_ok() || Instant::now() >= deadline {
                 return found;
@@ -119,13 +150,15 @@ impl Devices {
     }
 
     /// Waits until the last event is [`QUIET`] ago; returns when that event was.
-    fn wait_until_quiet(&self, deadline: Instant) -> Instant {
+    fn wait_until_quiet(&self, deadline: Instant) -> Result<Instant, Unfinished> {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
-            let quiet_at = (state.last_event + QUIET).min(deadline);
+            // The end of loading is told as a change, and is looked at then.
+            let quiet_at = if state.is_busy() { deadline } else { state.last_event + QUIET };
+            let quiet_at = quiet_at.min(deadline);
             if now >= quiet_at {
-                return state.last_event;
+                return finished(&state).map(|()| state.last_event);
             }
             let waited = self.shared.changed.wait_timeout(state, quiet_at - now);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -148,6 +181,14 @@ impl Devices {
     }
 }
 
+fn finished(state: &State) -> Result<(), Unfinished> {
+    if !state.is_busy() {
+        return Ok(());
+    }
+    let loading = state.loading.as_ref().map(|(module, since)| (module.clone(), since.elapsed()));
+    Err(Unfinished { loading })
+}
+
 /// The thread's own.
 struct Watcher {
     devices: Devices,
@@ -160,14 +201,29 @@ struct Watcher {
 
 impl Watcher {
     fn run(mut self) {
-        let result = self.modules.load_always();
-        self.tell("always", &result);
+        self.load("always", |modules, tell| modules.load_always(tell));
         self.walk();
         self.drain();
         self.devices.update(|state| state.walked = true);
-        loop {
-            wait_for(std::os::fd::AsFd::as_fd(&self.listener), PollFlags::IN, LONGEST_WAIT);
+        while self.hears(QUIET) {
             self.drain();
+        }
+        self.name_driverless();
+        loop {
+            self.hears(LONGEST_WAIT);
+            self.drain();
+        }
+    }
+
+    /// Waits for an event; false if none came.
+    fn hears(&self, patience: Duration) -> bool {
+        wait_for(std::os::fd::AsFd::as_fd(&self.listener), PollFlags::IN, patience)
+    }
+
+    /// Said on every boot: a machine that deploys may still lack a NIC or a disk.
+    fn name_driverless(&self) {
+        if let Some(line) = named(&driverless(Path::new("/sys"))) {
+            self.console.say("devices", &line);
         }
     }
 
@@ -206,8 +262,22 @@ impl Watcher {
         if self.modules.is_empty() || !self.asked.insert(modalias.to_string()) {
             return;
         }
-        let result = self.modules.load_for(modalias);
-        self.tell(modalias, &result);
+        self.load(modalias, |modules, tell| modules.load_for(modalias, tell));
+    }
+
+    /// Loads modules, each of them named in the state while the kernel has it.
+    fn load(
+        &mut self,
+        what: &str,
+        load: impl FnOnce(&mut Modules, &mut dyn FnMut(&str)) -> (Vec<String>, Vec<ModulesError>),
+    ) {
+        let devices = self.devices.clone();
+        let mut tell = |module: &str| {
+            devices.update(|state| state.loading = Some((module.into(), Instant::now())));
+        };
+        let result = load(&mut self.modules, &mut tell);
+        devices.update(|state| state.loading = None);
+        self.tell(what, &result);
     }
 
     fn tell(&self, what: &str, (loaded, failed): &(Vec<String>, Vec<ModulesError>)) {
@@ -225,11 +295,23 @@ impl Watcher {
 mod tests {
     use super::*;
 
+    #[derive(Debug, PartialEq, Eq)]
+    enum Why {
+        NoDisk,
+        Unfinished(Unfinished),
+    }
+
+    impl From<Unfinished> for Why {
+        fn from(unfinished: Unfinished) -> Self {
+            Self::Unfinished(unfinished)
+        }
+    }
+
     #[test]
     fn waiting_ends_by_quiet() {
         let devices = Devices::unwatched();
         let started = Instant::now();
-        let found: Result<u32, ()> = devices.wait_quiet(started + 20 * QUIET, || Ok(7));
+        let found: Result<u32, Why> = devices.wait_quiet(started + 20 * QUIET, || Ok(7));
         assert_eq!(found, Ok(7));
         assert!(started.elapsed() < 5 * QUIET);
     }
@@ -246,7 +328,7 @@ mod tests {
         let started = Instant::now();
         let found = devices.wait_quiet(started + 20 * QUIET, || {
             asked += 1;
-            if asked < 2 { Err("no disk") } else { Ok(()) }
+            if asked < 2 { Err(Why::NoDisk) } else { Ok(()) }
         });
         assert_eq!((found, asked), (Ok(()), 2));
         assert!(started.elapsed() >= 3 * QUIET && started.elapsed() < 10 * QUIET);
@@ -255,10 +337,60 @@ mod tests {
 
     #[test]
     fn waiting_ends_by_its_deadline_with_the_last_reason() {
-        let devices = Devices::new();
+        let devices = Devices::unwatched();
         let started = Instant::now();
-        let found: Result<(), &str> = devices.wait_quiet(started + QUIET, || Err("no disk"));
-        assert_eq!(found, Err("no disk"));
+        let found: Result<(), Why> = devices.wait_quiet(started + QUIET, || Err(Why::NoDisk));
+        assert_eq!(found, Err(Why::NoDisk));
         assert!(started.elapsed() >= QUIET && started.elapsed() < 5 * QUIET);
+    }
+
+    #[test]
+    fn nothing_is_found_while_a_driver_is_being_loaded() {
+        let since = Instant::now().checked_sub(Duration::from_secs(27)).unwrap();
+        let table = [
+            (
+                false,
+                Some(("mlx5_core".to_string(), since)),
+                "module mlx5_core has been loading for 27 s; until it is done, no disk is certain to \
+                 be the only one that matches",
+            ),
+            (
+                // Walked: a device came later, and its driver hangs.
+                true,
+                Some(("nvme".to_string(), since)),
+                "module nvme has been loading for 27 s; until it is done, no disk is certain to be \
+                 the only one that matches",
+            ),
+            (
+                false,
+                None,
+                "init is still looking through the devices; until it is done, no disk is certain to \
+                 be the only one that matches",
+            ),
+        ];
+        for (walked, loading, expected) in table {
+            let devices = Devices::new();
+            devices.update(|state| (state.walked, state.loading) = (walked, loading));
+            let deadline = Instant::now() + QUIET / 3;
+            let found: Result<(), Why> = devices.wait_quiet(deadline, || Ok(()));
+            let Err(Why::Unfinished(unfinished)) = found else { panic!("{found:?}") };
+            assert_eq!(unfinished.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn waiting_goes_on_when_a_driver_is_done() {
+        let devices = Devices::unwatched();
+        devices.update(|state| state.loading = Some(("nvme".into(), Instant::now())));
+        let other = devices.clone();
+        let thread = thread::spawn(move || {
+            thread::sleep(2 * QUIET);
+            other.update(|state| state.loading = None);
+        });
+        let started = Instant::now();
+        let found: Result<(), Why> = devices.wait_quiet(started + 20 * QUIET, || Ok(()));
+        assert_eq!(found, Ok(()));
+        assert!(started.elapsed() >= 2 * QUIET && started.elapsed() < 10 * QUIET);
+        thread.join().unwrap();
     }
 }

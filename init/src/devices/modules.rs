@@ -81,22 +81,28 @@ impl Modules {
         self.table.modules.is_empty()
     }
 
-    /// Loads what every machine gets. Returns the names loaded, and what failed.
-    pub fn load_always(&mut self) -> (Vec<String>, Vec<ModulesError>) {
+    /// Loads what every machine gets, telling each module before it is loaded:
+    /// a driver may never come back. Returns the names loaded, and what failed.
+    pub fn load_always(&mut self, tell: &mut dyn FnMut(&str)) -> (Vec<String>, Vec<ModulesError>) {
         let names = self.table.always.clone();
-        self.load_all(names.iter().map(String::as_str), insert)
+        self.load_all(names.iter().map(String::as_str), tell, insert)
     }
 
-    /// Loads what a device asks for.
-    pub fn load_for(&mut self, modalias: &str) -> (Vec<String>, Vec<ModulesError>) {
+    /// Loads what a device asks for, telling as [`Modules::load_always`] does.
+    pub fn load_for(
+        &mut self,
+        modalias: &str,
+        tell: &mut dyn FnMut(&str),
+    ) -> (Vec<String>, Vec<ModulesError>) {
         let names: Vec<String> =
             self.table.for_modalias(modalias).into_iter().map(str::to_string).collect();
-        self.load_all(names.iter().map(String::as_str), insert)
+        self.load_all(names.iter().map(String::as_str), tell, insert)
     }
 
     fn load_all<'a>(
         &mut self,
         names: impl Iterator<Item = &'a str>,
+        tell: &mut dyn FnMut(&str),
         insert: fn(&Path) -> io::Result<()>,
     ) -> (Vec<String>, Vec<ModulesError>) {
         let order: Vec<(String, String)> = names
@@ -108,6 +114,7 @@ impl Modules {
             if !self.done.insert(name.clone()) {
                 continue;
             }
+            tell(&name);
             match insert(Path::new(&path)) {
                 Ok(()) => loaded.push(name),
                 Err(source) => failed.push(ModulesError::Load { name, path, source }),
@@ -176,14 +183,18 @@ mod tests {
     #[test]
     fn dependencies_come_first_and_nothing_twice() {
         let mut modules = modules();
-        let (loaded, failed) = modules.load_all(["virtio_net", "virtio_net"].into_iter(), fake);
+        let mut told = Vec::new();
+        let mut tell = |name: &str| told.push(name.to_string());
+        let names = ["virtio_net", "virtio_net"];
+        let (loaded, failed) = modules.load_all(names.into_iter(), &mut tell, fake);
         assert_eq!(loaded, ["virtio", "virtio_net"]);
         assert!(failed.is_empty());
-        let (loaded, failed) = modules.load_all(["virtio_blk"].into_iter(), fake);
+        let (loaded, failed) = modules.load_all(["virtio_blk"].into_iter(), &mut tell, fake);
         assert!(loaded.is_empty());
         assert_eq!(failed[0].to_string(), "cannot load module virtio_blk from /fails.ko");
-        let (_, failed) = modules.load_all(["virtio_blk"].into_iter(), fake);
+        let (_, failed) = modules.load_all(["virtio_blk"].into_iter(), &mut tell, fake);
         assert!(failed.is_empty(), "tried once");
+        assert_eq!(told, ["virtio", "virtio_net", "virtio_blk"]);
     }
 
     #[test]
