@@ -11,6 +11,7 @@ pub use segment::{Entry, OBJECT_MAX_BYTES, SEGMENT_MAX_BYTES, Segment};
 
 use crate::Digest;
 use crate::codec::{FormatError, Reader, put_bytes, put_varint};
+use crate::cut::SEGMENT_SPAN_BYTES;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -190,15 +191,6 @@ impl Manifest {
         }
     }
 
-    /// Where each segment's bytes lie in the manifest's file: roots first, segments after it in order.
-    pub fn segment_offsets(&self, root_bytes: usize) -> impl Iterator<Item = u64> + '_ {
-        self.segments.iter().scan(root_bytes as u64, |next, segment| {
-            let offset = *next;
-            *next += u64::from(segment.encoded_bytes);
-            Some(offset)
-        })
-    }
-
     fn check(&self, reader: &Reader<'_>) -> Result<(), FormatError> {
         let size = self.image().size_bytes;
         let content = self.segments.iter().filter(|segment| segment.part == Part::Content);
@@ -213,10 +205,11 @@ impl Manifest {
                 "content after one",
             ));
         }
-        let is_payload = |segment: &SegmentRef| segment.part == Part::Payload;
-        let mut after_content = self.segments.iter().skip_while(|segment| !is_payload(segment));
-        if !after_content.all(is_payload) {
-            return Err(reader.wrong("segments", "content first, then payloads", "them mixed"));
+        let is_content = |segment: &&SegmentRef| segment.part == Part::Content;
+        let mut content = self.segments.iter().filter(is_content);
+        if let Some(long) = content.find(|segment| segment.span_bytes > SEGMENT_SPAN_BYTES) {
+            let expected = format!("at most {SEGMENT_SPAN_BYTES} bytes of content each");
+            return Err(reader.wrong("segments", &expected, &format!("{}", long.span_bytes)));
         }
         let Some(boot) = &self.boot else { return Ok(()) };
         self.check_payload(reader, "kernel", &boot.kernel)?;

@@ -215,7 +215,7 @@ pub fn read_map(
 
 /// The longest map that can be `manifest`'s, bytes. An object takes at least 34 bytes in its
 /// segment, and at most 31 in the map: a frame of its own (5 + 9 + 4 + 3) and a place (5 + 3).
-fn map_max_bytes(manifest: &Manifest) -> u64 {
+pub(crate) fn map_max_bytes(manifest: &Manifest) -> u64 {
     let encoded = |sum, segment: &crate::manifest::SegmentRef| {
         sum + u64::from(segment.encoded_bytes) + MAP_SECTION_BYTES
     };

@@ -4,13 +4,14 @@ use super::catalog::Catalog;
 use super::gather::{Content, Gathered};
 use super::packs::Written;
 use super::{PushError, PushImage};
-use crate::Digest;
 use crate::dir::temp::{self, TempFile, sync_directory};
 use crate::dir::{DirError, DirStore, LabelChange, label_change, publish_label};
 use crate::label::LabelRecord;
 use crate::manifest::Manifest;
+use crate::manifest_reader::map_max_bytes;
 use crate::map::{FrameRef, Map, PackRef, Place, Section};
 use crate::source::Item;
+use crate::{Digest, FormatError};
 use std::collections::HashMap;
 
 /// What is published.
@@ -37,6 +38,8 @@ pub(super) fn publish(
 ) -> Result<Published, PushError> {
     let Publication { request, manifest, content, catalog, written } = publication;
     let root = manifest.encode();
+    // By the readers' own rules: a label that nobody accepts must not replace one that all do.
+    Manifest::root_length(&root)?;
     Manifest::decode(&root)?;
     let digest = Digest::of(&root);
     let record = LabelRecord {
@@ -52,6 +55,7 @@ pub(super) fn publish(
     label_change(store, &record, request.force).map_err(refused)?;
 
     let map = map(content, catalog, &written).encode();
+    check_map_length(manifest, &map)?;
     let segments = content.segments.iter().map(|segment| segment.encoded.as_slice());
     let manifest_file =
         write(store, &Item::Manifest(digest), [&*root].into_iter().chain(segments))?;
@@ -67,6 +71,16 @@ pub(super) fn publish(
     sync_directory(&store.path().join("maps"))?;
     let change = publish_label(store, &record, request.force).map_err(refused)?;
     Ok(Published { manifest: digest, change })
+}
+
+/// Refuses a map that is longer than readers take.
+fn check_map_length(manifest: &Manifest, map: &[u8]) -> Result<(), FormatError> {
+    let max = map_max_bytes(manifest);
+    if map.len() as u64 <= max {
+        return Ok(());
+    }
+    let (expected, found) = (format!("at most {max} bytes"), format!("{}", map.len()));
+    Err(FormatError { what: "map".into(), at: max, expected, found })
 }
 
 fn write<'a>(
