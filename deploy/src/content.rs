@@ -1,13 +1,16 @@
 //! The segments of a label, one after another, in bounded memory.
 
+use crate::fetch::Want;
 use crate::label::Label;
 use crate::meter::{Meter, add};
 use crate::retry::{TRIES_MAX, noise, pause};
 use crate::{Error, target};
+use std::ops::Range;
 use std::sync::OnceLock;
 use store::cut::SEGMENT_SPAN_BYTES;
-use store::manifest::Segment;
+use store::manifest::{Entry, Segment};
 use store::manifest_reader::read_segments_from;
+use store::map::Section;
 
 /// Segments are kept between passes while all of them together are encoded in at most
 /// this, bytes: about 8 GiB of content. Longer manifests are read again for each pass.
@@ -73,7 +76,7 @@ impl<'a> Content<'a> {
     /// Reads the segments `range` from the store, going on after what may pass.
     pub(crate) fn read(
         &self,
-        range: std::ops::Range<usize>,
+        range: Range<usize>,
         meter: &Meter,
         mut give: impl FnMut(usize, Segment) -> Result<(), Error>,
     ) -> Result<(), Error> {
@@ -107,8 +110,7 @@ impl<'a> Content<'a> {
 
     /// A map whose section does not fit its segment cannot be used for it.
     fn check(&self, index: usize, segment: &Segment) -> Result<(), Error> {
-        let is_data =
-            |entry: &&store::manifest::Entry| matches!(entry, store::manifest::Entry::Data { .. });
+        let is_data = |entry: &&Entry| matches!(entry, Entry::Data { .. });
         let expected = segment.entries.iter().filter(is_data).count();
         let found = self.label.map.sections.get(index).map_or(0, |section| section.places.len());
         if expected == found {
@@ -117,6 +119,38 @@ impl<'a> Content<'a> {
         let manifest = self.label.record.manifest;
         Err(Error::Map { manifest, segment: index, expected, found })
     }
+}
+
+/// An entry as it is to be brought to the target.
+pub(crate) enum Part {
+    /// Zeroes, in the content.
+    Zero(Range<u64>),
+    /// An object.
+    Object(Want),
+}
+
+/// The entries of a segment in order, each object with where the map says it is.
+/// [`Content::check`] has seen to it that each has a place.
+pub(crate) fn parts(positioned: &Positioned<'_>, section: &Section) -> impl Iterator<Item = Part> {
+    let mut places = section.places.iter();
+    let mut next = positioned.offset_bytes;
+    positioned.segment.entries.iter().map_while(move |entry| {
+        let offset_bytes = next;
+        next += entry.length();
+        Some(match entry {
+            Entry::Zero { .. } => Part::Zero(offset_bytes..next),
+            Entry::Data { digest, length } => {
+                let place = places.next()?;
+                Part::Object(Want {
+                    frame: section.frames[place.frame as usize],
+                    inner_bytes: place.offset_bytes,
+                    length: *length,
+                    digest: *digest,
+                    offset_bytes,
+                })
+            }
+        })
+    })
 }
 
 /// The engine reads, hashes and writes in aligned steps; so segments start on them.

@@ -26,7 +26,7 @@ pub enum Error {
         stores: String,
     },
     /// A safety check said no; nothing was written.
-    #[error("refused: {0}")]
+    #[error("refused")]
     Refused(#[from] Refusal),
     /// Objects could not be fetched.
     #[error("cannot fetch {bytes} bytes at {offset_bytes} of pack {pack}, tried {tries} times")]

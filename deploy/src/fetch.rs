@@ -49,8 +49,11 @@ pub(crate) fn fetch(
         let mut worker = Worker { job: &job, packed: Vec::new(), raw: AlignedBuffer::new(0) };
         while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
             if let Err(error) = worker.request(request) {
+                // What stopped the others is said, not that they stopped.
+                if !matches!(error, Error::Stopped) {
+                    failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                }
                 job.stop.store(true, Ordering::Relaxed);
-                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                 return;
             }
         }
@@ -83,6 +86,9 @@ impl Worker<'_> {
     fn request(&mut self, request: &Request) -> Result<(), Error> {
         let (mut frames, mut tries) = (&request.frames[..], 1);
         while !frames.is_empty() {
+            if self.job.stop.load(Ordering::Relaxed) {
+                return Err(Error::Stopped);
+            }
             let mut done = 0;
             let Err(failure) = self.stream(request.pack, frames, &mut done) else { break };
             frames = &frames[done..];
@@ -139,12 +145,14 @@ impl Worker<'_> {
         self.decompress(frame)?;
         let raw = &self.raw[..frame.raw_bytes as usize];
         let wants = &wants[wanted.wants.clone()];
+        // The map is not trusted: only the very same object at the very same place is proven.
         let mut proven = None;
         for want in wants {
-            if proven != Some(want.inner_bytes) {
+            let object = (want.inner_bytes, want.length, want.digest);
+            if proven != Some(object) {
                 meter.time(Limit::Hash, || self.prove(frame, want))?;
                 add(&meter.fetched_objects, 1);
-                proven = Some(want.inner_bytes);
+                proven = Some(object);
             }
         }
         for run in runs(wants) {

@@ -16,8 +16,10 @@ const SIGNATURE: &[u8; 8] = b"EFI PART";
 const HEADER_BYTES: usize = 92;
 
 /// How to fit the first MiB of one image to one disk.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Fit {
+    /// Sector size of the image, bytes.
+    pub(crate) sector_bytes: usize,
     /// Partition table of an image whose size is not the disk's.
     pub(crate) gpt: Option<GptFit>,
     /// What the disk is to say it holds.
@@ -41,7 +43,8 @@ impl Fit {
         if let Some(gpt) = &self.gpt {
             gpt.fit(head);
         }
-        if let (Some(mark), Some(at)) = (&self.mark, Mark::place(head, self.sector_bytes())) {
+        if let (Some(mark), Some(at)) = (&self.mark, Mark::place(head, self.sector_bytes)) {
+            let mark = mark.clone().finished(table_identity(head, self.sector_bytes));
             head[at..at + Mark::BYTES].copy_from_slice(&mark.encode());
         }
     }
@@ -52,10 +55,6 @@ impl Fit {
         if let Some(gpt) = &self.gpt {
             gpt.set(head, gpt.image);
         }
-    }
-
-    fn sector_bytes(&self) -> usize {
-        self.gpt.map_or(512, |gpt| gpt.sector_bytes)
     }
 }
 
@@ -77,7 +76,9 @@ impl GptFit {
     fn set(&self, head: &mut [u8], values: Gpt) {
         let at = self.sector_bytes;
         let Some(header) = Header::of(head, at) else { return };
-        head[446 + 12..446 + 16].copy_from_slice(&values.protective_sectors.to_le_bytes());
+        if is_protective(head) {
+            head[446 + 12..446 + 16].copy_from_slice(&values.protective_sectors.to_le_bytes());
+        }
         let table = &mut head[at..at + header.length];
         table[32..40].copy_from_slice(&values.alternate_lba.to_le_bytes());
         table[48..56].copy_from_slice(&values.last_usable_lba.to_le_bytes());
@@ -145,8 +146,8 @@ pub(crate) fn partition_starts(head: &[u8], sector_bytes: usize) -> Option<Vec<u
             .chunks_exact(header.entry_bytes.max(48))
             .filter(|entry| entry[..16].iter().any(|byte| *byte != 0));
         let start = |entry: &[u8]| {
-            entry[32..40].try_into().map(u64::from_le_bytes).unwrap_or_default()
-                * sector_bytes as u64
+            let lba = entry[32..40].try_into().map(u64::from_le_bytes).unwrap_or_default();
+            lba.saturating_mul(sector_bytes as u64)
         };
         return Some(used.map(start).collect());
     }
@@ -158,6 +159,24 @@ pub(crate) fn partition_starts(head: &[u8], sector_bytes: usize) -> Option<Vec<u
         u64::from(lba) * sector_bytes as u64
     };
     Some(used.map(start).collect())
+}
+
+/// What tells one partition table from another and stays when partitions grow: the disk
+/// GUID of a GPT, the disk signature of an MBR.
+pub(crate) fn table_identity(head: &[u8], sector_bytes: usize) -> [u8; 16] {
+    let mut identity = [0; 16];
+    if Header::of(head, sector_bytes).is_some() {
+        identity.copy_from_slice(&head[sector_bytes + 56..sector_bytes + 72]);
+    } else if let Some(signature) = head.get(440..444) {
+        identity[..4].copy_from_slice(signature);
+    }
+    identity
+}
+
+/// Whether the MBR only protects a GPT (UEFI 2.10, section 5.2.3): a hybrid one says where
+/// partitions are, and is left alone.
+fn is_protective(head: &[u8]) -> bool {
+    head[446 + 4] == 0xee && head[446 + 16..510].iter().all(|byte| *byte == 0)
 }
 
 /// Sets a header's checksum: CRC-32 over it with the field itself zero.
@@ -193,8 +212,9 @@ mod tests {
 
     fn fit(sector: usize, disk_bytes: u64) -> Fit {
         let gpt = GptFit { sector_bytes: sector, image: IMAGE, disk_bytes };
-        let name = "debian/12/demo".parse().unwrap();
-        Fit { gpt: Some(gpt), mark: Some(Mark { label: name, manifest: Digest::of(b"m") }) }
+        let name: store::label::LabelName = "debian/12/demo".parse().unwrap();
+        let mark = Mark::unfinished(&name, Digest::of(b"m"));
+        Fit { sector_bytes: sector, gpt: Some(gpt), mark: Some(mark) }
     }
 
     #[test]
@@ -206,7 +226,7 @@ mod tests {
             fit.to_disk(&mut disk);
             let last = (1 << 30) / sector as u64 - 1;
             assert_eq!(disk[sector + 32..sector + 40], last.to_le_bytes());
-            assert!(Mark::read(&disk).is_some());
+            assert!(Mark::read(&disk).unwrap().owns(&disk));
             fit.to_image(&mut disk);
             assert!(disk == image);
         }

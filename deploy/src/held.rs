@@ -11,9 +11,10 @@ use std::sync::{Mutex, PoisonError};
 /// The start that is held back, bytes: where the first partition starts by convention.
 pub(crate) const HEAD_BYTES: usize = 1 << 20;
 
-/// The end that is held back, bytes: room for a backup table of 128 entries in
-/// 4 KiB sectors, and for four times as many in 512-byte sectors.
-pub(crate) const TAIL_BYTES: u64 = 64 << 10;
+/// The end that is held back, bytes: room for any backup table whose first copy fits the
+/// head, and for the labels that RAID and ZFS keep at the end of a disk, which must not outlive
+/// what they were part of.
+pub(crate) const TAIL_BYTES: u64 = 1 << 20;
 
 /// Both parts, in memory, as the image has them.
 pub(crate) struct Held {

@@ -22,22 +22,30 @@ pub struct Label {
     pub(crate) source: Arc<dyn Source>,
 }
 
-/// Reads `name` from the first store of `chain`, nearest first, that has it.
+/// Reads `name` from the first store of `chain`, nearest first, that has it. A store that does
+/// not answer is passed over; where none has the label, the first such failure is the error.
 pub fn resolve(
     chain: &[Arc<dyn Source>],
     name: &LabelName,
     meter: &Arc<Meter>,
 ) -> Result<Label, Error> {
+    let mut silent = None;
     for source in chain {
         let source: Arc<dyn Source> =
             Arc::new(Counted { inner: Arc::clone(source), meter: Arc::clone(meter) });
         match ask(meter, || read_label(&*source, name)) {
             Ok(record) => return read(source, record, meter),
             Err(ReadError::Source(SourceError::NotFound { .. })) => {}
+            Err(error) if error.is_transient() => {
+                silent.get_or_insert(error);
+            }
             Err(error) => {
                 return Err(Error::Label { object: format!("label {name}"), source: error });
             }
         }
+    }
+    if let Some(source) = silent {
+        return Err(Error::Label { object: format!("label {name}"), source });
     }
     let stores: Vec<_> = chain.iter().map(|source| source.name()).collect();
     Err(Error::NoSuchLabel { label: name.to_string(), stores: stores.join(", ") })

@@ -1,10 +1,11 @@
 //! The mark: which label a disk holds, kept on the disk itself.
 //!
 //! It lies in the last 4 KiB before 1 MiB, where partition tables and boot loaders
-//! leave a gap, and only where the image has zeroes and no partition. It tells that what is
-//! on the disk is ours to replace. It is a hint and no proof: content is compared by digest.
+//! leave a gap, and stays only where the image has zeroes and no partition. It tells that
+//! what is on the disk is ours to replace, for as long as the partition table is the one that was
+//! deployed. It is a hint and no proof: content is compared by digest.
 
-use crate::fit::partition_starts;
+use crate::fit::{partition_starts, table_identity};
 use crate::held::HEAD_BYTES;
 use store::Digest;
 use store::cut::is_zero;
@@ -12,16 +13,25 @@ use store::label::LabelName;
 
 const MAGIC: &[u8; 8] = b"inaugdm1";
 
-/// Magic, label length and label, manifest, then the check over all of it.
-const LABEL_AT: usize = 8 + 1;
+/// States of a deployment.
+const UNFINISHED: u8 = 0;
+const FINISHED: u8 = 1;
 
-/// Which label a disk holds.
+/// Magic, state, table, manifest, label length and label; at the end the check over all of it.
+const STATE_AT: usize = 8;
+const TABLE_AT: usize = STATE_AT + 1;
+const MANIFEST_AT: usize = TABLE_AT + 16;
+const LABEL_AT: usize = MANIFEST_AT + Digest::LEN + 1;
+
+/// Which label a disk holds, or is to hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
     /// The label.
     pub label: LabelName,
     /// Digest of its manifest.
     pub manifest: Digest,
+    /// Identity of the partition table that was deployed; none while a deployment is unfinished.
+    table: Option<[u8; 16]>,
 }
 
 impl Mark {
@@ -31,6 +41,24 @@ impl Mark {
     /// Where it lies, bytes from the start of the disk.
     pub const OFFSET: usize = HEAD_BYTES - Self::BYTES;
 
+    /// The mark of a disk that is about to be written.
+    pub(crate) fn unfinished(label: &LabelName, manifest: Digest) -> Self {
+        Self { label: label.clone(), manifest, table: None }
+    }
+
+    /// The mark of the same disk when it holds the label, with this partition table.
+    pub(crate) fn finished(self, table: [u8; 16]) -> Self {
+        Self { table: Some(table), ..self }
+    }
+
+    /// Whether what is on a disk with this mark and this first MiB is ours to replace: an
+    /// unfinished deployment is, and a finished one while it has its own partition table.
+    pub fn owns(&self, head: &[u8]) -> bool {
+        let is_there =
+            |table| [512, 4096].iter().any(|sector| table_identity(head, *sector) == table);
+        self.table.is_none_or(is_there)
+    }
+
     /// Reads the mark of a disk's first MiB.
     pub fn read(head: &[u8]) -> Option<Self> {
         let block = head.get(Self::OFFSET..HEAD_BYTES)?;
@@ -38,22 +66,28 @@ impl Mark {
         if !body.starts_with(MAGIC) || Digest::of(body) != Digest::from_bytes(*check) {
             return None;
         }
-        let length = usize::from(body[8]);
+        let length = usize::from(body[LABEL_AT - 1]);
         let label = core::str::from_utf8(&body[LABEL_AT..LABEL_AT + length]).ok()?;
-        let manifest = body[LABEL_AT + length..].first_chunk::<{ Digest::LEN }>()?;
-        Some(Self { label: label.parse().ok()?, manifest: Digest::from_bytes(*manifest) })
+        let table = *body[TABLE_AT..].first_chunk::<16>()?;
+        let manifest = body[MANIFEST_AT..].first_chunk::<{ Digest::LEN }>()?;
+        Some(Self {
+            label: label.parse().ok()?,
+            manifest: Digest::from_bytes(*manifest),
+            table: (body[STATE_AT] == FINISHED).then_some(table),
+        })
     }
 
     /// The block as it lies on the disk.
     pub(crate) fn encode(&self) -> [u8; Self::BYTES] {
         let mut block = [0; Self::BYTES];
         let label = self.label.as_str().as_bytes();
-        let after = LABEL_AT + label.len();
-        block[..8].copy_from_slice(MAGIC);
+        block[..STATE_AT].copy_from_slice(MAGIC);
+        block[STATE_AT] = if self.table.is_some() { FINISHED } else { UNFINISHED };
+        block[TABLE_AT..MANIFEST_AT].copy_from_slice(&self.table.unwrap_or_default());
+        block[MANIFEST_AT..LABEL_AT - 1].copy_from_slice(self.manifest.as_bytes());
         // A label name has at most 255 bytes.
-        block[8] = label.len() as u8;
-        block[LABEL_AT..after].copy_from_slice(label);
-        block[after..after + Digest::LEN].copy_from_slice(self.manifest.as_bytes());
+        block[LABEL_AT - 1] = label.len() as u8;
+        block[LABEL_AT..LABEL_AT + label.len()].copy_from_slice(label);
         let check = Digest::of(&block[..Self::BYTES - Digest::LEN]);
         block[Self::BYTES - Digest::LEN..].copy_from_slice(check.as_bytes());
         block
@@ -82,12 +116,24 @@ mod tests {
     #[test]
     fn a_mark_comes_back_and_a_damaged_one_does_not() {
         let label: LabelName = "debian/12/demo".parse().unwrap();
-        let mark = Mark { label, manifest: Digest::of(b"m") };
+        let mark = Mark::unfinished(&label, Digest::of(b"m")).finished([7; 16]);
         let mut head = vec![0; HEAD_BYTES];
         head[Mark::OFFSET..].copy_from_slice(&mark.encode());
         assert_eq!(Mark::read(&head), Some(mark));
         head[Mark::OFFSET + 20] ^= 1;
         assert_eq!(Mark::read(&head), None);
+    }
+
+    #[test]
+    fn another_partition_table_is_not_ours() {
+        let label: LabelName = "debian/12/demo".parse().unwrap();
+        let mut head = vec![0; HEAD_BYTES];
+        head[440..444].copy_from_slice(&[1, 2, 3, 4]);
+        let unfinished = Mark::unfinished(&label, Digest::of(b"m"));
+        let finished = unfinished.clone().finished(table_identity(&head, 512));
+        assert!(unfinished.owns(&head) && finished.owns(&head));
+        head[440] = 9;
+        assert!(unfinished.owns(&head) && !finished.owns(&head));
     }
 
     #[test]

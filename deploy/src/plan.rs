@@ -3,11 +3,11 @@
 use crate::Error;
 use crate::content::{Content, Kept};
 use crate::fit::{Fit, GptFit};
-use crate::held::Held;
+use crate::held::{Held, TAIL_BYTES};
 use crate::label::Label;
 use crate::mark::Mark;
 use crate::meter::Meter;
-use crate::survey::{Missing, Scope, Totals, View, compare};
+use crate::survey::{Missing, Purpose, Totals, View, compare};
 use crate::target::{Target, TargetKind};
 use std::fmt;
 use std::sync::Arc;
@@ -89,7 +89,7 @@ pub fn plan(label: Label, target: Target, meter: Arc<Meter>) -> Result<Plan, Err
     held.with_head(|head| fit.to_image(head));
     let job = Job { label, target, disk_bytes, held, fit, kept: Kept::default(), meter };
     job.meter.stage(job.label.size_bytes());
-    let missing = job.compare(Scope::Survey)?;
+    let missing = job.compare(Purpose::Survey)?;
     let sealed = missing.is_empty() && job.is_sealed()?;
     Ok(Plan { job, missing, sealed })
 }
@@ -107,7 +107,7 @@ fn refuse(label: &str, image: &Image, target: &Target) -> Result<(), Refusal> {
     }
     let Some(target_bytes) = target.sector_bytes else { return Ok(()) };
     let image_bytes = image.sector_bytes;
-    if image.gpt.is_some() && image_bytes != target_bytes {
+    if image_bytes != target_bytes {
         return Err(Refusal::Sectors { label, target: target_name, image_bytes, target_bytes });
     }
     if !needs_bytes.is_multiple_of(u64::from(target_bytes)) {
@@ -119,13 +119,13 @@ fn refuse(label: &str, image: &Image, target: &Target) -> Result<(), Refusal> {
 
 fn fit(label: &Label, target: &Target, disk_bytes: u64) -> Fit {
     let image = label.manifest.image();
-    let gpt = image.gpt.filter(|_| disk_bytes != image.size_bytes).map(|gpt| GptFit {
-        sector_bytes: image.sector_bytes as usize,
-        image: gpt,
-        disk_bytes,
-    });
-    let mark = Mark { label: label.record.name.clone(), manifest: label.record.manifest };
-    Fit { gpt, mark: (target.kind() == TargetKind::Device).then_some(mark) }
+    let sector_bytes = image.sector_bytes as usize;
+    // The backup table is moved only where it comes to lie beyond the image: it must not
+    // replace anything that was proven.
+    let room = disk_bytes.saturating_sub(image.size_bytes) >= TAIL_BYTES;
+    let gpt = image.gpt.filter(|_| room).map(|image| GptFit { sector_bytes, image, disk_bytes });
+    let mark = Mark::unfinished(&label.record.name, label.record.manifest);
+    Fit { sector_bytes, gpt, mark: (target.kind() == TargetKind::Device).then_some(mark) }
 }
 
 impl Job {
@@ -137,8 +137,8 @@ impl Job {
         View { target: &self.target, held: &self.held }
     }
 
-    pub(crate) fn compare(&self, scope: Scope<'_>) -> Result<Missing, Error> {
-        compare(&self.label, &self.content(), &self.view(), scope, &self.meter)
+    pub(crate) fn compare(&self, purpose: Purpose) -> Result<Missing, Error> {
+        compare(&self.label, &self.content(), &self.view(), purpose, &self.meter)
     }
 }
 

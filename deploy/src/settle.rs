@@ -1,7 +1,8 @@
 //! Last stage of the engine: the kernel sees the new partitions, and what kexec needs is
 //! at hand.
 
-use crate::fetch::{Sink, Want, fetch, sort};
+use crate::content::{Part, Positioned, parts};
+use crate::fetch::{Sink, fetch, sort};
 use crate::meter::Meter;
 use crate::plan::Job;
 use crate::target::AlignedBuffer;
@@ -11,7 +12,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use store::Hasher;
-use store::manifest::{Boot, Entry, Payload, Place};
+use store::manifest::{Boot, Payload, Place};
 
 /// What is copied at once, bytes.
 const STEP_BYTES: u64 = 1 << 20;
@@ -89,26 +90,13 @@ impl Settled {
         let mut wants = Vec::new();
         let mut zeroes = 0;
         self.job.content().read(index..index + 1, meter, |index, segment| {
-            let section = &label.map.sections[index];
-            let mut places = section.places.iter();
-            let mut offset_bytes = 0;
-            for entry in &segment.entries {
-                match entry {
+            let positioned = Positioned { index, offset_bytes: 0, segment: &segment };
+            for part in parts(&positioned, &label.map.sections[index]) {
+                match part {
                     // The file reads as zeroes where nothing is written, up to its length.
-                    Entry::Zero { .. } => zeroes = offset_bytes + entry.length(),
-                    Entry::Data { digest, length } => {
-                        if let Some(place) = places.next() {
-                            wants.push(Want {
-                                frame: section.frames[place.frame as usize],
-                                inner_bytes: place.offset_bytes,
-                                length: *length,
-                                digest: *digest,
-                                offset_bytes,
-                            });
-                        }
-                    }
+                    Part::Zero(range) => zeroes = range.end,
+                    Part::Object(want) => wants.push(want),
                 }
-                offset_bytes += entry.length();
             }
             Ok(())
         })?;

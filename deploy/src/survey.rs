@@ -87,40 +87,28 @@ impl Missing {
     }
 }
 
-/// What is compared, and what for.
-#[derive(Clone, Copy)]
-pub(crate) enum Scope<'a> {
-    /// Everything, to find out what to write: taking something for missing costs only its
-    /// fetching.
+/// What a comparison is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To find out what to write: taking something for missing costs only its fetching.
     Survey,
-    /// Everything, to prove what was written: every byte counts.
+    /// To prove what was written: every byte counts.
     Proof,
-    /// What was found wrong once, to prove that it is right now.
-    ProofOf(&'a Missing),
 }
 
-impl Scope<'_> {
-    fn has(self, segment: usize, entry: usize) -> bool {
-        match self {
-            Self::Survey | Self::Proof => true,
-            Self::ProofOf(wrong) => wrong.has(segment, entry),
-        }
-    }
-}
-
-/// Finds what `view` lacks of `label`; of the entries in `scope`.
+/// Finds what `view` lacks of `label`.
 pub(crate) fn compare(
     label: &Label,
     content: &Content<'_>,
     view: &View<'_>,
-    scope: Scope<'_>,
+    purpose: Purpose,
     meter: &Meter,
 ) -> Result<Missing, Error> {
     let mut missing = Missing::default();
     let mut frames = HashSet::new();
     content.each(meter, |positioned| {
-        let bits = compare_segment(&positioned, view, scope, meter)?;
-        missing.totals.add(&positioned, &bits, scope);
+        let bits = compare_segment(&positioned, view, purpose, meter)?;
+        missing.totals.add(&positioned, &bits);
         let section = &label.map.sections[positioned.index];
         for (place, _) in missing_places(positioned.segment, &bits, &section.places) {
             let frame = section.frames[place.frame as usize];
@@ -154,21 +142,17 @@ struct Group {
 }
 
 /// Entries next to each other, at most [`STEP_BYTES`] of them; a longer run of zeroes by itself.
-fn groups(positioned: &Positioned<'_>, wanted: impl Fn(usize) -> bool) -> Vec<Group> {
+fn groups(positioned: &Positioned<'_>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut offset_bytes = positioned.offset_bytes;
     for (index, entry) in positioned.segment.entries.iter().enumerate() {
         let length = entry.length();
-        if wanted(index) {
-            match groups.last_mut() {
-                Some(last)
-                    if last.entries.end == index && last.length + length <= STEP_BYTES as u64 =>
-                {
-                    last.entries.end += 1;
-                    last.length += length;
-                }
-                _ => groups.push(Group { entries: index..index + 1, offset_bytes, length }),
+        match groups.last_mut() {
+            Some(last) if last.length + length <= STEP_BYTES as u64 => {
+                last.entries.end += 1;
+                last.length += length;
             }
+            _ => groups.push(Group { entries: index..index + 1, offset_bytes, length }),
         }
         offset_bytes += length;
     }
@@ -179,11 +163,10 @@ fn groups(positioned: &Positioned<'_>, wanted: impl Fn(usize) -> bool) -> Vec<Gr
 fn compare_segment(
     positioned: &Positioned<'_>,
     view: &View<'_>,
-    scope: Scope<'_>,
+    purpose: Purpose,
     meter: &Meter,
 ) -> Result<Vec<u64>, Error> {
-    let wanted = |index| scope.has(positioned.index, index);
-    let groups = groups(positioned, wanted);
+    let groups = groups(positioned);
     let bits = Mutex::new(vec![0_u64; positioned.segment.entries.len().div_ceil(64)]);
     let next = AtomicUsize::new(0);
     let failure = Mutex::new(None);
@@ -191,7 +174,7 @@ fn compare_segment(
         let mut buffer = AlignedBuffer::new(STEP_BYTES);
         while let Some(group) = groups.get(next.fetch_add(1, Ordering::Relaxed)) {
             let entries = &positioned.segment.entries[group.entries.clone()];
-            let found = compare_group(group, entries, view, scope, &mut buffer, meter, |index| {
+            let found = compare_group(group, entries, view, purpose, &mut buffer, meter, |index| {
                 let index = group.entries.start + index;
                 let mut bits = bits.lock().unwrap_or_else(PoisonError::into_inner);
                 bits[index / 64] |= 1 << (index % 64);
@@ -218,7 +201,7 @@ fn compare_group(
     group: &Group,
     entries: &[Entry],
     view: &View<'_>,
-    scope: Scope<'_>,
+    purpose: Purpose,
     buffer: &mut [u8],
     meter: &Meter,
     mut missing: impl FnMut(usize),
@@ -234,7 +217,7 @@ fn compare_group(
             meter.time(Limit::Disk, || view.read(offset, bytes))?;
         }
         meter.time(Limit::Hash, || {
-            compare_entries(entries, bytes, scope, &mut missing);
+            compare_entries(entries, bytes, purpose, &mut missing);
         });
         add(&meter.done_bytes, step as u64);
         at += step as u64;
@@ -246,13 +229,13 @@ fn compare_group(
 fn compare_entries(
     entries: &[Entry],
     mut bytes: &[u8],
-    scope: Scope<'_>,
+    purpose: Purpose,
     missing: &mut impl FnMut(usize),
 ) {
     for (index, entry) in entries.iter().enumerate() {
         let length = entry.length().min(bytes.len() as u64) as usize;
         let (here, rest) = bytes.split_at(length);
-        if !entry_is(entry, here, scope) {
+        if !entry_is(entry, here, purpose) {
             missing(index);
         }
         bytes = rest;
@@ -262,20 +245,17 @@ fn compare_entries(
 /// Whether `bytes` are what `entry` says. An object that reads as zeroes is taken for missing
 /// without hashing: an empty disk is looked through at the speed of reading it, and an object
 /// that really is all zeroes, which no push makes, is merely fetched again.
-fn entry_is(entry: &Entry, bytes: &[u8], scope: Scope<'_>) -> bool {
+fn entry_is(entry: &Entry, bytes: &[u8], purpose: Purpose) -> bool {
     match entry {
         Entry::Zero { .. } => is_zero(bytes),
-        Entry::Data { .. } if matches!(scope, Scope::Survey) && is_zero(bytes) => false,
+        Entry::Data { .. } if purpose == Purpose::Survey && is_zero(bytes) => false,
         Entry::Data { digest, .. } => Digest::of(bytes) == *digest,
     }
 }
 
 impl Totals {
-    fn add(&mut self, positioned: &Positioned<'_>, bits: &[u64], scope: Scope<'_>) {
+    fn add(&mut self, positioned: &Positioned<'_>, bits: &[u64]) {
         for (index, entry) in positioned.segment.entries.iter().enumerate() {
-            if !scope.has(positioned.index, index) {
-                continue;
-            }
             let is_missing = bits[index / 64] >> (index % 64) & 1 == 1;
             let (objects, bytes) = match (entry, is_missing) {
                 (Entry::Zero { .. }, false) => (None, &mut self.zero_kept_bytes),

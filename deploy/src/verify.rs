@@ -2,8 +2,9 @@
 //! what was held back is written, so only proven bytes can boot.
 
 use crate::Error;
+use crate::mark::Mark;
 use crate::plan::Job;
-use crate::survey::{Missing, Scope};
+use crate::survey::{Missing, Purpose};
 use crate::target::AlignedBuffer;
 use crate::write::Written;
 use store::Digest;
@@ -44,14 +45,15 @@ impl Job {
     fn prove(&self) -> Result<(), Error> {
         self.target.drop_cache();
         self.meter.stage(self.label.size_bytes());
-        let wrong = self.compare(Scope::Proof)?;
+        let wrong = self.compare(Purpose::Proof)?;
         if wrong.is_empty() {
             return Ok(());
         }
         self.bring(&wrong)?;
         self.target.flush()?;
         self.target.drop_cache();
-        let still = self.compare(Scope::ProofOf(&wrong))?;
+        // All of it again: on a disk that folds addresses, a repair damages what was right.
+        let still = self.compare(Purpose::Proof)?;
         if still.is_empty() { Ok(()) } else { Err(self.first_wrong(&still)) }
     }
 
@@ -88,14 +90,17 @@ impl Job {
         Ok(Error::ReadBack { target, offset_bytes, bytes, expected, found })
     }
 
-    /// Writes what was held back: all but the first block, then, once that is durable and
-    /// read back, the first block.
+    /// Writes what was held back, each part durable and read back before the next: the end
+    /// of the disk, the head but for its first and last block, the first block, which makes
+    /// the disk boot, and last the block that says what the disk holds.
     fn seal(&self) -> Result<(), Error> {
         let sealed = self.sealed();
-        let (first, head) = sealed.head.split_at(sealed.head.len().min(FIRST_BLOCK_BYTES));
+        let first = sealed.head.len().min(FIRST_BLOCK_BYTES);
+        let last = sealed.head.len().min(Mark::OFFSET).max(first);
         self.put_proven(sealed.tail_start, &sealed.tail)?;
-        self.put_proven(first.len() as u64, head)?;
-        self.put_proven(0, first)
+        self.put_proven(first as u64, &sealed.head[first..last])?;
+        self.put_proven(0, &sealed.head[..first])?;
+        self.put_proven(last as u64, &sealed.head[last..])
     }
 
     /// Writes `bytes`, makes them durable and reads them back.

@@ -2,13 +2,15 @@
 //! [`crate::verify`] nothing on the target boots.
 
 use crate::Error;
+use crate::content::{Part, parts};
 use crate::fetch::{Sink, Want, fetch, sort};
+use crate::held::HEAD_BYTES;
+use crate::mark::Mark;
 use crate::meter::{Limit, add};
 use crate::plan::{Job, Plan};
 use crate::survey::Missing;
-use crate::target::TargetError;
+use crate::target::{AlignedBuffer, TargetError};
 use std::ops::Range;
-use store::manifest::Entry;
 
 /// How many objects are planned at once: bounds memory to some 20 MB whatever
 /// the size of the image. An object that is needed again later is fetched again.
@@ -25,6 +27,8 @@ pub struct Written {
 pub fn write(plan: Plan) -> Result<Written, Error> {
     let Plan { mut job, missing, sealed } = plan;
     if sealed {
+        // A run that was cut off may have written it all and flushed none of it.
+        job.target.flush()?;
         return Ok(Written { job, untouched: true });
     }
     job.target.set_size(job.disk_bytes)?;
@@ -36,10 +40,21 @@ pub fn write(plan: Plan) -> Result<Written, Error> {
 }
 
 impl Job {
-    /// Makes the target unbootable: zeroes, durably, where firmware looks.
+    /// Makes the target unbootable: zeroes, durably, where firmware looks. Before that the
+    /// disk is marked as ours, so that a cut at any moment leaves one that may be written.
     fn unseal(&self) -> Result<(), TargetError> {
-        let zeroes = vec![0; crate::held::HEAD_BYTES];
-        for range in self.held.ranges() {
+        let [mut head, tail] = self.held.ranges();
+        if let Some(mark) = &self.fit.mark
+            && head.end == HEAD_BYTES as u64
+        {
+            let mut block = AlignedBuffer::new(Mark::BYTES);
+            block.copy_from_slice(&mark.encode());
+            self.target.write(Mark::OFFSET as u64, &block)?;
+            self.target.flush()?;
+            head.end = Mark::OFFSET as u64;
+        }
+        let zeroes = AlignedBuffer::new(HEAD_BYTES);
+        for range in [head, tail] {
             if range.start < range.end {
                 self.target.write(range.start, &zeroes[..(range.end - range.start) as usize])?;
             }
@@ -52,28 +67,12 @@ impl Job {
         let mut wants = Vec::new();
         self.content().each(&self.meter, |positioned| {
             let section = &self.label.map.sections[positioned.index];
-            let mut places = section.places.iter();
-            let mut offset_bytes = positioned.offset_bytes;
-            for (index, entry) in positioned.segment.entries.iter().enumerate() {
-                let is_missing = missing.has(positioned.index, index);
-                match entry {
-                    Entry::Zero { length } if is_missing => {
-                        self.zero(offset_bytes..offset_bytes + length)?;
-                    }
-                    Entry::Zero { .. } => {}
-                    Entry::Data { digest, length } => {
-                        if let (Some(place), true) = (places.next(), is_missing) {
-                            wants.push(Want {
-                                frame: section.frames[place.frame as usize],
-                                inner_bytes: place.offset_bytes,
-                                length: *length,
-                                digest: *digest,
-                                offset_bytes,
-                            });
-                        }
-                    }
+            for (index, part) in parts(&positioned, section).enumerate() {
+                match part {
+                    _ if !missing.has(positioned.index, index) => {}
+                    Part::Zero(range) => self.zero(range)?,
+                    Part::Object(want) => wants.push(want),
                 }
-                offset_bytes += entry.length();
             }
             if wants.len() >= WINDOW_OBJECTS {
                 self.fetch(&mut wants)?;

@@ -1,4 +1,5 @@
 //! A store in a directory, images by seed, and ways to the store that fail.
+#![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test's set-up that fails is the test's failure")]
 
 use deploy::{Error, Meter, ReadBack, Snapshot, Target};
