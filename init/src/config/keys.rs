@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use deploy::disks::Predicates;
+use store::http::{HttpStore, HttpStoreError, Timeouts};
+use store::is_url;
 use store::label::LabelName;
 
 use super::{Mode, OnFail, Settings, Then};
@@ -202,15 +204,23 @@ fn expected(typed: &str, error: &net::ArgError) -> String {
     }
 }
 
-/// A store is a URL of HTTP or an absolute path; the store's own code looks closer.
+/// A store is a URL of HTTP or an absolute path.
 fn store(text: &str) -> Result<String, String> {
-    let is_url = ["http://", "https://"].iter().any(|scheme| {
-        text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
-    });
-    if is_url || text.starts_with('/') {
+    let wrong =
+        |why: &str| format!("http://HOST/PATH or an absolute path instead of {text:?}{why}");
+    if text.starts_with('/') {
         return Ok(text.to_string());
     }
-    Err(format!("http://HOST/PATH or an absolute path instead of {text:?}"))
+    // The parser of URLs passes over a third slash and takes the path for the host.
+    let is_hostless = text.split_once("://").is_some_and(|(_, rest)| rest.starts_with('/'));
+    if !is_url(text) || is_hostless {
+        return Err(wrong(""));
+    }
+    match HttpStore::new(text, Timeouts::default()) {
+        // Not the operator's mistake: the stage that needs the client says so.
+        Ok(_) | Err(HttpStoreError::Client(_)) => Ok(text.to_string()),
+        Err(HttpStoreError::Url { reason, .. }) => Err(wrong(&format!(" ({reason})"))),
+    }
 }
 
 /// The longest wait that can be asked for: a day, beyond which a machine is not waiting but lost.

@@ -2,8 +2,9 @@
 //!
 //! Given the text of `/proc/cmdline`, [`Config::parse`] returns a [`Config`] or
 //! all [`Mistakes`] at once. Two steps: words as typed, then as meant. Keys of
-//! other programs are none of our business; a key with our prefix that is not in
-//! the table is a mistake and is answered with the nearest right one. A key given
+//! other programs are none of our business; a key with our prefix, or nearly our
+//! prefix, that is not in the table is a mistake and is answered with the nearest
+//! right one. A key given
 //! twice with different values is a mistake too: which one was meant decides
 //! which disk is written.
 
@@ -231,7 +232,7 @@ impl Config {
 /// Takes one word, knowing those before it. Other programs' words are passed over.
 fn take(settings: &mut Settings, word: &Word, before: &[Word]) -> Result<(), Mistake> {
     let Some(key) = KEYS.iter().find(|key| key.name == word.key) else {
-        return if word.key.starts_with(PREFIX) { Err(unknown(word)) } else { Ok(()) };
+        return unknown(word).map_or(Ok(()), Err);
     };
     let typed = word.typed.clone();
     let earlier = before.iter().find(|other| other.key == word.key && !key.repeats);
@@ -250,11 +251,17 @@ fn form(key: &Key) -> String {
     format!("{}={}", key.name, key.value)
 }
 
-fn unknown(word: &Word) -> Mistake {
-    Mistake::NoSuchKey {
-        typed: word.typed.clone(),
-        nearest: nearest::nearest(&word.key, names().into_iter()),
+/// A word of ours whose key does not exist. A misspelt prefix is ours too: the
+/// disk that it was to name must not be chosen without it.
+fn unknown(word: &Word) -> Option<Mistake> {
+    let (prefix, rest) = word.key.split_once('.')?;
+    let right = PREFIX.trim_end_matches('.');
+    if prefix != right && !nearest::is_misspelt(prefix, right) {
+        return None;
     }
+    let meant = format!("{PREFIX}{}", rest.to_lowercase());
+    let nearest = nearest::nearest(&meant, names().into_iter());
+    Some(Mistake::NoSuchKey { typed: word.typed.clone(), nearest })
 }
 
 /// What init can be told, for `--help`.

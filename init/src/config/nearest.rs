@@ -19,6 +19,13 @@ pub(super) fn nearest<'a>(typed: &str, right: impl Iterator<Item = &'a str>) -> 
         .map(|(_, word)| word)
 }
 
+/// True if `typed` was probably meant to be `right`, and is not.
+pub(super) fn is_misspelt(typed: &str, right: &str) -> bool {
+    typed != right
+        && typed.len() <= MAX_WORD_BYTES
+        && distance(&typed.to_lowercase(), right) <= MAX_DISTANCE
+}
+
 /// How many letters must be put in, left out, changed, or swapped with their
 /// neighbour to make `a` into `b` (optimal string alignment).
 fn distance(a: &str, b: &str) -> usize {

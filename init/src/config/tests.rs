@@ -118,6 +118,62 @@ fn stores_are_urls_or_paths() {
 }
 
 #[test]
+fn a_url_that_is_no_store_is_a_mistake_among_the_others() {
+    let table = [
+        ("https://h/s", "(expected http, found https)"),
+        ("ftp://h/s", "(expected http, found ftp)"),
+        ("http://h:99999/s", "(invalid port number)"),
+        ("http://h:http/s", "(invalid port number)"),
+        ("http://h/s?token=x", "(expected no '?' and no '#')"),
+        ("http://h/s#x", "(expected no '?' and no '#')"),
+        ("http://", "(empty host)"),
+    ];
+    for (url, why) in table {
+        assert_eq!(
+            refused(&format!("inaugurator.store=/srv,{url} inaugurator.then=halt")),
+            [
+                &format!(
+                    "inaugurator.store=/srv,{url}: expected http://HOST/PATH or an absolute path \
+                     instead of {url:?} {why}"
+                ),
+                "inaugurator.then=halt: expected one of kexec, reboot, poweroff",
+                "inaugurator.label=NAME is missing",
+            ]
+        );
+    }
+}
+
+#[test]
+fn a_misspelt_prefix_is_a_mistake() {
+    let right = format!("{STORE} inaugurator.label=a");
+    let table = [
+        ("inaugurater.disk=sda", "inaugurator.disk"),
+        ("inagurator.nic=eth0", "inaugurator.nic"),
+        ("Inaugurator.wipe=x", "inaugurator.wipe"),
+        ("INAUGURATOR.ONFIAL=console", "inaugurator.onfail"),
+        ("inaugurate.disk", "inaugurator.disk"),
+        ("inaugurator.Disk=sda", "inaugurator.disk"),
+    ];
+    for (typed, nearest) in table {
+        assert_eq!(
+            refused(&format!("{right} {typed}")),
+            [format!("{typed}: no such key; did you mean {nearest}= ?")]
+        );
+    }
+    assert_eq!(
+        refused(&format!("{right} inaugurater.zzzzzz=1")),
+        [
+            "inaugurater.zzzzzz=1: no such key; there are inaugurator.store inaugurator.label inaugurator.disk \
+             inaugurator.wipe inaugurator.nic inaugurator.mode inaugurator.verify inaugurator.then \
+             inaugurator.append inaugurator.onfail inaugurator.net-timeout"
+        ]
+    );
+    parsed(
+        "rd.break systemd.unit=rescue.target inauguration=1 moderator.x=1 i915.modeset=0 navigator.x",
+    );
+}
+
+#[test]
 fn the_error_reads_as_a_list() {
     let error = Config::parse("inaugurator.label=x").unwrap_err();
     assert_eq!(
