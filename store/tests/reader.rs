@@ -57,7 +57,7 @@ fn the_first_wrong_segment_ends_the_reading_and_is_named() {
         manifest.segments[1].digest,
     );
     assert!(error.to_string().starts_with(&expected) && !error.is_transient(), "{error}");
-    fs::write(&path, &bytes[..second as usize + 10]).unwrap();
+    fs::write(&path, &bytes[..second + 10]).unwrap();
     let read: Vec<_> = read_segments(&place.store, &manifest, root_bytes, &digest).collect();
     assert!(matches!(read.last(), Some(Err(ReadError::Source(error))) if error.is_transient()));
 }
