@@ -8,9 +8,11 @@ use store::OpenError;
 
 use crate::config::Mistakes;
 use crate::devices::Unfinished;
-use crate::kexec::ImageError;
+use crate::kexec::{ImageError, KexecError};
 use crate::net::NetError;
 use crate::report;
+
+use super::leave::TooLittleMemory;
 
 /// The stages, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +94,10 @@ pub enum Cause {
     Engine(Box<deploy::Error>),
     /// The kernel or initrd of the label.
     Image(#[from] ImageError),
+    /// They do not fit into memory.
+    Memory(#[from] TooLittleMemory),
+    /// This kernel does not start the next one.
+    Kexec(#[from] KexecError),
 }
 
 impl From<deploy::Error> for Cause {

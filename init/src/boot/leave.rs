@@ -9,13 +9,35 @@ use store::manifest::{Boot, Payload};
 
 use super::failure::{At, Cause, Failure, Stage};
 use crate::config::{Config, Then};
-use crate::kexec::{KexecError, ProvenImage, load, next_command_line};
+use crate::kexec::{ImageError, KexecError, ProvenImage, load, next_command_line};
 use crate::machine::Machine;
 use crate::power::{self, leave};
 use crate::report;
 
-/// Leaves as the operator said. A kexec that this kernel refuses becomes a reboot:
-/// the disk boots by itself.
+/// How often an image is in memory at the worst moment: sealed, read by
+/// `kexec_file_load(2)`, and in the pages that become the next kernel.
+const COPIES: u64 = 3;
+/// For what the next kernel unpacks itself into, which this one sets aside, and
+/// for init: a process that is killed for want of memory here is PID 1.
+const MARGIN_BYTES: u64 = 32 << 20;
+
+/// The images are not even tried: the kernel would run out of memory over them.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "not enough memory for the label's kernel and initrd: expected {} available, found {}",
+    size_text(*.expected_bytes),
+    size_text(*.found_bytes)
+)]
+pub struct TooLittleMemory {
+    /// What has to be available.
+    pub expected_bytes: u64,
+    /// What is available.
+    pub found_bytes: u64,
+}
+
+/// Leaves as the operator said. A kexec that cannot be becomes a reboot, whatever
+/// the reason: the disk is proven and boots by itself. Only boot files that are
+/// not what the label says are a failure, since the disk may hold the same.
 pub(super) fn go(
     machine: &Machine,
     config: &Config,
@@ -30,14 +52,51 @@ pub(super) fn go(
             leave(power::Leave::Reboot, console)
         }
         (Then::Kexec, Some(boot)) => {
-            let (kernel, initrd) = images(settled, boot).at(Stage::Leave)?;
-            let append = &config.settings.append;
-            let line = next_command_line(&boot.cmdline, append, &machine.command_line);
-            let Err(refused) = kexec(machine, &kernel, initrd.as_ref(), &line);
-            console.say("kexec", &report::causes(&refused).join(": "));
-            console.say("kexec", "rebooting instead");
+            let Err(cause) = next(machine, config, settled, boot);
+            if is_wrong_file(&cause) {
+                return Err(cause).at(Stage::Leave);
+            }
+            let why = report::causes(&cause).join(": ");
+            console.say("kexec", &format!("{why}; rebooting instead"));
             leave(power::Leave::Reboot, console)
         }
+    }
+}
+
+/// True if a boot file was read well and is another than the label's.
+fn is_wrong_file(cause: &Cause) -> bool {
+    match cause {
+        Cause::Image(ImageError::NotProven { .. }) => true,
+        Cause::Engine(error) => matches!(**error, deploy::Error::BootFile { .. }),
+        _ => false,
+    }
+}
+
+/// Starts the deployed kernel, or says why not.
+fn next(
+    machine: &Machine,
+    config: &Config,
+    settled: &Settled,
+    boot: &Boot,
+) -> Result<Infallible, Cause> {
+    fits(boot, report::memory_available())?;
+    let (kernel, initrd) = images(settled, boot)?;
+    let append = &config.settings.append;
+    let line = next_command_line(&boot.cmdline, append, &machine.command_line);
+    Ok(kexec(machine, &kernel, initrd.as_ref(), &line)?)
+}
+
+/// Whether the images fit into what is available; where that is not known, they
+/// are tried.
+fn fits(boot: &Boot, available_bytes: Option<u64>) -> Result<(), TooLittleMemory> {
+    let initrd_bytes = boot.initrd.as_ref().map_or(0, |initrd| initrd.size_bytes);
+    let images_bytes = boot.kernel.size_bytes.saturating_add(initrd_bytes);
+    let expected_bytes = images_bytes.saturating_mul(COPIES).saturating_add(MARGIN_BYTES);
+    match available_bytes {
+        Some(found_bytes) if found_bytes < expected_bytes => {
+            Err(TooLittleMemory { expected_bytes, found_bytes })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -68,4 +127,79 @@ fn image(settled: &Settled, what: &'static str, payload: &Payload) -> Result<Pro
         file.set_len(payload.size_bytes).map_err(failed).map_err(Cause::from)?;
         settled.copy(what, payload, file).map_err(Cause::from)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use store::Digest;
+    use store::manifest::Place;
+
+    use super::*;
+
+    const MB: u64 = 1_000_000;
+
+    fn boot(kernel_bytes: u64, initrd_bytes: Option<u64>) -> Boot {
+        let payload = |size_bytes| Payload {
+            size_bytes,
+            digest: Digest::of(b""),
+            place: Place::Extents(Vec::new()),
+        };
+        Boot {
+            kernel: payload(kernel_bytes),
+            initrd: initrd_bytes.map(payload),
+            cmdline: String::new(),
+            source: String::new(),
+        }
+    }
+
+    #[test]
+    fn images_are_tried_where_they_fit_or_memory_is_not_known() {
+        let debian = boot(14 * MB, Some(6 * MB));
+        // A machine with 256 MiB has more than 100 MB left here.
+        let table = [
+            (&debian, Some(100 * MB), true),
+            (&debian, Some(90 * MB), false),
+            (&debian, None, true),
+            (&boot(14 * MB, None), Some(80 * MB), true),
+            (&boot(14 * MB, Some(200 * MB)), Some(500 * MB), false),
+            (&boot(u64::MAX, Some(u64::MAX)), Some(1 << 40), false),
+        ];
+        for (boot, available, expected) in table {
+            assert_eq!(fits(boot, available).is_ok(), expected, "{boot:?} in {available:?}");
+        }
+        assert_eq!(
+            fits(&debian, Some(90 * MB)).unwrap_err().to_string(),
+            "not enough memory for the label's kernel and initrd: expected 93.5 MB available, found 90.0 MB"
+        );
+    }
+
+    #[test]
+    fn only_wrong_files_are_a_failure() {
+        let digest = Digest::of(b"");
+        let not_proven = ImageError::NotProven {
+            what: "kernel",
+            expected: digest,
+            expected_bytes: 1,
+            found: digest,
+            found_bytes: 0,
+        };
+        let other = deploy::Error::BootFile {
+            file: "initrd",
+            label: "a".into(),
+            expected: digest,
+            found: digest,
+        };
+        let no_space = || io::Error::from(io::ErrorKind::StorageFull);
+        let table: [(Cause, bool); 6] = [
+            (not_proven.into(), true),
+            (other.into(), true),
+            (ImageError::TooLarge { what: "initrd", digest, found: 1 << 30 }.into(), false),
+            (ImageError::Hold { what: "initrd", digest, source: no_space() }.into(), false),
+            (deploy::Error::HandOver { file: "initrd", source: no_space() }.into(), false),
+            (KexecError::CommandLineTooLong { found: 3000 }.into(), false),
+        ];
+        for (cause, expected) in table {
+            assert_eq!(is_wrong_file(&cause), expected, "{cause}");
+        }
+    }
 }

@@ -101,6 +101,12 @@ fn answer(seen: &Receiver<Vec<String>>, until: Instant) -> Vec<String> {
         .unwrap_or_else(|_| vec![format!("did not answer in {} s", ANSWER.as_secs())])
 }
 
+/// Memory that could be used now, bytes; `None` where the kernel does not say.
+pub fn memory_available() -> Option<u64> {
+    let (_, available) = memory(&fs::read_to_string("/proc/meminfo").unwrap_or_default());
+    (available > 0).then_some(available)
+}
+
 /// Total and available bytes of `/proc/meminfo` (`proc_meminfo(5)`, units of 1024).
 fn memory(text: &str) -> (u64, u64) {
     let fields: BTreeMap<&str, u64> = text

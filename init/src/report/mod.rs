@@ -9,7 +9,7 @@ use std::error::Error;
 use deploy::disks::size_text;
 use serde::Serialize;
 
-pub use facts::Facts;
+pub use facts::{Facts, memory_available};
 
 /// A failure, with all that is known around it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
