@@ -276,6 +276,24 @@ fn the_nic_that_reaches_the_store_wins_and_the_other_is_left_clean() {
 }
 
 #[test]
+fn what_an_earlier_attempt_left_is_taken_back_first() {
+    let Some(mut lab) = Lab::new() else { return };
+    for (name, network) in [("nic0", 1), ("nic1", 2)] {
+        Lab::plug(name, network);
+        lab.dhcp(network, &["--no-ping"]);
+        lab.store(network);
+    }
+    assert_eq!(run(&lab.config(), &mut store_of(1)).0.unwrap().nic.name, "nic0");
+    ip("addr add 10.77.1.200/24 dev nic0");
+    ip("addr add 192.0.2.7/32 dev nic0");
+    assert!(ip("route show dev nic0").starts_with("default via 10.77.1.1"));
+    assert_eq!(run(&lab.config(), &mut store_of(2)).0.unwrap().nic.name, "nic1");
+    assert_eq!(ip("-o -4 addr show nic0"), "");
+    assert_eq!(ip("route show dev nic0"), "");
+    assert!(ip("route").starts_with("default via 10.77.2.1 dev nic1"));
+}
+
+#[test]
 fn bootif_comes_first() {
     let Some(mut lab) = Lab::new() else { return };
     Lab::plug("nic0", 1);

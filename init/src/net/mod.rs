@@ -43,7 +43,8 @@ pub use error::{Failure, NetError};
 pub use mac::MacAddr;
 pub use nic::{Nic, NicPolicy, nics};
 
-/// Raises the NICs and returns the one that reached the store, configured.
+/// Raises the NICs and returns the one that reached the store, configured. NICs start without the
+/// IPv4 addresses and routes that an earlier call gave them.
 ///
 /// `reach` is called with a NIC configured, and says why the store was not reached; it must bound its
 /// own time, since the deadline is only looked at between attempts. `say` gets a line when something

@@ -112,6 +112,25 @@ impl Netlink {
         self.tell(RouteNetlinkMessage::DelAddress(address.message(index)), 0)
     }
 
+    /// Takes every IPv4 address from a link, and with the last one the kernel takes its routes.
+    pub(super) fn remove_addresses(&mut self, index: u32) -> io::Result<()> {
+        let mut request = AddressMessage::default();
+        request.header.family = AddressFamily::Inet;
+        // The kernel answers for all links unless asked for strict checks; each one is looked at here.
+        for answer in self.ask(RouteNetlinkMessage::GetAddress(request), NLM_F_DUMP)? {
+            let RouteNetlinkMessage::NewAddress(message) = answer else { continue };
+            if message.header.index != index || message.header.family != AddressFamily::Inet {
+                continue;
+            }
+            match self.tell(RouteNetlinkMessage::DelAddress(message), 0) {
+                // A secondary address goes with its primary.
+                Err(error) if error.raw_os_error() == Some(Errno::EADDRNOTAVAIL as i32) => {}
+                result => result?,
+            }
+        }
+        Ok(())
+    }
+
     /// Adds a route through a link. The gateway is taken to be on the link whatever the subnet.
     pub(super) fn add_route(&mut self, index: u32, route: &Route) -> io::Result<()> {
         let message = RouteNetlinkMessage::NewRoute(route_message(index, route));

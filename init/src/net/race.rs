@@ -112,7 +112,13 @@ impl<'a> Race<'a> {
         let id = nic.pci_id.as_deref().unwrap_or("no PCI id");
         let driver = nic.driver.as_deref().unwrap_or("no driver name");
         say(&format!("network: {} is {} ({id}, {driver})", nic.name, nic.mac));
+        // An attempt before this one may have left an address and a default route, which would
+        // carry the traffic of whichever NIC is tried first.
+        let cleared = self.netlink.remove_addresses(link.index);
         let mut contender = if wanted { Contender::new(nic) } else { Contender::unwanted(nic) };
+        if let Err(error) = cleared {
+            contender.note(format!("keeps an old address: {error}"));
+        }
         if wanted && let Err(error) = self.raise(link) {
             // ENOENT is how drivers report firmware that was not found.
             contender.note(format!("cannot be raised: {error}"));
