@@ -10,6 +10,11 @@ pub fn kernel() -> Result<PathBuf> {
     file("INAUG_TEST_KERNEL", "a kernel image; scripts/kernel builds one and prints its path")
 }
 
+/// Our PID 1 itself, statically linked and stripped: `INAUG_TEST_INIT_PROGRAM`.
+pub fn init_program() -> Result<PathBuf> {
+    file("INAUG_TEST_INIT_PROGRAM", "the built `init`; scripts/build makes it")
+}
+
 /// The initramfs with our init: `INAUG_TEST_INIT`, see `inaug initramfs`.
 pub fn init() -> Result<PathBuf> {
     file("INAUG_TEST_INIT", "an initramfs with our init; `inaug initramfs` makes one")
@@ -23,6 +28,19 @@ pub fn debian_kernel() -> Result<PathBuf> {
 /// The initramfs with our init and that kernel's modules: `INAUG_TEST_INIT_THIN`.
 pub fn init_thin() -> Result<PathBuf> {
     file("INAUG_TEST_INIT_THIN", "an initramfs with our init and the thin set of modules")
+}
+
+/// Debian's packaged kernel for real hardware: `INAUG_TEST_GENERIC_KERNEL`.
+pub fn generic_kernel() -> Result<PathBuf> {
+    file(
+        "INAUG_TEST_GENERIC_KERNEL",
+        "Debian's kernel for real hardware; scripts/kernel --debian=generic unpacks it",
+    )
+}
+
+/// The initramfs with our init and that kernel's modules: `INAUG_TEST_INIT_FAT`.
+pub fn init_fat() -> Result<PathBuf> {
+    file("INAUG_TEST_INIT_FAT", "an initramfs with our init and the fat set of modules")
 }
 
 /// A real Debian as a disk image: `INAUG_TEST_DEBIAN`.

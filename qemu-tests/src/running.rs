@@ -104,6 +104,17 @@ impl Running {
         Ok(Match { which: found.which, line: self.console.line_at(found.start) })
     }
 
+    /// Waits for all of these texts, in whatever order they come.
+    pub fn expect_all(&mut self, texts: &[&str], within: Duration) -> Result<()> {
+        let deadline = self.deadline(within);
+        let mut end = self.seen;
+        for text in texts {
+            end = end.max(self.find_until(&[text], within, deadline)?.end);
+        }
+        self.seen = end;
+        Ok(())
+    }
+
     /// Waits for a text and for the end of its line, which it returns.
     pub fn expect_line(&mut self, text: &str, within: Duration) -> Result<String> {
         let found = self.find(&[text], within)?;
@@ -175,9 +186,14 @@ impl Running {
     }
 
     fn find(&self, texts: &[&str], within: Duration) -> Result<Found> {
+        self.find_until(texts, within, self.deadline(within))
+    }
+
+    /// `within` is what a failure says of `deadline`.
+    fn find_until(&self, texts: &[&str], within: Duration, deadline: Instant) -> Result<Found> {
         let mut patterns = texts.to_vec();
         patterns.push(PANIC);
-        match self.console.wait(self.seen, &patterns, self.deadline(within)) {
+        match self.console.wait(self.seen, &patterns, deadline) {
             Ok(found) if found.which < texts.len() => Ok(found),
             Ok(_) => Err(self.failure(&format!("panicked; expected {texts:?}"))),
             Err(Missing::Deadline) => {

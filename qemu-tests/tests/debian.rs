@@ -20,8 +20,8 @@ fn a_machine_with_256_mib_inaugurates_a_2_gib_debian_and_a_reset_boots_it_too() 
     }
     .start()?;
     cold.expect("kexec: starting the deployed kernel", deadline::INAUGURATE)?;
-    cold.expect("login:", deadline::DEBIAN)?;
-    cold.expect("demo: system is running, failed units: none", deadline::DEBIAN)?;
+    let up = ["login:", "demo: system is running, failed units: none"];
+    cold.expect_all(&up, deadline::DEBIAN)?;
     cold.kill()?;
 
     let mut plain = Machine {

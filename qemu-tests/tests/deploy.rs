@@ -4,7 +4,14 @@ mod lab;
 
 use anyhow::Result;
 use lab::{LABEL, Lab, machine};
-use qemu_tests::{Bus, Disk, Fault, Machine, Misbehaviour, Nic, NicModel, deadline, environment};
+use qemu_tests::{
+    Bus, Disk, Fault, Machine, Misbehaviour, Nic, NicModel, StaticServer, deadline, environment,
+};
+use std::fs::File;
+use std::io::Read;
+
+/// What is zeroed before anything is written, and written last: without it nothing boots.
+const HEAD_BYTES: u64 = 1 << 20;
 
 /// The line init prints of what was fetched.
 const FETCH: &str = "plan: fetch";
@@ -41,6 +48,22 @@ fn debians_kernel_with_thin_modules_deploys_as_well() -> Result<()> {
     let (kernel, init) = (environment::debian_kernel()?, environment::init_thin()?);
     let mut machine = Machine {
         disks: vec![Disk { bus: Bus::Nvme, ..lab.disk("nvme", 0)? }],
+        ..Machine::direct(kernel, init, &lab::told(&store, LABEL, ""))
+    }
+    .start()?;
+    machine.expect(&lab.image.greeting()[..], deadline::INAUGURATE)?;
+    machine.wait_exit(deadline::POWER_OFF)
+}
+
+#[test]
+fn debians_generic_kernel_with_fat_modules_deploys_to_ahci_over_e1000() -> Result<()> {
+    let lab = Lab::new()?;
+    let store = lab.serve(vec![])?;
+    let (kernel, init) = (environment::generic_kernel()?, environment::init_fat()?);
+    let mut machine = Machine {
+        memory_mib: 512,
+        disks: vec![Disk { bus: Bus::Ahci, ..lab.disk("ahci", 0)? }],
+        nics: vec![Nic::of(NicModel::E1000)],
         ..Machine::direct(kernel, init, &lab::told(&store, LABEL, ""))
     }
     .start()?;
@@ -125,20 +148,25 @@ fn the_same_label_again_fetches_nothing_and_the_next_little() -> Result<()> {
 #[test]
 fn a_machine_killed_while_writing_ends_byte_identical_when_run_again() -> Result<()> {
     let lab = Lab::new()?;
-    let store = lab.serve(vec![])?;
     let disk = lab.disk("disk", 0)?;
-    let told = || -> Result<Machine> {
+    let told = |store: &StaticServer| -> Result<Machine> {
         let then = "inaugurator.then=poweroff";
-        Ok(Machine { disks: vec![disk.clone()], ..machine(&store, LABEL, then)? })
+        Ok(Machine { disks: vec![disk.clone()], ..machine(store, LABEL, then)? })
     };
-    for written_mib in [2, 5, 9] {
-        let mut machine = told()?.start()?;
-        machine.wait_written(0, written_mib << 20, deadline::INAUGURATE)?;
+    for after_bytes in [200_000, 500_000, 1_000_000] {
+        // Every connection stalls, so that no machine is done before it is killed.
+        let stall = Misbehaviour::always("packs/", Fault::Stall { after_bytes });
+        let store = lab.serve(vec![stall])?;
+        let mut machine = told(&store)?.start()?;
+        store.wait_spoilt(deadline::INAUGURATE)?;
+        machine.wait_written(0, HEAD_BYTES + after_bytes, deadline::INAUGURATE)?;
         machine.kill()?;
-        let head = &std::fs::read(&disk.file)?[..1 << 20];
+        let mut head = vec![0; usize::try_from(HEAD_BYTES)?];
+        File::open(&disk.file)?.read_exact(&mut head)?;
         assert!(head.iter().all(|byte| *byte == 0), "a half-written disk looks bootable");
     }
-    let mut machine = told()?.start()?;
+    let store = lab.serve(vec![])?;
+    let mut machine = told(&store)?.start()?;
     let line = machine.expect_line("plan: keep", deadline::INAUGURATE)?;
     assert!(!line.contains("keep    0 objects"), "nothing was kept: {line}");
     machine.expect("the disk boots by itself", deadline::INAUGURATE)?;
@@ -165,7 +193,19 @@ fn a_cut_body_and_a_passing_error_are_ridden_out() -> Result<()> {
     machine.expect("the disk boots by itself", deadline::INAUGURATE)?;
     machine.wait_exit(deadline::POWER_OFF)?;
     assert!(lab.holds(&lab.path("disk"), LABEL)?);
-    assert!(store.served().iter().any(|served| served.status == 500), "the fault was met");
+    let spoilt: Vec<_> = store.served().into_iter().filter(|served| served.spoilt).collect();
+    let met = |path: &str, status: u16, bytes: Option<u64>| {
+        spoilt.iter().any(|served| {
+            served.path.contains(path)
+                && served.status == status
+                && bytes.is_none_or(|bytes| served.bytes == bytes)
+        })
+    };
+    assert!(met("manifests/", 500, None), "{spoilt:?}");
+    assert!(met("packs/", 206, Some(100_000)), "the cut body: {spoilt:?}");
+    assert!(met("packs/", 503, None), "{spoilt:?}");
+    assert!(met("packs/", 0, None), "the hang-up: {spoilt:?}");
+    assert_eq!(spoilt.len(), 4, "{spoilt:?}");
     Ok(())
 }
 
@@ -179,6 +219,8 @@ fn a_kernel_that_refuses_kexec_is_left_by_a_reset() -> Result<()> {
     }
     .start()?;
     machine.expect("the disk boots by itself", deadline::INAUGURATE)?;
+    let reason = "the kernel refuses kexec: it was switched off (kernel.kexec_load_disabled=1)";
+    machine.expect(reason, deadline::INAUGURATE)?;
     machine.expect("rebooting instead", deadline::INAUGURATE)?;
     machine.wait_exit(deadline::POWER_OFF)?;
     assert!(lab.holds(&lab.path("disk"), LABEL)?);

@@ -28,6 +28,7 @@ fn a_machine_boots_the_witness_and_ends() -> Result<()> {
         ..Machine::direct(environment::kernel()?, initrd, "harness.word=here")
     }
     .start()?;
+    machine.expect_all(&["Command line: ", "Linux version"], deadline::BOOT)?;
     let seen = machine.expect(["never said", "witness: up"], deadline::BOOT)?;
     assert_eq!(seen.which, 1);
     let line = machine.expect_line("no root=", deadline::BOOT)?;

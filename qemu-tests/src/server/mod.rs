@@ -9,6 +9,7 @@ mod tests;
 
 pub use fault::{ALWAYS, Fault, Misbehaviour};
 
+use crate::accel::Accel;
 use anyhow::{Context, Result};
 use fault::strike;
 use reply::{After, reply};
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 /// What QEMU's user network calls the host.
 const HOST_SEEN_BY_GUEST: &str = "10.0.2.2";
@@ -55,7 +57,7 @@ pub struct StaticServer {
 struct Shared {
     root: PathBuf,
     state: Mutex<State>,
-    /// Wakes the stalled connections when the server ends.
+    /// Wakes the stalled connections when the server ends, and who waits for a reply.
     changed: Condvar,
     ended: AtomicBool,
 }
@@ -109,6 +111,20 @@ impl StaticServer {
     /// Every request so far, in the order their replies ended.
     pub fn served(&self) -> Vec<Served> {
         self.shared.state().served.clone()
+    }
+
+    /// Waits until a fault has struck, within a time written for KVM.
+    pub fn wait_spoilt(&self, within: Duration) -> Result<()> {
+        let deadline = Instant::now() + within * Accel::of_this_host().deadline_factor();
+        let mut state = self.shared.state();
+        while !state.served.iter().any(|served| served.spoilt) {
+            let left = deadline.checked_duration_since(Instant::now()).with_context(|| {
+                format!("no fault struck within {within:?}; served: {:?}", state.served)
+            })?;
+            let changed = self.shared.changed.wait_timeout(state, left);
+            state = changed.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        Ok(())
     }
 
     /// How many requests were answered.
@@ -202,6 +218,7 @@ impl Shared {
             bytes: said.bytes,
             spoilt: fault.is_some(),
         });
+        self.changed.notify_all();
         output.flush().context("sending a reply")?;
         Ok(said.after)
     }
