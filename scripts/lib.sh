@@ -35,6 +35,7 @@ cached() {
             exec 9>"$cache/$key.lock"
             flock 9
             [ ! -d "$dir" ] || exit 0 # another run built it while this one waited
+            rm -rf "$cache/.$key".?????? # of a run that was killed; the lock says none is alive
             new=$(mktemp -d "$cache/.$key.XXXXXX")
             trap 'rm -rf "$new"' EXIT
             trap 'exit 1' INT TERM
@@ -128,9 +129,11 @@ need_rust() {
     rustup default "$wanted" >&2
 }
 
-# need_cargo_tool NAME: a cargo subcommand, installed if it is missing.
+# need_cargo_tool NAME VERSION: a cargo subcommand of this version, installed if it is not.
 need_cargo_tool() {
-    command -v "$1" >/dev/null && return 0
-    say "installing $1 (once, some minutes)"
-    cargo install --locked --quiet "$1" >&2
+    local found
+    found=$("$1" --version 2>/dev/null) || found=none
+    [ "$found" != "$1 $2" ] || return 0
+    say "installing $1 $2 (once, some minutes)"
+    cargo install --locked --quiet --force "$1@$2" >&2
 }
