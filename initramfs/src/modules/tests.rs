@@ -1,14 +1,14 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::*;
 
 /// The unpacked kernel that `variable` names. Without it the test fails: a skipped one would
 /// be taken for a passed one.
 fn debian(variable: &str, made_by: &str) -> KernelTree {
-    let tree = std::env::var_os(variable).map(PathBuf::from).unwrap_or_else(|| {
+    let Some(tree) = std::env::var_os(variable) else {
         panic!("{variable} is not set: it must name what {made_by} prints. scripts/test does")
-    });
-    KernelTree::only(&tree).unwrap()
+    };
+    KernelTree::only(Path::new(&tree)).unwrap()
 }
 
 /// A kernel directory of indexes alone.
