@@ -5,6 +5,7 @@
 use anyhow::{Context, Result, ensure};
 use qemu_tests::{Disk, Machine, Misbehaviour, Running, StaticServer, TestImage, environment};
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
@@ -96,6 +97,13 @@ pub(crate) fn told(store: &StaticServer, label: &str, more: &str) -> String {
         "inaugurator.store={} inaugurator.label={label} inaugurator.onfail=poweroff {more}",
         store.guest_url()
     )
+}
+
+/// Whether `disk` has zeroes where firmware looks; only the mark may be there.
+pub(crate) fn cannot_boot(disk: &Path) -> Result<bool> {
+    let mut head = vec![0; MARK.start];
+    fs::File::open(disk)?.read_exact(&mut head)?;
+    Ok(head.iter().all(|byte| *byte == 0))
 }
 
 /// Waits for the failure screen's end and returns the whole console.
