@@ -6,7 +6,6 @@ mod lab;
 use anyhow::Result;
 use lab::{LABEL, Lab, machine};
 use qemu_tests::{Disk, Fault, Machine, Misbehaviour};
-use std::fs;
 
 /// Runs a machine that must fail; its console has to say all of `words`.
 fn fails(
