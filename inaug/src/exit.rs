@@ -59,7 +59,7 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if error.is::<Refused>() {
         return Some(REFUSED);
     }
-    if error.is::<Damaged>() {
+    if error.is::<Damaged>() || error.is::<store::FormatError>() {
         return Some(VERIFICATION);
     }
     if error.is::<ListenError>() {

@@ -64,6 +64,10 @@ impl DirStore {
         check_unoccupied(path)?;
         let store = Self::at(path);
         let _lock = lock::lock(&store.lock_path())?;
+        // Another first push may have made it meanwhile.
+        if path.join(MARKER).exists() {
+            return Self::open(path);
+        }
         for directory in DIRECTORIES.map(|name| path.join(name)) {
             fs::create_dir_all(&directory).map_err(DirError::io("create", &directory))?;
         }
@@ -100,7 +104,7 @@ impl DirStore {
 /// What a store that was not made whole may have left is no obstacle.
 fn check_unoccupied(path: &Path) -> Result<(), DirError> {
     let ours = |name: &str| {
-        DIRECTORIES.contains(&name) || ["lock", "labels.list", "lost+found"].contains(&name)
+        DIRECTORIES.contains(&name) || [MARKER, "lock", "labels.list", "lost+found"].contains(&name)
     };
     let entries = fs::read_dir(path).map_err(DirError::io("read", path))?;
     let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into()));
