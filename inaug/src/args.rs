@@ -157,7 +157,7 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) store: StoreDirArg,
 
-    /// Where to listen, such as 0.0.0.0:8080; port 0 takes a free one
+    /// Where to listen, such as 127.0.0.1:8080, or :8080 for every address; port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: String,
 

@@ -24,7 +24,7 @@ pub(crate) use routes::STORE_PATH;
 pub(crate) struct Options {
     /// The store's directory.
     pub(crate) dir: PathBuf,
-    /// `HOST:PORT` to listen on; port 0 takes a free one.
+    /// `HOST:PORT` or `:PORT` to listen on; port 0 takes a free one.
     pub(crate) listen: String,
     /// Whether each request is a line on stderr.
     pub(crate) verbose: bool,
@@ -55,8 +55,10 @@ pub(crate) fn serve(
     Ok(())
 }
 
+/// `:PORT` is that port of every address, as people write it for other servers.
 async fn bind(address: &str) -> Result<TcpListener, ListenError> {
-    TcpListener::bind(address)
+    let every = if address.starts_with(':') { "0.0.0.0" } else { "" };
+    TcpListener::bind(format!("{every}{address}"))
         .await
         .map_err(|source| ListenError { address: address.to_owned(), source })
 }
