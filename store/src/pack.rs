@@ -17,6 +17,9 @@ pub const HEADER: [u8; 16] = *b"\x50\x2a\x4d\x18\x08\x00\x00\x00inaugpk1";
 /// Magic number of the skippable frame that holds the index (RFC 8878, section 3.1.2).
 const INDEX_FRAME_MAGIC: u32 = 0x184d_2a51;
 
+/// Magic number and length: what stands before the index itself.
+const INDEX_FRAME_HEADER_BYTES: u64 = 8;
+
 const TAIL_MAGIC: [u8; 8] = *b"inaugpkx";
 
 /// The end of a pack: check, index length, magic. From it the index is found.
@@ -89,8 +92,8 @@ impl Index {
         Ok((file_bytes - TAIL_BYTES as u64 - length, length))
     }
 
-    /// Reads an index from its body and the pack's tail.
-    pub fn decode(body: &[u8], tail: &[u8]) -> Result<Self, FormatError> {
+    /// Reads an index from its body, which lies `at_bytes` into the pack, and the pack's tail.
+    pub fn decode(body: &[u8], at_bytes: u64, tail: &[u8]) -> Result<Self, FormatError> {
         let mut reader = Reader::new("pack index", body);
         let expected = Reader::new("pack", tail).digest("index check")?;
         let found = Digest::of(body);
@@ -106,6 +109,11 @@ impl Index {
             frames.push(frame);
         }
         reader.end()?;
+        let end = offset_bytes + INDEX_FRAME_HEADER_BYTES;
+        if end != at_bytes {
+            let (expected, found) = (format!("the index at {end}"), format!("at {at_bytes}"));
+            return Err(reader.wrong("frames", &expected, &found));
+        }
         Ok(Self { frames })
     }
 }

@@ -155,7 +155,7 @@ fn packs_are_read_as_they_were() {
     let bytes = std::fs::read(&path).unwrap();
     let tail = &bytes[bytes.len() - TAIL_BYTES..];
     let (at, length) = Index::locate(tail, bytes.len() as u64).unwrap();
-    let index = Index::decode(&bytes[at as usize..][..length as usize], tail).unwrap();
+    let index = Index::decode(&bytes[at as usize..][..length as usize], at, tail).unwrap();
     assert_eq!(bytes[at as usize - 8..], index.encode());
     let frame = &index.frames[0];
     let packed = &bytes[frame.offset_bytes as usize..][..frame.packed_bytes as usize];
@@ -272,13 +272,15 @@ proptest! {
         let read = |file: &[u8]| {
             let tail = &file[file.len().saturating_sub(TAIL_BYTES)..];
             let (at, length) = Index::locate(tail, file.len() as u64)?;
-            Index::decode(&file[at as usize..][..length as usize], tail)
+            Index::decode(&file[at as usize..][..length as usize], at, tail)
         };
         let encoded = index.encode();
-        prop_assert_eq!(read(&[&HEADER[..], &encoded].concat()), Ok(index));
+        let packed: u32 = index.frames.iter().map(|frame| frame.packed_bytes).sum();
+        let before = [&HEADER[..], &vec![0; packed as usize]].concat();
+        prop_assert_eq!(read(&[&before, &encoded[..]].concat()), Ok(index));
         // The index frame's own header is not read this way: it is for zstd.
         let changed = changed(&encoded[8..], at, how);
-        let file = [&HEADER[..], &encoded[..8], &changed].concat();
+        let file = [&before, &encoded[..8], &changed].concat();
         prop_assert!(changed == encoded[8..] || read(&file).is_err());
     }
 
@@ -302,7 +304,7 @@ proptest! {
         Map::decode(&bytes).ok();
         LabelRecord::decode_any(&bytes).ok();
         Index::locate(&bytes, u64::MAX).ok();
-        Index::decode(&bytes, &bytes).ok();
+        Index::decode(&bytes, 0, &bytes).ok();
         store::label_list::decode(&bytes).ok();
     }
 }
