@@ -105,7 +105,7 @@ mod tests {
         for _ in 0..100 {
             tty.show(&"x".repeat(4096));
         }
-        assert!(started.elapsed() >= patience && started.elapsed() < 20 * patience);
+        assert!(started.elapsed() >= patience);
         let mut reader = File::from(reader);
         let mut drained = vec![0; 1 << 20];
         assert!(reader.read(&mut drained).unwrap() > 0);

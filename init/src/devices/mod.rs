@@ -313,7 +313,6 @@ mod tests {
         let started = Instant::now();
         let found: Result<u32, Why> = devices.wait_quiet(started + 20 * QUIET, || Ok(7));
         assert_eq!(found, Ok(7));
-        assert!(started.elapsed() < 5 * QUIET);
     }
 
     #[test]
@@ -331,7 +330,7 @@ mod tests {
             if asked < 2 { Err(Why::NoDisk) } else { Ok(()) }
         });
         assert_eq!((found, asked), (Ok(()), 2));
-        assert!(started.elapsed() >= 3 * QUIET && started.elapsed() < 10 * QUIET);
+        assert!(started.elapsed() >= 3 * QUIET);
         thread.join().unwrap();
     }
 
@@ -341,7 +340,7 @@ mod tests {
         let started = Instant::now();
         let found: Result<(), Why> = devices.wait_quiet(started + QUIET, || Err(Why::NoDisk));
         assert_eq!(found, Err(Why::NoDisk));
-        assert!(started.elapsed() >= QUIET && started.elapsed() < 5 * QUIET);
+        assert!(started.elapsed() >= QUIET);
     }
 
     #[test]
@@ -390,7 +389,7 @@ mod tests {
         let started = Instant::now();
         let found: Result<(), Why> = devices.wait_quiet(started + 20 * QUIET, || Ok(()));
         assert_eq!(found, Ok(()));
-        assert!(started.elapsed() >= 2 * QUIET && started.elapsed() < 10 * QUIET);
+        assert!(started.elapsed() >= 2 * QUIET);
         thread.join().unwrap();
     }
 }

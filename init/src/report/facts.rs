@@ -139,7 +139,6 @@ mod tests {
         let answers = look("answers", || vec!["eth0".into()]);
         assert_eq!(answer(&answers, started + ANSWER), ["eth0"]);
         assert_eq!(answer(&hangs, started), ["did not answer in 10 s"]);
-        assert!(started.elapsed() < Duration::from_secs(4));
     }
 
     #[test]
