@@ -94,7 +94,7 @@ impl<'a> Content<'a> {
                     }
                     Err(error) if error.is_transient() && tries < TRIES_MAX => {
                         add(&meter.retries, 1);
-                        std::thread::sleep(pause(tries - 1, noise()));
+                        std::thread::sleep(pause(tries, &error, noise()));
                         tries += 1;
                         break;
                     }

@@ -96,7 +96,7 @@ impl Worker<'_> {
             match failure {
                 Failure::Source(error) if error.is_transient() && tries < TRIES_MAX => {
                     add(&self.job.meter.retries, 1);
-                    std::thread::sleep(pause(tries - 1, noise()));
+                    std::thread::sleep(pause(tries, &error, noise()));
                     tries += 1;
                 }
                 Failure::Source(source) => return Err(self.failed(request, frames, tries, source)),

@@ -64,7 +64,7 @@ fn read(source: Arc<dyn Source>, record: LabelRecord, meter: &Meter) -> Result<L
 }
 
 fn ask<T>(meter: &Meter, read: impl FnMut() -> Result<T, ReadError>) -> Result<T, ReadError> {
-    retry(read, ReadError::is_transient, || add(&meter.retries, 1))
+    retry(read, || add(&meter.retries, 1))
 }
 
 impl Label {

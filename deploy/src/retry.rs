@@ -2,9 +2,12 @@
 //!
 //! Asked again: what may pass by itself (a cut or stalled body, a refused connection,
 //! 408, 425, 429, 5xx). Never asked again: 404 and other 4xx, an answer in another
-//! format, and wrong bytes, which come wrong again.
+//! format, and wrong bytes, which come wrong again. A server that says when to come again
+//! (`Retry-After`) is obeyed, within a bound.
 
 use std::time::Duration;
+use store::manifest_reader::ReadError;
+use store::source::SourceError;
 
 /// How often one thing is tried without any of it arriving.
 pub(crate) const TRIES_MAX: u32 = 6;
@@ -15,10 +18,29 @@ const PAUSE_FIRST: Duration = Duration::from_millis(200);
 /// No pause is longer.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
-/// How long to pause before try number `tries` + 1, for `noise` from 0 to 255: between
-/// half of the pause and all of it, so that machines that failed together come back apart.
-pub(crate) fn pause(tries: u32, noise: u8) -> Duration {
-    let doubled = PAUSE_FIRST.saturating_mul(1 << tries.min(16));
+/// What a server asks for is obeyed up to this: a store that restarts or sheds load is back in
+/// a minute; one that is away for longer is better said to be away.
+const ASKED_MAX: Duration = Duration::from_mins(1);
+
+/// A failure that says of itself whether and when to ask again.
+pub(crate) trait Passing {
+    /// Whether asking again can help.
+    fn is_transient(&self) -> bool;
+
+    /// How long the server asks to be left alone.
+    fn retry_after(&self) -> Option<Duration>;
+}
+
+/// How long to pause after `tries` tries, the last of which ended in `error`, for `noise` from
+/// 0 to 255.
+pub(crate) fn pause(tries: u32, error: &impl Passing, noise: u8) -> Duration {
+    own_pause(tries, noise) + error.retry_after().unwrap_or_default().min(ASKED_MAX)
+}
+
+/// Between half of the pause and all of it, so that machines that failed together come
+/// back apart; so it comes on top of what a server tells them all alike.
+fn own_pause(tries: u32, noise: u8) -> Duration {
+    let doubled = PAUSE_FIRST.saturating_mul(1 << tries.saturating_sub(1).min(16));
     let pause = doubled.min(PAUSE_MAX);
     pause / 2 + pause / 2 * u32::from(noise) / 255
 }
@@ -30,17 +52,16 @@ pub(crate) fn noise() -> u8 {
 }
 
 /// Does `work` until it gives something, fails for good, or has failed [`TRIES_MAX`] times.
-pub(crate) fn retry<T, E>(
+pub(crate) fn retry<T, E: Passing>(
     mut work: impl FnMut() -> Result<T, E>,
-    is_transient: impl Fn(&E) -> bool,
     mut failed: impl FnMut(),
 ) -> Result<T, E> {
     let mut tries = 1;
     loop {
         match work() {
-            Err(error) if tries < TRIES_MAX && is_transient(&error) => {
+            Err(error) if tries < TRIES_MAX && error.is_transient() => {
                 failed();
-                std::thread::sleep(pause(tries - 1, noise()));
+                std::thread::sleep(pause(tries, &error, noise()));
                 tries += 1;
             }
             result => return result,
@@ -48,29 +69,74 @@ pub(crate) fn retry<T, E>(
     }
 }
 
+impl Passing for SourceError {
+    fn is_transient(&self) -> bool {
+        self.is_transient()
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        self.retry_after()
+    }
+}
+
+impl Passing for ReadError {
+    fn is_transient(&self) -> bool {
+        self.is_transient()
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        self.retry_after()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    struct Failed {
+        passes: bool,
+        asked_s: Option<u64>,
+    }
+
+    impl Passing for Failed {
+        fn is_transient(&self) -> bool {
+            self.passes
+        }
+
+        fn retry_after(&self) -> Option<Duration> {
+            self.asked_s.map(Duration::from_secs)
+        }
+    }
+
     #[test]
     fn pauses_double_up_to_a_bound() {
-        let ms = |tries, noise| pause(tries, noise).as_millis();
-        assert_eq!([ms(0, 255), ms(1, 255), ms(2, 255)], [200, 400, 800]);
-        assert_eq!([ms(0, 0), ms(1, 0)], [100, 200]);
+        let error = Failed { passes: true, asked_s: None };
+        let ms = |tries, noise| pause(tries, &error, noise).as_millis();
+        assert_eq!([ms(1, 255), ms(2, 255), ms(3, 255)], [200, 400, 800]);
+        assert_eq!([ms(1, 0), ms(2, 0)], [100, 200]);
         assert_eq!(ms(u32::MAX, 255), 10_000);
+    }
+
+    #[test]
+    fn what_a_server_asks_for_is_added_up_to_a_bound() {
+        let ms = |asked_s| {
+            let error = Failed { passes: true, asked_s: Some(asked_s) };
+            pause(1, &error, 255).as_millis()
+        };
+        assert_eq!([ms(0), ms(3), ms(60)], [200, 3200, 60_200]);
+        assert_eq!([ms(61), ms(u64::MAX)], [60_200, 60_200]);
     }
 
     #[test]
     fn what_cannot_pass_is_not_tried_again() {
         let mut tries = 0;
-        let result: Result<(), &str> = retry(
+        let result = retry(
             || {
                 tries += 1;
-                Err("gone")
+                Err::<(), _>(Failed { passes: false, asked_s: None })
             },
-            |_| false,
             || (),
         );
-        assert_eq!((result, tries), (Err("gone"), 1));
+        assert_eq!((result.is_err(), tries), (true, 1));
     }
 }

@@ -13,6 +13,7 @@
 
 mod answer;
 mod body;
+mod retry_after;
 
 use crate::source::{Body, Item, Source, SourceError};
 use answer::Wanted;
@@ -107,7 +108,8 @@ impl HttpStore {
         if error.is_redirect() {
             let expected = format!("at most {REDIRECTS_MAX} redirects within the scheme");
             let found = source_text(&error);
-            return SourceError::Answer { item, store, expected, found, again: false };
+            let (again, retry_after) = (false, None);
+            return SourceError::Answer { item, store, expected, found, again, retry_after };
         }
         if error.is_timeout() && !error.is_connect() {
             let waited_s = self.timeouts.silence.as_secs();

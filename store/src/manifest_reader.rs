@@ -12,6 +12,7 @@ use crate::manifest::{Manifest, PREFIX_BYTES, Segment};
 use crate::map::{MAP_MAX_BYTES, Map};
 use crate::source::{Item, Source, SourceError, from_io, read_all};
 use std::io::Read;
+use std::time::Duration;
 
 /// A map names as many packs as its pushes made; this many at 41 bytes each fit beside its places.
 const MAP_PACKS_MAX: u64 = 65_536;
@@ -84,6 +85,14 @@ impl ReadError {
             | Self::Record { .. }
             | Self::Wrong { .. }
             | Self::Sections { .. } => false,
+        }
+    }
+
+    /// How long the server asks to be left alone before the next try, where it says so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Source(error) => error.retry_after(),
+            _ => None,
         }
     }
 }

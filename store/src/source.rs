@@ -8,6 +8,7 @@ use crate::label::LabelName;
 use std::fmt;
 use std::io::{self, Read};
 use std::ops::Range;
+use std::time::Duration;
 
 /// Something a store holds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -96,6 +97,8 @@ pub enum SourceError {
         found: String,
         /// Whether asking again can help (5xx, 408, 429), as against 403.
         again: bool,
+        /// How long the server asks to be left alone first.
+        retry_after: Option<Duration>,
     },
     /// The bytes ended too early.
     #[error("{item} from {store}: expected {expected} bytes, found {found}")]
@@ -142,6 +145,15 @@ impl SourceError {
             Self::Short { .. } | Self::Stalled { .. } | Self::Io { .. } => true,
         }
     }
+
+    /// How long the server asks to be left alone before the next try, where it says so. Not
+    /// bounded: who waits decides how much of it to believe.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Answer { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
 }
 
 /// Reads all of `item`, which may have at most `max_bytes`.
@@ -153,6 +165,7 @@ pub fn read_all(source: &dyn Source, item: &Item, max_bytes: u64) -> Result<Vec<
         expected: format!("at most {max_bytes} bytes"),
         found: format!("{found} or more"),
         again: false,
+        retry_after: None,
     };
     if let Some(length) = body.length_bytes.filter(|length| *length > max_bytes) {
         return Err(too_long(length));

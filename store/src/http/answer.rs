@@ -1,5 +1,6 @@
 //! Whether an answer's head (RFC 9110) promises what was asked for.
 
+use super::retry_after::retry_after;
 use crate::source::{Item, SourceError};
 use reqwest::StatusCode;
 use reqwest::header::{
@@ -37,7 +38,17 @@ impl Wanted<'_> {
     pub(super) fn wrong(&self, expected: &str, found: &str, again: bool) -> SourceError {
         let (item, store) = (self.item.clone(), self.store.to_owned());
         let found = found.chars().filter(|c| !c.is_control()).take(200).collect();
-        SourceError::Answer { item, store, expected: expected.to_owned(), found, again }
+        let (expected, retry_after) = (expected.to_owned(), None);
+        SourceError::Answer { item, store, expected, found, again, retry_after }
+    }
+
+    /// The error of an answer with another status.
+    fn refused(&self, expected: &str, status: StatusCode, headers: &HeaderMap) -> SourceError {
+        let mut error = self.wrong(expected, &status.to_string(), is_transient(status));
+        if let SourceError::Answer { again: true, retry_after: asked, .. } = &mut error {
+            *asked = retry_after(headers);
+        }
+        error
     }
 
     /// A label may be named `index.html`; nothing else in a store is HTML.
@@ -59,7 +70,7 @@ pub(super) fn accept(
             let (item, store) = (wanted.item.clone(), wanted.store.to_owned());
             return Err(SourceError::NotFound { item, store });
         }
-        _ => return Err(wanted.wrong(expected, &status.to_string(), is_transient(status))),
+        _ => return Err(wanted.refused(expected, status, headers)),
     }
     if let Some(encoding) = text(headers, CONTENT_ENCODING).filter(|text| text != "identity") {
         return Err(wanted.wrong("no content encoding", &encoding, false));

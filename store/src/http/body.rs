@@ -100,6 +100,7 @@ impl HttpBody {
             expected: format!("{} bytes", self.found),
             found: "more".into(),
             again: false,
+            retry_after: None,
         })
     }
 
@@ -119,6 +120,7 @@ impl HttpBody {
                 ),
                 found: format!("{} after {}", self.rate.bytes, self.found),
                 again: true,
+                retry_after: None,
             });
         }
         Ok(read)
