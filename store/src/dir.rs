@@ -7,6 +7,7 @@
 //! manifests/DIGEST     a root and its segments
 //! maps/DIGEST          the map of the manifest DIGEST
 //! packs/DIGEST         a pack; DIGEST is of the whole file
+//! index/DIGEST         advice: where the objects of some packs are (see `index`)
 //! tmp/                 unfinished files, each locked by its writer
 //! lock                 the store's lock
 //! ```
@@ -16,6 +17,7 @@
 //! all it needs at any moment, also after a cut of power.
 
 mod error;
+pub(crate) mod index;
 mod labels;
 mod lock;
 pub(crate) mod packs;
@@ -104,7 +106,8 @@ impl DirStore {
 /// What a store that was not made whole may have left is no obstacle.
 fn check_unoccupied(path: &Path) -> Result<(), DirError> {
     let ours = |name: &str| {
-        DIRECTORIES.contains(&name) || [MARKER, "lock", "labels.list", "lost+found"].contains(&name)
+        DIRECTORIES.contains(&name)
+            || [MARKER, "lock", "labels.list", "index", "lost+found"].contains(&name)
     };
     let entries = fs::read_dir(path).map_err(DirError::io("read", path))?;
     let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into()));

@@ -30,7 +30,7 @@ pub struct Map {
 }
 
 /// A pack as a map names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PackRef {
     /// Digest of the pack's whole file: its name.
     pub digest: Digest,
@@ -72,13 +72,7 @@ pub struct Place {
 impl Map {
     /// The map as bytes, its check at the end.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = MAGIC.to_vec();
-        put_varint(&mut out, self.packs.len() as u64);
-        for pack in &self.packs {
-            out.extend_from_slice(pack.digest.as_bytes());
-            put_varint(&mut out, pack.size_bytes);
-        }
-        put_varint(&mut out, self.sections.len() as u64);
+        let mut out = encode_head(&self.packs, self.sections.len());
         self.sections.iter().for_each(|section| section.encode(&mut out));
         let check = Digest::of(&out);
         out.extend_from_slice(check.as_bytes());
@@ -109,6 +103,18 @@ impl Map {
     }
 }
 
+/// What a map has before its `sections` sections.
+pub(crate) fn encode_head(packs: &[PackRef], sections: usize) -> Vec<u8> {
+    let mut out = MAGIC.to_vec();
+    put_varint(&mut out, packs.len() as u64);
+    for pack in packs {
+        out.extend_from_slice(pack.digest.as_bytes());
+        put_varint(&mut out, pack.size_bytes);
+    }
+    put_varint(&mut out, sections as u64);
+    out
+}
+
 fn read_packs(reader: &mut Reader<'_>) -> Result<Vec<PackRef>, FormatError> {
     let count = reader.count("packs", Digest::LEN + 1)?;
     let pack = |reader: &mut Reader<'_>| {
@@ -119,7 +125,8 @@ fn read_packs(reader: &mut Reader<'_>) -> Result<Vec<PackRef>, FormatError> {
 }
 
 impl Section {
-    fn encode(&self, out: &mut Vec<u8>) {
+    /// Appends the section as it is in a map.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         put_varint(out, self.frames.len() as u64);
         for frame in &self.frames {
             put_varint(out, u64::from(frame.pack));

@@ -5,9 +5,9 @@
 //! The index makes a pack tell by itself which objects it holds, so that a lost
 //! map can be made again. The file's name is the digest of all its bytes.
 
-use crate::Digest;
 use crate::codec::{FormatError, Reader, put_varint};
 use crate::map::{FRAME_MAX_BYTES, FRAME_MAX_PACKED_BYTES};
+use crate::{Digest, Hasher};
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -53,27 +53,54 @@ impl Frame {
     }
 }
 
+/// An index being made, frame by frame, in the bytes it is going to have.
+#[derive(Debug, Default)]
+pub struct IndexWriter {
+    count: u64,
+    frames: Vec<u8>,
+}
+
+impl IndexWriter {
+    /// Adds the next frame: what it takes in the file, and its objects with their lengths.
+    pub fn add(&mut self, packed_bytes: u32, objects: &[(Digest, u32)]) {
+        self.count += 1;
+        put_varint(&mut self.frames, u64::from(packed_bytes));
+        put_varint(&mut self.frames, objects.len() as u64);
+        for (digest, length) in objects {
+            self.frames.extend_from_slice(digest.as_bytes());
+            put_varint(&mut self.frames, u64::from(*length));
+        }
+    }
+
+    /// Bytes so far.
+    pub fn size_bytes(&self) -> u64 {
+        self.frames.len() as u64
+    }
+
+    /// The bytes that end the pack, in three parts.
+    pub fn finish(self) -> [Vec<u8>; 3] {
+        let mut count = Vec::new();
+        put_varint(&mut count, self.count);
+        let length = count.len() + self.frames.len();
+        let mut check = Hasher::new();
+        check.update(&count);
+        check.update(&self.frames);
+        let (magic, rest) = (INDEX_FRAME_MAGIC.to_le_bytes(), (length + TAIL_BYTES) as u32);
+        let head = [&magic[..], &rest.to_le_bytes(), &count].concat();
+        let length = (length as u64).to_le_bytes();
+        let tail = [&check.finish().as_bytes()[..], &length, &TAIL_MAGIC].concat();
+        [head, self.frames, tail]
+    }
+}
+
 impl Index {
     /// The bytes that end a pack whose frames this is the index of.
     pub fn encode(&self) -> Vec<u8> {
-        let mut body = Vec::new();
-        put_varint(&mut body, self.frames.len() as u64);
+        let mut writer = IndexWriter::default();
         for frame in &self.frames {
-            put_varint(&mut body, u64::from(frame.packed_bytes));
-            put_varint(&mut body, frame.objects.len() as u64);
-            for (digest, length) in &frame.objects {
-                body.extend_from_slice(digest.as_bytes());
-                put_varint(&mut body, u64::from(*length));
-            }
+            writer.add(frame.packed_bytes, &frame.objects);
         }
-        let mut out = Vec::with_capacity(8 + body.len() + TAIL_BYTES);
-        out.extend_from_slice(&INDEX_FRAME_MAGIC.to_le_bytes());
-        out.extend_from_slice(&((body.len() + TAIL_BYTES) as u32).to_le_bytes());
-        out.extend_from_slice(&body);
-        out.extend_from_slice(Digest::of(&body).as_bytes());
-        out.extend_from_slice(&(body.len() as u64).to_le_bytes());
-        out.extend_from_slice(&TAIL_MAGIC);
-        out
+        writer.finish().concat()
     }
 
     /// Where the index of a pack of `file_bytes` lies, as (offset, length) in bytes, from the
@@ -94,19 +121,30 @@ impl Index {
 
     /// Reads an index from its body, which lies `at_bytes` into the pack, and the pack's tail.
     pub fn decode(body: &[u8], at_bytes: u64, tail: &[u8]) -> Result<Self, FormatError> {
+        let mut frames = Vec::new();
+        Self::visit(body, at_bytes, tail, &mut |frame| frames.push(frame))?;
+        Ok(Self { frames })
+    }
+
+    /// Like [`Index::decode`], but hands each frame to `take`: an index of millions of objects
+    /// is not held twice. After an error, nothing that was handed on is to be believed.
+    pub fn visit(
+        body: &[u8],
+        at_bytes: u64,
+        tail: &[u8],
+        take: &mut dyn FnMut(Frame),
+    ) -> Result<(), FormatError> {
         let mut reader = Reader::new("pack index", body);
         let expected = Reader::new("pack", tail).digest("index check")?;
         let found = Digest::of(body);
         if expected != found {
             return Err(reader.wrong("check", &format!("{expected}"), &format!("{found}")));
         }
-        let count = reader.count("frames", 2)?;
         let mut offset_bytes = HEADER.len() as u64;
-        let mut frames = Vec::with_capacity(count);
-        for _ in 0..count {
+        for _ in 0..reader.count("frames", 2)? {
             let frame = read_frame(&mut reader, offset_bytes)?;
             offset_bytes += u64::from(frame.packed_bytes);
-            frames.push(frame);
+            take(frame);
         }
         reader.end()?;
         let end = offset_bytes + INDEX_FRAME_HEADER_BYTES;
@@ -114,7 +152,7 @@ impl Index {
             let (expected, found) = (format!("the index at {end}"), format!("at {at_bytes}"));
             return Err(reader.wrong("frames", &expected, &found));
         }
-        Ok(Self { frames })
+        Ok(())
     }
 }
 

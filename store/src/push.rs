@@ -10,18 +10,23 @@
 //! ```
 //!
 //! Between the stages are short queues: the content under way takes about 5 MiB and
-//! another 5 MiB for each core. Besides that a push holds what it knows of objects: some 60
-//! bytes for each object in the store and 110 for each of the image, 11 MB for a GiB.
+//! another 5 MiB for each core. Memory grows neither with the image nor with the store: what
+//! the store has is looked up in its index on disk, what is new is held up to a bound and
+//! sorted to disk beyond it, and manifest and map are put together from temporary files. What
+//! grows is small: 48 bytes for each segment of the image, 80 for each pack of the store.
 
 mod boot;
 mod catalog;
 mod error;
+mod fresh;
 mod gather;
 mod gpt;
 mod image;
+mod mapping;
 mod packs;
 mod publish;
 mod scan;
+mod spool;
 mod tally;
 
 pub use boot::{BootInput, PAYLOAD_MAX_BYTES, PayloadInput};
@@ -29,7 +34,7 @@ pub use error::PushError;
 pub use tally::{Done, Progress, Seconds};
 
 use crate::Digest;
-use crate::dir::{DirStore, LabelChange, temp};
+use crate::dir::{DirError, DirStore, LabelChange, temp};
 use crate::label::{LabelName, fact_is_valid};
 use crate::manifest::{Image, Kind, Manifest, Part};
 use crate::map::PackRef;
@@ -97,6 +102,9 @@ pub struct PushReport {
     pub damaged_packs: Vec<Digest>,
     /// Files of pushes that were cut, removed.
     pub cleaned_files: usize,
+    /// Why the store's index could not be brought up to date: the next push takes longer to
+    /// begin, and nothing else is wrong.
+    pub index_failure: Option<String>,
     /// Where the time went.
     pub seconds: Seconds,
 }
@@ -136,17 +144,17 @@ pub fn push_image(
     let image = image_facts(&input, request)?;
     let boot = request.boot.as_ref().map(|boot| boot::open(boot, &input)).transpose()?;
     let cleaned_files = temp::clean(store)?;
-    let mut catalog = Catalog::read(store)?;
+    let catalog = Catalog::read(store)?;
     let index = start.elapsed().as_secs_f64();
 
     let files = boot.iter().flat_map(OpenBoot::files);
     let total_bytes = input.size_bytes() + files.map(Input::size_bytes).sum::<u64>();
     let tally = Tally::new(progress, total_bytes);
     let (content, written) =
-        store_content(store, request, &input, boot.as_ref(), &mut catalog, &tally)?;
+        store_content(store, request, &input, boot.as_ref(), &catalog, &tally)?;
 
     let publishing = Instant::now();
-    let segments: Vec<_> = content.segments.iter().map(|segment| segment.segment).collect();
+    let segments = content.segments.clone();
     let of_image = segments.iter().filter(|segment| segment.part == Part::Content).count();
     let image_bytes = image.size_bytes;
     let boot = boot.as_ref().map(|boot| boot.boot(of_image));
@@ -172,7 +180,8 @@ pub fn push_image(
         new_packed_bytes: done.packed_bytes,
         reused_bytes: content.counts.reused_bytes,
         packs,
-        damaged_packs: catalog.damaged,
+        damaged_packs: catalog.damaged(),
+        index_failure: published.index_failure.map(|error| crate::verify::chain(&error)),
         cleaned_files,
         seconds: Seconds {
             index,
@@ -206,42 +215,39 @@ fn image_facts(input: &Input, request: &PushImage) -> Result<Image, PushError> {
 }
 
 /// Runs the stages from reading to packs in the store's `tmp`.
-fn store_content(
-    store: &DirStore,
+fn store_content<'a>(
+    store: &'a DirStore,
     request: &PushImage,
     image: &Input,
     boot: Option<&OpenBoot<'_>>,
-    catalog: &mut Catalog,
+    catalog: &Catalog<'_>,
     tally: &Tally<'_>,
-) -> Result<(Content, Written), PushError> {
+) -> Result<(Content<'a>, Written<'a>), PushError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let level = request.level;
     std::thread::scope(|scope| {
-        let (to_hash, hashed) = lane(scope, threads, || |batch| hash(batch, tally));
+        let (to_hash, hashed) = lane(scope, threads, || |batch| hash(batch, catalog, tally));
         let (to_compress, frames) = lane(scope, threads, || compressor(level, tally));
         let reader = scope.spawn(move || read_all(image, boot, &to_hash, tally));
-        let gatherer = scope.spawn(move || gather(hashed, catalog, to_compress, tally));
+        let gatherer = scope.spawn(move || gather(store, hashed, to_compress, tally));
         let written = write_packs(store, frames, tally);
-        let content = gatherer.join();
-        let read = reader.join();
+        let content = gatherer.join().map_err(|_| PushError::Thread)?;
+        let read = reader.join().map_err(|_| PushError::Thread)?;
         // Whoever failed first has made the others stop: the last stage's error comes first.
         let written = written?;
-        match read.map_err(|_| PushError::Thread)? {
-            Ok(()) => {}
-            Err(Stop::Failed(error)) => return Err(error),
-            Err(Stop::Closed) => return Err(PushError::Thread),
-        }
-        match content {
-            Ok(Ok(content)) => Ok((content, written)),
-            _ => Err(PushError::Thread),
-        }
+        let content = match (content, read) {
+            (Err(Stop::Failed(error)), _) | (_, Err(Stop::Failed(error))) => return Err(error),
+            (Ok(content), Ok(())) => content,
+            _ => return Err(PushError::Thread),
+        };
+        Ok((content, written))
     })
 }
 
 fn read_all(
     image: &Input,
     boot: Option<&OpenBoot<'_>>,
-    to_hash: &Submit<Batch, Hashed>,
+    to_hash: &Submit<Batch, Result<Hashed, DirError>>,
     tally: &Tally<'_>,
 ) -> Result<(), Stop> {
     let mut take = |batch| to_hash.submit(batch);
@@ -252,13 +258,17 @@ fn read_all(
     Ok(())
 }
 
-fn hash(batch: Batch, tally: &Tally<'_>) -> Hashed {
-    let digest = |cut: &Cut| match cut {
+fn hash(batch: Batch, catalog: &Catalog<'_>, tally: &Tally<'_>) -> Result<Hashed, DirError> {
+    let object = |cut: &Cut| match cut {
         Cut::Zero(_) => None,
-        Cut::Data(range) => Some(Digest::of(&batch.bytes[range.clone()])),
+        Cut::Data(range) => {
+            let digest = Digest::of(&batch.bytes[range.clone()]);
+            Some(catalog.find(&digest).map(|found| (digest, found)))
+        }
     };
-    let digests = tally.hashing(|| batch.cuts.iter().filter_map(digest).collect());
-    Hashed { batch, digests }
+    let objects =
+        tally.hashing(|| batch.cuts.iter().filter_map(object).collect::<Result<_, _>>())?;
+    Ok(Hashed { batch, objects })
 }
 
 fn compressor<'a>(

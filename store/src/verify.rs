@@ -76,7 +76,7 @@ pub fn verify(store: &DirStore, label: Option<&LabelName>) -> Result<Report, Dir
 }
 
 /// An error with its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

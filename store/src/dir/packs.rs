@@ -3,7 +3,9 @@
 use super::{DirError, DirStore};
 use crate::Digest;
 use crate::codec::FormatError;
-use crate::pack::{HEADER, Index, TAIL_BYTES};
+use crate::map::PackRef;
+use crate::pack::{Frame, HEADER, Index, TAIL_BYTES};
+use crate::source::Item;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -31,11 +33,35 @@ impl DirStore {
         names.sort();
         Ok(names)
     }
+
+    /// All packs with the lengths of their files, in order of their digests.
+    pub(crate) fn packs_with_sizes(&self) -> Result<Vec<PackRef>, DirError> {
+        let packs = self.packs()?.into_iter();
+        packs.filter_map(|digest| self.pack_with_size(digest).transpose()).collect()
+    }
+
+    /// The pack `digest` with the length of its file, if it is there.
+    pub(crate) fn pack_with_size(&self, digest: Digest) -> Result<Option<PackRef>, DirError> {
+        let path = self.path().join(Item::Pack(digest).path());
+        match fs::metadata(&path) {
+            Ok(metadata) => Ok(Some(PackRef { digest, size_bytes: metadata.len() })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(DirError::io("look at", &path)(error)),
+        }
+    }
 }
 
 /// Reads the index of the pack in `file`; also returns the file's length, bytes. The pack's
 /// frames are as long as the index says, or it is an error.
 pub(crate) fn read_index(file: &File) -> Result<(Index, u64), IndexError> {
+    let mut frames = Vec::new();
+    let size = each_frame(file, &mut |frame| frames.push(frame))?;
+    Ok((Index { frames }, size))
+}
+
+/// Like [`read_index`], but hands each frame to `take`. After an error, nothing that was handed
+/// on is to be believed.
+pub(crate) fn each_frame(file: &File, take: &mut dyn FnMut(Frame)) -> Result<u64, IndexError> {
     let size = file.metadata()?.len();
     let wrong = |expected: &str, found: String| FormatError {
         what: "pack".into(),
@@ -57,5 +83,6 @@ pub(crate) fn read_index(file: &File) -> Result<(Index, u64), IndexError> {
     let (offset, length) = Index::locate(&tail, size)?;
     let mut body = vec![0; length as usize];
     file.read_exact_at(&mut body, offset)?;
-    Ok((Index::decode(&body, offset, &tail)?, size))
+    Index::visit(&body, offset, &tail, take)?;
+    Ok(size)
 }

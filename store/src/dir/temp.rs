@@ -10,6 +10,7 @@ use super::{DirError, DirStore};
 use crate::source::Item;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// Names already taken in `tmp/` are other live writers' with our process id (containers
@@ -40,7 +41,7 @@ pub(crate) fn create_locked(
     let directory = store.path().join("tmp");
     for number in 0..NAME_ATTEMPTS {
         let path = directory.join(format!("{}-{number}", std::process::id()));
-        match File::options().write(true).create_new(true).open(&path) {
+        match File::options().read(true).write(true).create_new(true).open(&path) {
             Ok(file) => {
                 try_lock(&file).map_err(DirError::io("lock", &path))?;
                 return Ok(TempFile { file, path, what, written_bytes: 0, renamed: false });
@@ -90,6 +91,16 @@ impl TempFile {
         })?;
         self.written_bytes += bytes.len() as u64;
         Ok(())
+    }
+
+    /// Another handle of the file, to read what was written.
+    pub(crate) fn reader(&self) -> Result<File, DirError> {
+        self.file.try_clone().map_err(DirError::io("open", &self.path))
+    }
+
+    /// Reads the bytes at `offset`, all of `into`.
+    pub(crate) fn read_at(&self, into: &mut [u8], offset: u64) -> Result<(), DirError> {
+        self.file.read_exact_at(into, offset).map_err(DirError::io("read", &self.path))
     }
 
     /// Makes what was written durable. An error here is final: the kernel reports a failed

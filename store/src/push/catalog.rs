@@ -1,119 +1,170 @@
-//! Which objects the store has, and where: from the indexes of its packs.
+//! Which objects the store has, and where: looked up in the runs of its index, by any thread.
 //!
-//! About 60 bytes of memory for each object: 4 MB for each GiB of content in the store.
+//! In memory are the names of all packs, 40 bytes for each in the store and in each run.
 
 use crate::Digest;
-use crate::dir::packs::read_index;
+use crate::dir::index::{Kept, Record, Run, RunError, Sorter, Source, Spot, Written};
+use crate::dir::index::{add_pack, open_all, unreadable};
 use crate::dir::{DirError, DirStore};
 use crate::map::PackRef;
-use crate::source::Item;
-use std::collections::HashMap;
-use std::fs::File;
-use std::hash::{BuildHasher, Hasher};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-/// Where objects are, and where the new ones are going to be.
+/// Where objects are.
+pub(super) struct Catalog<'a> {
+    store: &'a DirStore,
+    packs: Vec<PackRef>,
+    state: RwLock<State>,
+}
+
 #[derive(Default)]
-pub(super) struct Catalog {
-    /// Packs of the store.
-    pub(super) packs: Vec<PackRef>,
-    /// Frames in those packs, then those that this push makes.
-    pub(super) frames: Vec<Frame>,
+struct State {
+    mounted: Vec<Mounted>,
+    damaged: Vec<Digest>,
+}
+
+/// A run that is looked into.
+struct Mounted {
+    run: MountedRun,
+    /// For each of its packs, the number in [`Catalog::packs`]; `None`: what it says of that
+    /// pack is not to be believed.
+    numbers: Vec<Option<u32>>,
+}
+
+enum MountedRun {
+    /// One of the store's.
+    Kept(Kept),
+    /// Made by this push, of packs that no run of the store has.
+    Made(Written),
+}
+
+impl<'a> Catalog<'a> {
+    /// Opens the store's runs. Packs that are in none, because they were put there by a push
+    /// that was cut or by hand, are read now.
+    pub(super) fn read(store: &'a DirStore) -> Result<Self, DirError> {
+        let kept = open_all(store)?;
+        let packs = store.packs_with_sizes()?;
+        let catalog = Self { store, packs, state: RwLock::default() };
+        let mut state = State::default();
+        state.mounted.extend(kept.into_iter().map(|kept| catalog.mount(MountedRun::Kept(kept))));
+        let mut missing = vec![true; catalog.packs.len()];
+        for number in state.mounted.iter().flat_map(|mounted| mounted.numbers.iter().flatten()) {
+            missing[*number as usize] = false;
+        }
+        let missing = catalog.packs.iter().zip(missing).filter(|(_, missing)| *missing);
+        let missing: Vec<_> = missing.map(|(pack, _)| *pack).collect();
+        catalog.make_run(&missing, &mut state)?;
+        Ok(Self { state: RwLock::new(state), ..catalog })
+    }
+
+    fn mount(&self, run: MountedRun) -> Mounted {
+        let number = |pack: &PackRef| self.packs.binary_search(pack).ok();
+        let numbers = run.run().packs().iter().map(number);
+        Mounted { numbers: numbers.map(|number| number.map(|n| n as u32)).collect(), run }
+    }
+
+    /// Reads the indexes of `packs`. One that cannot be read holds nothing that can be relied
+    /// on; it is passed over and named.
+    fn make_run(&self, packs: &[PackRef], state: &mut State) -> Result<(), DirError> {
+        if packs.is_empty() {
+            return Ok(());
+        }
+        let mut sorter = Sorter::new(self.store, packs.to_vec());
+        let mut damaged = Vec::new();
+        for (number, pack) in packs.iter().enumerate() {
+            if !add_pack(self.store, pack, number as u32, &mut sorter)? {
+                damaged.push(number);
+                state.damaged.push(pack.digest);
+            }
+        }
+        if let Some(written) = sorter.finish()? {
+            let mut mounted = self.mount(MountedRun::Made(written));
+            for number in damaged {
+                mounted.numbers[number] = None;
+            }
+            state.mounted.push(mounted);
+        }
+        Ok(())
+    }
+
+    /// Where the object is: of several places that in the first pack, so that the state of the
+    /// index makes no difference.
+    pub(super) fn find(&self, digest: &Digest) -> Result<Option<Spot>, DirError> {
+        loop {
+            // Each repair takes one of the store's runs away: there is an end.
+            match self.look(digest) {
+                Ok(found) => return Ok(found),
+                Err((Some(run), _)) => self.repair(&run)?,
+                Err((None, error)) => return Err(unreadable(self.store, error)),
+            }
+        }
+    }
+
+    /// In case of an error also says which of the store's runs it was.
+    fn look(&self, digest: &Digest) -> Result<Option<Spot>, (Option<Digest>, RunError)> {
+        let mut best: Option<Spot> = None;
+        for mounted in &self.state().mounted {
+            let mut take = |record: &Record| {
+                let number = mounted.numbers.get(record.spot.pack as usize).copied().flatten();
+                let spot = number.map(|pack| Spot { pack, ..record.spot });
+                best = best.into_iter().chain(spot).min();
+                spot.is_some()
+            };
+            mounted.run.run().find(digest, &mut take).map_err(|error| match &mounted.run {
+                MountedRun::Kept(kept) => (Some(kept.name), error),
+                MountedRun::Made(_) => (None, error),
+            })?;
+        }
+        Ok(best)
+    }
+
+    /// Replaces a run that is damaged by what the packs say themselves.
+    fn repair(&self, name: &Digest) -> Result<(), DirError> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |mounted: &Mounted| matches!(&mounted.run, MountedRun::Kept(kept) if kept.name == *name);
+        // Another thread may have met it as well, and been faster.
+        let Some(at) = state.mounted.iter().position(is_it) else { return Ok(()) };
+        let lost = state.mounted.swap_remove(at);
+        crate::dir::index::remove(self.store, name);
+        let numbers = lost.numbers.iter().flatten();
+        let packs: Vec<_> = numbers.map(|number| self.packs[*number as usize]).collect();
+        self.make_run(&packs, &mut state)
+    }
+
+    fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The packs; a [`Spot`]'s pack is a number of this table.
+    pub(super) fn packs(&self) -> &[PackRef] {
+        &self.packs
+    }
+
     /// Packs whose index cannot be read: their objects count as missing.
-    pub(super) damaged: Vec<Digest>,
-    objects: HashMap<Digest, Spot, ByPrefix>,
-}
-
-/// A frame of a pack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Frame {
-    /// Number of its pack in [`Catalog::packs`].
-    pub(super) pack: u32,
-    /// Where it starts in the pack's file, bytes.
-    pub(super) offset_bytes: u64,
-    /// What it takes there, bytes.
-    pub(super) packed_bytes: u32,
-    /// What it holds, bytes.
-    pub(super) raw_bytes: u32,
-}
-
-/// An object's place in a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Spot {
-    /// Number of the frame in [`Catalog::frames`].
-    pub(super) frame: u32,
-    /// Where the object starts in the decompressed frame, bytes.
-    pub(super) offset_bytes: u32,
-}
-
-impl Catalog {
-    /// Reads the indexes of all packs. A pack that cannot be read holds nothing that can
-    /// be relied on; it is passed over and named.
-    pub(super) fn read(store: &DirStore) -> Result<Self, DirError> {
-        let mut catalog = Self::default();
-        for digest in store.packs()? {
-            let path = store.path().join(Item::Pack(digest).path());
-            match File::open(path).map_err(Into::into).and_then(|file| read_index(&file)) {
-                Ok((index, size_bytes)) => catalog.add(PackRef { digest, size_bytes }, &index),
-                Err(_) => catalog.damaged.push(digest),
-            }
-        }
-        Ok(catalog)
+    pub(super) fn damaged(&self) -> Vec<Digest> {
+        self.state().damaged.clone()
     }
 
-    fn add(&mut self, pack: PackRef, index: &crate::pack::Index) {
-        let number = self.packs.len() as u32;
-        self.packs.push(pack);
-        for frame in &index.frames {
-            let (number_of_frame, mut offset_bytes) = (self.frames.len() as u32, 0);
-            for (digest, length) in &frame.objects {
-                let spot = Spot { frame: number_of_frame, offset_bytes };
-                self.objects.entry(*digest).or_insert(spot);
-                offset_bytes += length;
-            }
-            self.frames.push(Frame {
-                pack: number,
-                offset_bytes: frame.offset_bytes,
-                packed_bytes: frame.packed_bytes,
-                raw_bytes: offset_bytes,
-            });
+    /// Whether the store had `pack`, whole.
+    pub(super) fn had(&self, pack: &PackRef) -> bool {
+        self.packs.binary_search(pack).is_ok() && !self.state().damaged.contains(&pack.digest)
+    }
+
+    /// Hands the runs that this push made to `take`, as what is to be kept.
+    pub(super) fn made<T>(&self, take: impl FnOnce(Vec<Source<'_>>) -> T) -> T {
+        let state = self.state();
+        let made = state.mounted.iter().filter_map(|mounted| match &mounted.run {
+            MountedRun::Made(written) => Some(&written.run),
+            MountedRun::Kept(_) => None,
+        });
+        take(made.map(Source::of).collect())
+    }
+}
+
+impl MountedRun {
+    fn run(&self) -> &Run {
+        match self {
+            Self::Kept(kept) => &kept.run,
+            Self::Made(written) => &written.run,
         }
     }
-
-    /// Where the object is.
-    pub(super) fn spot(&self, digest: &Digest) -> Option<Spot> {
-        self.objects.get(digest).copied()
-    }
-
-    /// Notes a new object.
-    pub(super) fn insert(&mut self, digest: Digest, spot: Spot) {
-        self.objects.insert(digest, spot);
-    }
-}
-
-/// Digests are as random as a hash of them would be. Who makes content so that digests share
-/// 64 bits makes their own push slow, and nothing else.
-#[derive(Default, Clone)]
-struct ByPrefix(u64);
-
-impl BuildHasher for ByPrefix {
-    type Hasher = Self;
-
-    fn build_hasher(&self) -> Self {
-        Self(0)
-    }
-}
-
-impl Hasher for ByPrefix {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(prefix) = bytes.first_chunk() {
-            self.0 = u64::from_le_bytes(*prefix);
-        }
-    }
-
-    /// The length of an array says nothing.
-    fn write_usize(&mut self, _: usize) {}
 }

@@ -3,10 +3,15 @@
 //! This is the one place that decides what is new, and it sees everything in order: two
 //! pushes of the same content into the same store make the same bytes.
 
-use super::catalog::{Catalog, Spot};
-use super::scan::{Batch, Cut};
+use super::PushError;
+use super::fresh::Fresh;
+use super::packs::PackedFrame;
+use super::scan::{Batch, Cut, Stop};
+use super::spool::Spool;
 use super::tally::Tally;
 use crate::Digest;
+use crate::dir::index::Spot;
+use crate::dir::{DirError, DirStore};
 use crate::manifest::{Entry, Part, Segment, SegmentRef};
 use crate::parallel::{Closed, Submit};
 
@@ -18,8 +23,8 @@ pub(super) const FRAME_RAW_BYTES: usize = 256 << 10;
 pub(super) struct Hashed {
     /// The content.
     pub(super) batch: Batch,
-    /// For each [`Cut::Data`], in order.
-    pub(super) digests: Vec<Digest>,
+    /// For each [`Cut::Data`], in order, its digest and where the store has it.
+    pub(super) objects: Vec<(Digest, Option<Spot>)>,
 }
 
 /// Objects to compress together.
@@ -28,16 +33,6 @@ pub(super) struct RawFrame {
     pub(super) bytes: Vec<u8>,
     /// Their digests and lengths.
     pub(super) objects: Vec<(Digest, u32)>,
-}
-
-/// A segment of the manifest and where its objects are.
-pub(super) struct Gathered {
-    /// As the root names it.
-    pub(super) segment: SegmentRef,
-    /// Its bytes.
-    pub(super) encoded: Vec<u8>,
-    /// For each object, in order.
-    pub(super) spots: Vec<Spot>,
 }
 
 /// How much there was.
@@ -50,33 +45,48 @@ pub(super) struct Counts {
 }
 
 /// All segments, and what they add up to.
-#[derive(Default)]
-pub(super) struct Content {
-    /// In order.
-    pub(super) segments: Vec<Gathered>,
+pub(super) struct Content<'a> {
+    /// In order, as the root names them.
+    pub(super) segments: Vec<SegmentRef>,
+    /// For each segment, how many objects it has.
+    pub(super) objects: Vec<u32>,
+    /// The segments' bytes, one after another.
+    pub(super) encoded: Spool<'a>,
+    /// For each object of each segment, in order, its [`Spot`].
+    pub(super) spots: Spool<'a>,
+    /// What the store did not have.
+    pub(super) fresh: Fresh<'a>,
     /// Over all segments.
     pub(super) counts: Counts,
 }
 
+type Compress = Submit<RawFrame, std::io::Result<PackedFrame>>;
+
 /// Takes all batches and hands new frames to `compress`. `Closed` when that side failed.
-pub(super) fn gather(
-    batches: impl Iterator<Item = Hashed>,
-    catalog: &mut Catalog,
-    compress: Submit<RawFrame, std::io::Result<super::packs::PackedFrame>>,
+pub(super) fn gather<'a>(
+    store: &'a DirStore,
+    batches: impl Iterator<Item = Result<Hashed, DirError>>,
+    compress: Compress,
     tally: &Tally<'_>,
-) -> Result<Content, Closed> {
-    let next_frame = catalog.frames.len() as u32;
+) -> Result<Content<'a>, Stop> {
     let mut gather = Gather {
-        catalog,
         compress,
         tally,
-        next_frame,
+        next_frame: 0,
         frame: RawFrame { bytes: Vec::new(), objects: Vec::new() },
         segment: Segment::default(),
-        spots: Vec::new(),
-        content: Content::default(),
+        segment_objects: 0,
+        content: Content {
+            segments: Vec::new(),
+            objects: Vec::new(),
+            encoded: Spool::new(store, "the manifest's segments"),
+            spots: Spool::new(store, "the objects' places"),
+            fresh: Fresh::new(store),
+            counts: Counts::default(),
+        },
     };
     for hashed in batches {
+        let hashed = hashed.map_err(PushError::Store)?;
         gather.batch(&hashed)?;
         if let Some(part) = hashed.batch.ends {
             gather.end_segment(part)?;
@@ -85,26 +95,25 @@ pub(super) fn gather(
     Ok(gather.content)
 }
 
-struct Gather<'a> {
-    catalog: &'a mut Catalog,
-    compress: Submit<RawFrame, std::io::Result<super::packs::PackedFrame>>,
-    tally: &'a Tally<'a>,
+struct Gather<'a, 't> {
+    compress: Compress,
+    tally: &'t Tally<'t>,
     next_frame: u32,
     frame: RawFrame,
     segment: Segment,
-    spots: Vec<Spot>,
-    content: Content,
+    segment_objects: u32,
+    content: Content<'a>,
 }
 
-impl Gather<'_> {
-    fn batch(&mut self, hashed: &Hashed) -> Result<(), Closed> {
-        let mut digests = hashed.digests.iter();
+impl Gather<'_, '_> {
+    fn batch(&mut self, hashed: &Hashed) -> Result<(), Stop> {
+        let mut objects = hashed.objects.iter();
         for cut in &hashed.batch.cuts {
             match cut {
                 Cut::Zero(length) => self.zero(*length),
                 Cut::Data(range) => {
-                    let Some(digest) = digests.next() else { return Err(Closed) };
-                    self.object(*digest, &hashed.batch.bytes[range.clone()])?;
+                    let Some(object) = objects.next() else { return Err(Stop::Closed) };
+                    self.object(*object, &hashed.batch.bytes[range.clone()])?;
                 }
             }
         }
@@ -119,8 +128,16 @@ impl Gather<'_> {
         }
     }
 
-    fn object(&mut self, digest: Digest, bytes: &[u8]) -> Result<(), Closed> {
-        let spot = match self.catalog.spot(&digest) {
+    fn object(
+        &mut self,
+        (digest, found): (Digest, Option<Spot>),
+        bytes: &[u8],
+    ) -> Result<(), Stop> {
+        let found = match found {
+            Some(spot) => Some(spot),
+            None => self.content.fresh.find(&digest).map_err(PushError::Store)?,
+        };
+        let spot = match found {
             Some(spot) => {
                 self.content.counts.reused_bytes += bytes.len() as u64;
                 spot
@@ -128,22 +145,23 @@ impl Gather<'_> {
             None => self.new_object(digest, bytes)?,
         };
         self.content.counts.objects += 1;
-        self.spots.push(spot);
+        self.segment_objects += 1;
+        self.content.spots.write(&spot.encode()).map_err(PushError::Store)?;
         self.segment.entries.push(Entry::Data { digest, length: bytes.len() as u32 });
         Ok(())
     }
 
-    fn new_object(&mut self, digest: Digest, bytes: &[u8]) -> Result<Spot, Closed> {
+    fn new_object(&mut self, digest: Digest, bytes: &[u8]) -> Result<Spot, Stop> {
         if self.frame.bytes.len() + bytes.len() > FRAME_RAW_BYTES {
             self.end_frame()?;
         }
-        let spot = Spot { frame: self.next_frame, offset_bytes: self.frame.bytes.len() as u32 };
+        let at = self.frame.bytes.len() as u32;
         self.frame.bytes.extend_from_slice(bytes);
         self.frame.objects.push((digest, bytes.len() as u32));
-        self.catalog.insert(digest, spot);
         self.content.counts.objects_new += 1;
         self.tally.new_object(bytes.len() as u64);
-        Ok(spot)
+        let spot = self.content.fresh.insert(digest, self.next_frame, at);
+        Ok(spot.map_err(PushError::Store)?)
     }
 
     fn end_frame(&mut self) -> Result<(), Closed> {
@@ -157,18 +175,17 @@ impl Gather<'_> {
 
     /// A frame does not reach over two segments: who fetches one segment needs no half of a
     /// frame.
-    fn end_segment(&mut self, part: Part) -> Result<(), Closed> {
+    fn end_segment(&mut self, part: Part) -> Result<(), Stop> {
         self.end_frame()?;
         let segment = std::mem::take(&mut self.segment);
         let encoded = segment.encode();
-        let segment = SegmentRef {
+        self.content.segments.push(SegmentRef {
             digest: Digest::of(&encoded),
             encoded_bytes: encoded.len() as u32,
             span_bytes: segment.span_bytes(),
             part,
-        };
-        let spots = std::mem::take(&mut self.spots);
-        self.content.segments.push(Gathered { segment, encoded, spots });
-        Ok(())
+        });
+        self.content.objects.push(std::mem::take(&mut self.segment_objects));
+        Ok(self.content.encoded.write(&encoded).map_err(PushError::Store)?)
     }
 }

@@ -1,32 +1,36 @@
 //! Manifest, map and label of what was written; and the order in which all gets its name.
 
 use super::catalog::Catalog;
-use super::gather::{Content, Gathered};
+use super::gather::Content;
+use super::mapping::{Mapping, new_frame};
 use super::packs::Written;
+use super::spool::Spool;
 use super::{PushError, PushImage};
-use crate::dir::temp::{self, TempFile, sync_directory};
+use crate::dir::index::{Spot, keep};
+use crate::dir::temp::{self, sync_directory};
 use crate::dir::{DirError, DirStore, LabelChange, label_change, publish_label};
 use crate::label::LabelRecord;
 use crate::manifest::Manifest;
 use crate::manifest_reader::map_max_bytes;
-use crate::map::{FrameRef, Map, PackRef, Place, Section};
+use crate::map::PackRef;
 use crate::source::Item;
 use crate::{Digest, FormatError};
-use std::collections::HashMap;
 
 /// What is published.
-pub(super) struct Publication<'a> {
+pub(super) struct Publication<'a, 'c> {
     pub(super) request: &'a PushImage,
     pub(super) manifest: &'a Manifest,
-    pub(super) content: &'a Content,
-    pub(super) catalog: &'a Catalog,
-    pub(super) written: Written,
+    pub(super) content: &'a Content<'c>,
+    pub(super) catalog: &'a Catalog<'c>,
+    pub(super) written: Written<'c>,
 }
 
 /// Digest of the manifest, and what became of the label.
 pub(super) struct Published {
     pub(super) manifest: Digest,
     pub(super) change: LabelChange,
+    /// Why the index could not be brought up to date, which harms nothing.
+    pub(super) index_failure: Option<DirError>,
 }
 
 /// Makes all of it part of the store. Everything is written and durable before the
@@ -34,7 +38,7 @@ pub(super) struct Published {
 /// the order packs, manifest and map, label.
 pub(super) fn publish(
     store: &DirStore,
-    publication: Publication<'_>,
+    publication: Publication<'_, '_>,
 ) -> Result<Published, PushError> {
     let Publication { request, manifest, content, catalog, written } = publication;
     let root = manifest.encode();
@@ -54,12 +58,14 @@ pub(super) fn publish(
     let refused = |refusal| PushError::refused(refusal, &request.label, store.path(), digest);
     label_change(store, &record, request.force).map_err(refused)?;
 
-    let map = map(content, catalog, &written).encode();
-    check_map_length(manifest, &map)?;
-    let segments = content.segments.iter().map(|segment| segment.encoded.as_slice());
-    let manifest_file =
-        write(store, &Item::Manifest(digest), [&*root].into_iter().chain(segments))?;
-    let map_file = write(store, &Item::Map(digest), [&*map].into_iter())?;
+    let map = Mapping::new(store, catalog, &written).map(content)?;
+    check_map_length(manifest, map.size_bytes())?;
+    let mut manifest_file = temp::create(store, Item::Manifest(digest).to_string())?;
+    manifest_file.write(&root)?;
+    content.encoded.copy(&mut |bytes| manifest_file.write(bytes))?;
+    manifest_file.sync()?;
+    let map_file = map.write(store, &Item::Map(digest))?;
+    let new_packs: Vec<PackRef> = written.packs.iter().map(|pack| pack.pack).collect();
     for pack in written.packs {
         pack.file.rename(store, &Item::Pack(pack.pack.digest))?;
     }
@@ -70,88 +76,45 @@ pub(super) fn publish(
     sync_directory(&store.path().join("manifests"))?;
     sync_directory(&store.path().join("maps"))?;
     let change = publish_label(store, &record, request.force).map_err(refused)?;
-    Ok(Published { manifest: digest, change })
+    let index_failure = index(store, content, catalog, &new_packs, &written.frames).err();
+    Ok(Published { manifest: digest, change, index_failure })
 }
 
 /// Refuses a map that is longer than readers take.
-fn check_map_length(manifest: &Manifest, map: &[u8]) -> Result<(), FormatError> {
+fn check_map_length(manifest: &Manifest, found: u64) -> Result<(), FormatError> {
     let max = map_max_bytes(manifest);
-    if map.len() as u64 <= max {
+    if found <= max {
         return Ok(());
     }
-    let (expected, found) = (format!("at most {max} bytes"), format!("{}", map.len()));
+    let (expected, found) = (format!("at most {max} bytes"), found.to_string());
     Err(FormatError { what: "map".into(), at: max, expected, found })
 }
 
-fn write<'a>(
+/// Adds what this push knows to the store's index, so that the next need not read it again.
+fn index(
     store: &DirStore,
-    item: &Item,
-    parts: impl Iterator<Item = &'a [u8]>,
-) -> Result<TempFile, DirError> {
-    let mut file = temp::create(store, item.to_string())?;
-    for part in parts {
-        file.write(part)?;
-    }
-    file.sync()?;
-    Ok(file)
-}
-
-/// Where every object is, in packs old and new.
-fn map(content: &Content, catalog: &Catalog, written: &Written) -> Map {
-    let mut packs = Packs { catalog, written, numbers: HashMap::new(), refs: Vec::new() };
-    let sections = content.segments.iter().map(|segment| section(segment, &mut packs)).collect();
-    Map { packs: packs.refs, sections }
-}
-
-fn section(segment: &Gathered, packs: &mut Packs<'_>) -> Section {
-    let mut numbers = HashMap::new();
-    let mut section =
-        Section { frames: Vec::new(), places: Vec::with_capacity(segment.spots.len()) };
-    for spot in &segment.spots {
-        let frame = *numbers.entry(spot.frame).or_insert_with(|| {
-            section.frames.push(packs.frame(spot.frame));
-            section.frames.len() as u32 - 1
-        });
-        section.places.push(Place { frame, offset_bytes: spot.offset_bytes });
-    }
-    section
-}
-
-/// The packs a map names, numbered as they come up.
-struct Packs<'a> {
-    catalog: &'a Catalog,
-    written: &'a Written,
-    numbers: HashMap<u32, u32>,
-    refs: Vec<PackRef>,
-}
-
-impl Packs<'_> {
-    /// The frame with this number: the store's frames come first, then the new ones.
-    fn frame(&mut self, number: u32) -> FrameRef {
-        let (old_frames, old_packs) = (&self.catalog.frames, self.catalog.packs.len());
-        let (frame, pack) = if let Some(frame) = old_frames.get(number as usize) {
-            (frame, frame.pack)
-        } else {
-            let frame = &self.written.frames[number as usize - old_frames.len()];
-            (frame, old_packs as u32 + frame.pack)
-        };
-        FrameRef {
-            pack: self.pack(pack),
-            offset_bytes: frame.offset_bytes,
-            packed_bytes: frame.packed_bytes,
-            raw_bytes: frame.raw_bytes,
-        }
-    }
-
-    fn pack(&mut self, number: u32) -> u32 {
-        let old_packs = &self.catalog.packs;
-        *self.numbers.entry(number).or_insert_with(|| {
-            let pack = match old_packs.get(number as usize) {
-                Some(pack) => *pack,
-                None => self.written.packs[number as usize - old_packs.len()].pack,
-            };
-            self.refs.push(pack);
-            self.refs.len() as u32 - 1
-        })
-    }
+    content: &Content<'_>,
+    catalog: &Catalog<'_>,
+    new_packs: &[PackRef],
+    frames: &Spool<'_>,
+) -> Result<(), DirError> {
+    let mut packs = new_packs.to_vec();
+    packs.sort();
+    let place = |spot: Spot| {
+        let frame = new_frame(frames, spot.offset_bytes)?;
+        let number = new_packs.get(frame.pack as usize).map(|pack| packs.binary_search(pack));
+        let pack = number.and_then(Result::ok).map_or(u32::MAX, |number| number as u32);
+        Ok(Spot { pack, at_bytes: spot.at_bytes, ..frame })
+    };
+    let is_live = |pack: &PackRef| {
+        let found = || store.pack_with_size(pack.digest);
+        packs.binary_search(pack).is_ok()
+            || catalog.had(pack)
+            || !catalog.damaged().contains(&pack.digest)
+                && found().is_ok_and(|found| found == Some(*pack))
+    };
+    catalog.made(|made| {
+        let fresh = content.fresh.sources(&packs, &place);
+        keep(store, made.into_iter().chain(fresh).collect(), &is_live)
+    })
 }

@@ -31,17 +31,17 @@ impl Progress for () {
 /// the threads.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Seconds {
-    /// Reading the indexes of the store's packs.
+    /// Opening the store's index, and reading the indexes of packs that are not in it.
     pub index: f64,
     /// Reading and cutting the input; one thread.
     pub read: f64,
-    /// Hashing objects; all threads together.
+    /// Hashing objects and looking for them in the store; all threads together.
     pub hash: f64,
     /// Compressing; all threads together.
     pub compress: f64,
     /// Hashing, writing and syncing packs; one thread.
     pub write: f64,
-    /// Manifest, map, label, and making all names durable.
+    /// Manifest, map, label, making all names durable, and the index.
     pub publish: f64,
     /// From start to end.
     pub total: f64,
