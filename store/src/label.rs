@@ -179,6 +179,9 @@ fn checked_text(bytes: &[u8]) -> Result<&str, FormatError> {
     if check.strip_suffix('\n') == Some(&found) {
         return Ok(body);
     }
+    if check == found {
+        return Err(wrong(bytes.len() as u64, "an end of the last line", "none"));
+    }
     let shown: String = check.trim_end().chars().take(64).collect();
     Err(wrong(body.len() as u64, &format!("check {found}"), &format!("check {shown}")))
 }

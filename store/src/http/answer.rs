@@ -44,7 +44,12 @@ impl Wanted<'_> {
 
     /// The error of an answer with another status.
     fn refused(&self, expected: &str, status: StatusCode, headers: &HeaderMap) -> SourceError {
-        let mut error = self.wrong(expected, &status.to_string(), is_transient(status));
+        let mut found = status.to_string();
+        // A 416 says how long the item is (RFC 9110, section 15.5.17).
+        if let Some(unsatisfied) = text(headers, CONTENT_RANGE) {
+            found = format!("{found}, {unsatisfied}");
+        }
+        let mut error = self.wrong(expected, &found, is_transient(status));
         if let SourceError::Answer { again: true, retry_after: asked, .. } = &mut error {
             *asked = retry_after(headers);
         }
@@ -229,6 +234,12 @@ mod tests {
             (None, 404, &[], "final: list of labels is not in the store http://h"),
             (None, 403, &[], "final: expected status 200, found 403 Forbidden"),
             (range(2, 5), 416, &[], "final: expected status 206, found 416 Range Not Satisfiable"),
+            (
+                range(2, 5),
+                416,
+                &[part("bytes */2")],
+                "final: expected status 206, found 416 Range Not Satisfiable, bytes */2",
+            ),
             (None, 429, &[], "again: expected status 200, found 429 Too Many Requests"),
             (None, 503, &[], "again: expected status 200, found 503 Service Unavailable"),
             (
