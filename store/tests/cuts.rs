@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::disk::SmallDisk;
 use common::{Place, PushImage, content, files, label, listed, noise, request};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -88,35 +89,14 @@ fn two_processes_push_at_once() {
     assert!(verify(&place.store, None).unwrap().is_clean());
 }
 
-/// A file system of `size`; unmounted when dropped.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn mount(size: &str) -> Option<Self> {
-        let directory = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "none"])
-            .arg(directory.path())
-            .stderr(Stdio::null())
-            .status();
-        mounted.is_ok_and(|status| status.success()).then_some(Self(directory))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        Command::new("umount").arg(self.0.path()).status().unwrap();
-    }
-}
-
 #[test]
 fn a_full_disk_ends_in_words_and_an_unchanged_store() {
-    let Some(disk) = SmallDisk::mount("4m") else {
+    let Some(disk) = SmallDisk::mount(4096) else {
         eprintln!("SKIPPED: mounting a small tmpfs needs root");
         return;
     };
     let place = Place::new();
-    let store = DirStore::create(disk.0.path().join("store")).unwrap();
+    let store = DirStore::create(disk.path().join("store")).unwrap();
     push_image(&store, &request("a", &place.file("a", &noise(1 << 20, 1))), &()).unwrap();
     let before = files(&store);
     let big = place.file("b", &noise(8 << 20, 2));
@@ -136,12 +116,12 @@ fn room_that_ends_at_any_file_leaves_the_store_unchanged() {
     let image = place.file("image", &noise(1 << 20, 2));
     let mut ends = Vec::new();
     // The pack takes 257 to 260 pages; the files after it a page or two each.
-    for pages in (255..280).step_by(1) {
-        let Some(disk) = SmallDisk::mount(&format!("{}k", pages * 4)) else {
+    for pages in 255..280 {
+        let Some(disk) = SmallDisk::mount(pages * 4) else {
             eprintln!("SKIPPED: mounting a small tmpfs needs root");
             return;
         };
-        let store = DirStore::create(disk.0.path().join("store")).unwrap();
+        let store = DirStore::create(disk.path().join("store")).unwrap();
         let before = files(&store);
         match push_image(&store, &request("a", &image), &()) {
             Ok(_) => {

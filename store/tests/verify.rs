@@ -78,12 +78,12 @@ fn each_planted_damage_is_found() {
         (
             "pack header",
             |p| flip(&p.place.item(&Item::Pack(p.new_pack)), |_| 9),
-            &[("pack NEWPACK", "new")],
+            &[("pack NEWPACK", "")],
         ),
         (
             "pack index",
             |p| flip(&p.place.item(&Item::Pack(p.new_pack)), |length| length - 60),
-            &[("pack NEWPACK", "new")],
+            &[("pack NEWPACK", "")],
         ),
         (
             "cut pack",
@@ -92,7 +92,16 @@ fn each_planted_damage_is_found() {
                 let bytes = fs::read(&path).unwrap();
                 fs::write(path, &bytes[..bytes.len() - 1]).unwrap();
             },
-            &[("pack OLDPACK", "new old")],
+            &[("pack OLDPACK", "")],
+        ),
+        (
+            "pack cut in its frames",
+            |p| {
+                let path = p.place.item(&Item::Pack(p.old_pack));
+                let bytes = fs::read(&path).unwrap();
+                fs::write(path, &bytes[..bytes.len() * 3 / 4]).unwrap();
+            },
+            &[("pack OLDPACK", "old")],
         ),
         (
             "lost pack",
@@ -138,6 +147,12 @@ fn each_planted_damage_is_found() {
             |p| flip(&p.place.item(&Item::Label(label("new"))), |_| 40),
             &[("label new", "new")],
         ),
+        (
+            "lost record",
+            |p| fs::remove_file(p.place.item(&Item::Label(label("old")))).unwrap(),
+            &[("label old", "old")],
+        ),
+        ("list", |p| flip(&p.place.item(&Item::LabelList), |_| 3), &[("list of labels", "")]),
         (
             "record under another name",
             |p| {

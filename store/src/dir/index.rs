@@ -8,6 +8,8 @@
 //!               digest, u32le pack, u64le offset, u32le packed, u32le raw, u32le at
 //!             zeroes to byte 4088, then u64le: the block's check
 //!             then the packs: digest, u64le file size, each; in order of digests
+//!             then for each 32nd block, from the first: u64le, the first eight bytes of its
+//!               first digest as a number (big-endian: ordered as digests are)
 //!             then u64le records, u64le packs, "inaugix1"
 //! ```
 //!

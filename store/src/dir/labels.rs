@@ -8,7 +8,6 @@ use crate::label_list;
 use crate::manifest_reader::{ReadError, read_label};
 use crate::source::{Item, SourceError};
 use std::fs;
-use std::io;
 
 /// What publishing a record did to its label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,14 +61,16 @@ impl DirStore {
         let mut others = self.list()?;
         others.retain(|(other, _)| other != name);
         let path = self.path().join(Item::Label(name.clone()).path());
-        fs::remove_file(&path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => {
-                DirError::NoLabel { label: name.clone(), store: self.path().display().to_string() }
-            }
-            _ => DirError::io("remove", &path)(error),
-        })?;
+        if !path.exists() {
+            let (label, store) = (name.clone(), self.path().display().to_string());
+            return Err(DirError::NoLabel { label, store });
+        }
+        // Off the list first: a label that is listed and has no record was lost, not removed.
+        let unlisted = write_list(self, &others);
+        fs::remove_file(&path).map_err(DirError::io("remove", &path))?;
         sync_directory(&self.path().join("labels"))?;
-        write_list(self, &others)
+        // On a full disk there may be room now.
+        unlisted.or_else(|_| write_list(self, &others))
     }
 
     /// All labels whose records can be read, in order.

@@ -1,5 +1,6 @@
 //! Labels: record, manifest, map, and each object at its place.
 
+use super::direct::Direct;
 use super::packs::Packs;
 use super::{Damage, Report, chain};
 use crate::Digest;
@@ -39,7 +40,8 @@ pub(super) fn check(store: &DirStore, names: &[LabelName], packs: &Packs, report
     }
     for (digest, labels) in by_manifest {
         report.manifests += 1;
-        let mut check = Check { store, packs, report, digest, labels, hurt: HashSet::new() };
+        let (hurt, direct) = (HashSet::new(), Direct::new(store));
+        let mut check = Check { store, packs, report, digest, labels, hurt, direct };
         check.manifest();
         check.note_hurt();
     }
@@ -54,6 +56,7 @@ struct Check<'a> {
     labels: Vec<LabelName>,
     /// Damages of packs that this manifest meets: numbers in [`Report::damages`].
     hurt: HashSet<usize>,
+    direct: Direct<'a>,
 }
 
 impl Check<'_> {
@@ -81,7 +84,6 @@ impl Check<'_> {
             match self.packs.get(&pack.digest) {
                 None => self.damage(object, "a file of the store".into(), "none".into()),
                 Some(found) => {
-                    self.hurt.extend(found.damage);
                     let other = found.size_bytes.filter(|size| *size != pack.size_bytes);
                     if let Some(size) = other {
                         let expected = format!("{} bytes, as the map says", pack.size_bytes);
@@ -138,30 +140,24 @@ impl Check<'_> {
         section: &Section,
         map: &Map,
     ) -> Option<(String, String)> {
-        let frame = section.frames.get(place.frame as usize)?;
+        let frame = *section.frames.get(place.frame as usize)?;
         let pack = map.packs.get(frame.pack as usize)?.digest;
-        // A pack that is missing or cannot be read is a damage of its own.
-        let known = self.packs.get(&pack).filter(|pack| pack.size_bytes.is_some())?;
-        let wrong = |found: String| {
-            let expected = format!("object {} in {}", digest.short(), Item::Pack(pack));
-            Some((format!("{expected} at {}", frame.offset_bytes), found))
-        };
-        let Some(checked) = known.frames.get(&frame.offset_bytes) else {
-            return wrong("no frame there".into());
-        };
-        self.hurt.extend(checked.damage);
-        let lengths = (checked.frame.packed_bytes, checked.frame.raw_bytes());
-        if lengths != (frame.packed_bytes, frame.raw_bytes) {
-            return wrong(format!("a frame of {} and {} bytes", lengths.0, lengths.1));
+        // A pack that is missing is a damage of its own.
+        let known = self.packs.get(&pack)?;
+        let checked = known.frames.get(&frame.offset_bytes);
+        let indexed = checked.filter(|checked| checked.holds(&frame, place, digest, length));
+        if indexed.is_some_and(|checked| checked.damage.is_none())
+            || self.direct.has(pack, frame, place, digest, length)
+        {
+            return None;
         }
-        let mut at = 0;
-        for (other, other_length) in &checked.frame.objects {
-            if at == place.offset_bytes && (*other, *other_length) == (digest, length) {
-                return None;
-            }
-            at += other_length;
+        if let Some(damage) = checked.and_then(|checked| checked.damage).or(known.damage) {
+            self.hurt.insert(damage);
+            return None;
         }
-        wrong(format!("no such object at {} of the frame", place.offset_bytes))
+        let at = format!("{} at {}", Item::Pack(pack), frame.offset_bytes);
+        let expected = format!("object {} in {at}", digest.short());
+        Some((expected, format!("other bytes at {} of the frame", place.offset_bytes)))
     }
 
     fn unreadable(&mut self, item: &Item, error: &ReadError) {

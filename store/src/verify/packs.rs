@@ -3,6 +3,7 @@
 use super::{Damage, Report, chain};
 use crate::dir::DirStore;
 use crate::dir::packs::read_index;
+use crate::map::{FrameRef, Place};
 use crate::pack::{Frame, HEADER};
 use crate::parallel::{Submit, lane};
 use crate::source::Item;
@@ -38,6 +39,27 @@ pub(super) struct CheckedFrame {
     pub(super) frame: Frame,
     /// Its damage: number in [`Report::damages`].
     pub(super) damage: Option<usize>,
+}
+
+impl CheckedFrame {
+    /// Whether this is `frame`, and has at `place` the object `digest` of `length` bytes.
+    pub(super) fn holds(
+        &self,
+        frame: &FrameRef,
+        place: Place,
+        digest: Digest,
+        length: u32,
+    ) -> bool {
+        let mut at = 0;
+        let mut objects = self.frame.objects.iter();
+        let found = objects.any(|(other, other_length)| {
+            let here = at == place.offset_bytes && (*other, *other_length) == (digest, length);
+            at += other_length;
+            here
+        });
+        let lengths = (self.frame.packed_bytes, self.frame.raw_bytes());
+        found && lengths == (frame.packed_bytes, frame.raw_bytes)
+    }
 }
 
 impl Packs {

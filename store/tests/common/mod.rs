@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 #![allow(unreachable_pub, clippy::unwrap_used, reason = "only tests are compiled with this")]
 
+pub mod disk;
+pub mod oracle;
 pub mod server;
 
 use std::path::{Path, PathBuf};

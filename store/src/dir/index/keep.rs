@@ -11,7 +11,6 @@ use crate::dir::{DirError, DirStore};
 use crate::map::PackRef;
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io;
 use std::path::PathBuf;
 
 /// A run that has a name.
@@ -40,25 +39,21 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Opens all runs. What is no whole run is removed: it says nothing that the packs do not.
+/// Opens all runs. What is no whole run is removed, and what cannot be read is passed over:
+/// they say nothing that the packs do not.
 pub(crate) fn open_all(store: &DirStore) -> Result<Vec<Kept>, DirError> {
     // Under the lock, so that no run is replaced between being listed and being opened.
     let _lock = lock(&store.lock_path())?;
-    let directory = directory(store);
-    let entries = match fs::read_dir(&directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(DirError::io("read", &directory))?,
-    };
+    let Ok(entries) = fs::read_dir(directory(store)) else { return Ok(Vec::new()) };
     let mut runs = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(DirError::io("read", &directory))?;
+    for entry in entries.map_while(Result::ok) {
         let name = entry.file_name().to_str().and_then(|name| name.parse::<Digest>().ok());
         let Some(name) = name else { continue };
         let file = File::open(entry.path()).map_err(RunError::from);
         match file.and_then(|file| Run::open(file, &name)) {
             Ok(run) => runs.push(Kept { name, run }),
             Err(RunError::Format(_)) => remove(store, &name),
-            Err(RunError::Io(_)) => {} // what it would say is read from the packs
+            Err(RunError::Io(_)) => {}
         }
     }
     runs.sort_by_key(|kept| kept.name);

@@ -5,6 +5,7 @@ use super::{Record, RunError};
 use crate::dir::DirError;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 
 /// Records in order.
 pub(crate) type Sequence<'a> = Box<dyn Iterator<Item = Result<Record, RunError>> + 'a>;
@@ -23,9 +24,14 @@ pub(super) fn merge(mut inputs: Vec<Sequence<'_>>, writer: &mut Writer) -> Resul
     for number in 0..inputs.len() {
         heads.extend(head(&mut inputs, number)?);
     }
-    while let Some(Reverse((record, number))) = heads.pop() {
+    while let Some(mut first) = heads.peek_mut() {
+        let Reverse((record, number)) = *first;
         writer.push(record).map_err(MergeError::Write)?;
-        heads.extend(head(&mut inputs, number)?);
+        // Replaced in its place: most records come from the largest run, and stay on top.
+        match head(&mut inputs, number)? {
+            Some(next) => *first = next,
+            None => drop(PeekMut::pop(first)),
+        }
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Runs being written: records in order into blocks, packs and counts at the end.
 
 use super::run::{self, Run};
-use super::{BLOCK_BYTES, BLOCK_RECORDS, RECORD_BYTES, Record};
+use super::{BLOCK_BYTES, BLOCK_RECORDS, RECORD_BYTES, Record, prefix};
 use crate::Digest;
 use crate::dir::temp::{self, TempFile};
 use crate::dir::{DirError, DirStore};
@@ -17,6 +17,7 @@ pub(super) struct Writer {
     seed: u64,
     records: u64,
     last: Option<Record>,
+    fences: Vec<u64>,
     blocks: u64,
     block: Vec<u8>,
     full: Vec<u8>,
@@ -31,6 +32,7 @@ impl Writer {
             packs,
             records: 0,
             last: None,
+            fences: Vec::new(),
             blocks: 0,
             block: Vec::with_capacity(BLOCK_BYTES),
             full: Vec::with_capacity(WRITE_BYTES),
@@ -43,6 +45,9 @@ impl Writer {
         let same = |last: Record| (last.digest, last.spot.pack);
         if self.last.map(same) == Some(same(record)) {
             return Ok(());
+        }
+        if self.block.is_empty() && self.blocks.is_multiple_of(run::FENCE_BLOCKS) {
+            self.fences.push(prefix(&record.digest));
         }
         self.last = Some(record);
         self.records += 1;
@@ -78,11 +83,11 @@ impl Writer {
             self.end_block()?;
         }
         self.flush()?;
-        let end = run::encode_end(self.records, &self.packs);
+        let end = run::encode_end(self.records, &self.packs, &self.fences);
         self.file.write(&end)?;
         let name = Digest::of(&end);
         let reader = self.file.reader()?;
-        let run = Run::from_parts(reader, self.records, self.packs, self.seed);
+        let run = Run::from_parts(reader, self.records, self.packs, self.fences);
         Ok(Written { run, name, file: self.file })
     }
 }
