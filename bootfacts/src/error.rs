@@ -85,6 +85,25 @@ pub enum BootFactsError {
         #[source]
         source: io::Error,
     },
+    /// What a volume says of its own free space is not to be relied upon.
+    #[error("{volume}: expected {expected}, found {found}")]
+    Doubt {
+        /// The volume, as in `partition 3 (ext4)`.
+        volume: String,
+        /// What would have been right.
+        expected: &'static str,
+        /// What was there.
+        found: String,
+    },
+    /// A volume could not be read.
+    #[error("{volume}")]
+    Volume {
+        /// The volume, as in `partition 3 (ext4)`.
+        volume: String,
+        /// Why.
+        #[source]
+        source: Box<BootFactsError>,
+    },
     /// The ext4 file system could not be read.
     #[error("ext4: {path}: cannot be read")]
     Ext4 {
@@ -97,6 +116,15 @@ pub enum BootFactsError {
 }
 
 impl BootFactsError {
+    /// The same, said of `volume`.
+    pub(crate) fn of_volume(self, volume: &str) -> Self {
+        let volume = volume.to_owned();
+        match self {
+            Self::Doubt { expected, found, .. } => Self::Doubt { volume, expected, found },
+            source => Self::Volume { volume, source: Box::new(source) },
+        }
+    }
+
     /// The error and its causes as one line, for a warning.
     pub(crate) fn chain(&self) -> String {
         let mut text = self.to_string();

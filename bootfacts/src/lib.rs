@@ -15,6 +15,7 @@
 mod bls;
 mod error;
 mod extents;
+mod free;
 mod fs;
 mod glob;
 mod grub;
@@ -32,6 +33,7 @@ use std::fs::File;
 
 pub use error::BootFactsError;
 pub use extents::Extent;
+pub use free::{FreeSpace, free_space};
 pub use located::{Located, read_located};
 
 /// How an image boots.

@@ -19,6 +19,11 @@ fn check(image: &[u8]) {
 }
 
 fn check_file(path: &Path) {
+    if let Ok(free) = bootfacts::free_space(&File::open(path).unwrap()) {
+        let length = fs::metadata(path).unwrap().len();
+        let ends = free.extents.iter().map(|extent| extent.offset_bytes + extent.length_bytes);
+        assert!(ends.max() <= Some(length), "free space within the image");
+    }
     let found = bootfacts::examine(&File::open(path).unwrap());
     let Some(facts) = found.ok().and_then(|found| found.facts) else { return };
     for located in [Some(&facts.kernel), facts.initrd.as_ref()].into_iter().flatten() {

@@ -9,7 +9,8 @@ use std::io::Read;
 use crate::image::Window;
 use crate::{BootFactsError, Located};
 
-pub(crate) use sniff::{Sniffed, sniff};
+pub(crate) use sniff::{Sniffed, sniff, sniff_besides};
+pub(crate) use vfat::{Layout, Width};
 
 /// The largest configuration file that is read. A generated `grub.cfg` has
 /// 5-50 KiB, an entry less than one.

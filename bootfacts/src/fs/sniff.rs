@@ -49,8 +49,32 @@ pub(crate) fn sniff(volume: &Window) -> Result<Sniffed, BootFactsError> {
     Ok(Sniffed::Unknown)
 }
 
+/// Formats that leave the place of ext4's superblock or of a boot sector as it was: a file system
+/// found beside them may be what the volume held before.
+const OVERLAID: [(u64, &[u8], &str); 5] = [
+    (4096 - 10, b"SWAPSPACE2", "swap space"),
+    (4096, b"\xfc\x4e\x2b\xa9", "a member of a RAID"),
+    (0, b"\xfc\x4e\x2b\xa9", "a member of a RAID"),
+    (4096 + 24, b"\xc6\x85\x73\xf6\x4e\x1a\x45\xca", "a bcache device"),
+    (0x2_0000, b"\x0c\xb1\xba\x00", "a ZFS volume"),
+];
+
+/// What else than `kind`, which was sniffed, `volume` looks like.
+pub(crate) fn sniff_besides(
+    volume: &Window,
+    kind: Kind,
+) -> Result<Option<&'static str>, BootFactsError> {
+    for (at_bytes, magic, name) in FOREIGN.into_iter().chain(OVERLAID) {
+        if holds(volume, at_bytes, magic)? {
+            return Ok(Some(name));
+        }
+    }
+    let vfat = kind == Kind::Ext4 && is_vfat(&volume.array(0)?);
+    Ok(vfat.then_some("a vfat file system"))
+}
+
 fn holds(volume: &Window, at_bytes: u64, magic: &[u8]) -> Result<bool, BootFactsError> {
-    let mut found = [0; 8];
+    let mut found = [0; 10];
     let found = &mut found[..magic.len()];
     if at_bytes + magic.len() as u64 > volume.length_bytes {
         return Ok(false);

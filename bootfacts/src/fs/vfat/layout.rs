@@ -5,8 +5,6 @@ use crate::BootFactsError;
 use crate::extents::Extent;
 use crate::image::{u16_at, u32_at};
 
-/// The first two entries of the table are not clusters (section 4).
-const FIRST_CLUSTER: u32 = 2;
 /// A disk with fewer clusters is FAT12, with fewer than the second FAT16; this
 /// and nothing else tells them apart (section 3.5).
 const FAT16_MIN_CLUSTERS: u64 = 4085;
@@ -15,7 +13,7 @@ const FAT32_MAX_CLUSTERS: u64 = 0x0fff_fff5;
 
 /// How wide an entry of the table is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Width {
+pub(crate) enum Width {
     Bits12,
     Bits16,
     Bits32,
@@ -44,10 +42,13 @@ pub(super) enum Root {
 
 /// The geometry, checked: everything it leads to is inside the volume.
 #[derive(Debug, Clone)]
-pub(super) struct Layout {
+pub(crate) struct Layout {
     pub(super) cluster_bytes: u64,
     pub(super) root: Root,
     pub(super) volume_id: u32,
+    /// How many tables there are, one after another, each of `table_bytes`.
+    pub(crate) copies: u64,
+    pub(crate) table_bytes: u64,
     width: Width,
     table_at_bytes: u64,
     data_at_bytes: u64,
@@ -55,7 +56,15 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    pub(super) fn parse(sector: &[u8; 512], volume_bytes: u64) -> Result<Self, BootFactsError> {
+    /// The first two entries of the table are not clusters (section 4).
+    pub(crate) const FIRST_CLUSTER: u32 = 2;
+
+    /// How many clusters there are.
+    pub(crate) fn clusters(&self) -> u64 {
+        self.clusters
+    }
+
+    pub(crate) fn parse(sector: &[u8; 512], volume_bytes: u64) -> Result<Self, BootFactsError> {
         let sector_bytes = u64::from(u16_at(sector, 11));
         let cluster_bytes = u64::from(sector[13]) * sector_bytes;
         if cluster_bytes == 0 {
@@ -86,6 +95,8 @@ impl Layout {
                 Root::Fixed(Extent { offset_bytes: root_at_bytes, length_bytes: root_bytes })
             },
             volume_id: u32_at(sector, if is_wide { 67 } else { 39 }),
+            copies: u64::from(sector[16]),
+            table_bytes,
             width,
             table_at_bytes,
             data_at_bytes,
@@ -96,8 +107,8 @@ impl Layout {
     }
 
     /// Where cluster number `cluster` lies in the volume.
-    pub(super) fn cluster(&self, cluster: u32) -> Result<Extent, BootFactsError> {
-        match cluster.checked_sub(FIRST_CLUSTER).map(u64::from) {
+    pub(crate) fn cluster(&self, cluster: u32) -> Result<Extent, BootFactsError> {
+        match cluster.checked_sub(Self::FIRST_CLUSTER).map(u64::from) {
             Some(index) if index < self.clusters => Ok(Extent {
                 offset_bytes: self.data_at_bytes + index * self.cluster_bytes,
                 length_bytes: self.cluster_bytes,
@@ -112,7 +123,7 @@ impl Layout {
     }
 
     /// Where the table says what follows `cluster`, and how wide that is.
-    pub(super) fn table_entry(&self, cluster: u32) -> (u64, Width) {
+    pub(crate) fn table_entry(&self, cluster: u32) -> (u64, Width) {
         let cluster = u64::from(cluster);
         let offset_bytes = match self.width {
             Width::Bits12 => cluster + cluster / 2,
@@ -123,7 +134,7 @@ impl Layout {
     }
 
     fn check_table(&self, table_bytes: u64) -> Result<(), BootFactsError> {
-        let last = self.clusters as u32 + FIRST_CLUSTER;
+        let last = self.clusters as u32 + Self::FIRST_CLUSTER;
         let (end_bytes, _) = self.table_entry(last);
         if end_bytes - self.table_at_bytes > table_bytes {
             let found = format!("{table_bytes} bytes for {} clusters", self.clusters);

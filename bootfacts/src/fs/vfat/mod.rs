@@ -9,7 +9,7 @@ mod layout;
 use std::io::Read;
 
 use self::directory::Entry;
-use self::layout::Layout;
+pub(crate) use self::layout::{Layout, Width};
 use super::{Kind, MAX_NAMES, check_size, components, missing};
 use crate::extents::{self, Extent, ExtentReader};
 use crate::image::{Window, u16_at, u32_at};
@@ -151,12 +151,12 @@ impl Vfat {
     fn next(&self, cluster: u32) -> Result<Option<u32>, BootFactsError> {
         let (at_bytes, width) = self.layout.table_entry(cluster);
         let value = match width {
-            layout::Width::Bits12 => {
+            Width::Bits12 => {
                 let pair = u16_at(&self.window.array::<2>(at_bytes)?, 0);
                 u32::from(if cluster.is_multiple_of(2) { pair & 0xfff } else { pair >> 4 })
             }
-            layout::Width::Bits16 => u32::from(u16_at(&self.window.array::<2>(at_bytes)?, 0)),
-            layout::Width::Bits32 => u32_at(&self.window.array::<4>(at_bytes)?, 0) & 0x0fff_ffff,
+            Width::Bits16 => u32::from(u16_at(&self.window.array::<2>(at_bytes)?, 0)),
+            Width::Bits32 => u32_at(&self.window.array::<4>(at_bytes)?, 0) & 0x0fff_ffff,
         };
         Ok((value < width.end_mark()).then_some(value))
     }
