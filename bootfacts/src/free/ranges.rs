@@ -37,8 +37,7 @@ impl Ranges {
         self.extents.iter().map(|extent| extent.length_bytes).sum()
     }
 
-    pub(super) fn into_extents(mut self) -> Vec<Extent> {
-        self.drop_short();
+    pub(super) fn into_extents(self) -> Vec<Extent> {
         self.extents
     }
 
