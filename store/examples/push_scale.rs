@@ -3,20 +3,21 @@
 //!
 //! ```text
 //! push_scale stores DIR ROUNDS OBJECTS...   pushes of 100 MB to stores with so many objects
-//! push_scale images DIR DATA:SIZE...        pushes of sparse images, MiB of data in MiB of size
+//! push_scale images DIR DATA:SIZE...        pushes of sparse images, MiB of data, 4 KiB objects, in MiB of size
 //! push_scale push STORE IMAGE LABEL         one push, measured: what the others start
 //! ```
 
 use std::error::Error;
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use store::Digest;
+use store::cut::{BLOCK_BYTES, Piece, pieces};
 use store::dir::DirStore;
 use store::pack::{HEADER, IndexWriter};
 use store::push::{LEVEL_DEFAULT, PushImage, push_image};
+use store::verify::verify;
 
 type Done<T> = Result<T, Box<dyn Error>>;
 
@@ -67,6 +68,7 @@ fn push(store: &str, image: &str, label: &str) -> Done<()> {
         pushed_unix_s: 1_700_000_000,
         force: true,
         level: LEVEL_DEFAULT,
+        free: None,
     };
     let report = push_image(&store, &request, &())?;
     if let Some(failure) = report.index_failure {
@@ -241,8 +243,8 @@ fn copy(from: &Path, to: &Path) -> Done<()> {
 }
 
 fn compare_images(dir: &Path, images: &[&str]) -> Done<()> {
-    println!("| image MiB | data MiB | wall s | CPU s | peak MiB |");
-    println!("|---|---|---|---|---|");
+    println!("| image MiB | data MiB | objects | wall s | CPU s | peak MiB |");
+    println!("|---|---|---|---|---|---|");
     for image in images {
         let (data, size) = image.split_once(':').ok_or("expected DATA:SIZE")?;
         let (data_mib, size_mib): (u64, u64) = (data.parse()?, size.parse()?);
@@ -250,25 +252,37 @@ fn compare_images(dir: &Path, images: &[&str]) -> Done<()> {
         sparse_image(&path, data_mib, size_mib)?;
         let store = dir.join("store");
         let Cost { wall_s, cpu_s, peak_mib, .. } = measure(&store, &path, "image")?;
+        let report = verify(&DirStore::open(&store)?, None)?;
+        if !report.is_clean() || report.objects < data_mib * 256 {
+            return Err(format!("not what was pushed: {report:?}").into());
+        }
         fs::remove_dir_all(&store)?;
         fs::remove_file(&path)?;
-        println!("| {size_mib} | {data_mib} | {wall_s:.1} | {cpu_s:.1} | {peak_mib:.0} |");
+        let objects = data_mib * 256;
+        println!(
+            "| {size_mib} | {data_mib} | {objects} | {wall_s:.1} | {cpu_s:.1} | {peak_mib:.0} |"
+        );
     }
     Ok(())
 }
 
-/// An image with data all over, in stretches of 1 MiB, of blocks that are all different and
-/// that zstd shrinks to almost nothing.
+/// An image with data all over, in stretches of 1 MiB, of blocks that are all different, an
+/// object each, and that zstd shrinks to almost nothing.
 fn sparse_image(path: &Path, data_mib: u64, size_mib: u64) -> Done<()> {
     let file = File::create(path)?;
     file.set_len(size_mib << 20)?;
+    let mut number = 0;
     for mib in 0..data_mib {
-        let mut bytes = BufWriter::new(Vec::with_capacity(1 << 20));
-        for block in mib * 256..(mib + 1) * 256 {
-            bytes.write_all(Digest::of(&block.to_le_bytes()).as_bytes())?;
-            bytes.write_all(&[1; 4096 - 32])?;
+        let mut bytes = Vec::with_capacity(1 << 20);
+        while bytes.len() < 1 << 20 {
+            let mut block = [1; 2 * BLOCK_BYTES];
+            block[..Digest::LEN].copy_from_slice(Digest::of(&u64::to_le_bytes(number)).as_bytes());
+            number += 1;
+            if pieces(&block).next() == Some(Piece::Data { length: BLOCK_BYTES }) {
+                bytes.extend_from_slice(&block[..BLOCK_BYTES]);
+            }
         }
-        file.write_all_at(&bytes.into_inner()?, (mib * size_mib / data_mib) << 20)?;
+        file.write_all_at(&bytes, (mib * size_mib / data_mib) << 20)?;
     }
     Ok(())
 }

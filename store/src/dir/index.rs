@@ -21,6 +21,7 @@
 
 mod build;
 mod keep;
+mod layout;
 mod merge;
 mod plan;
 mod run;

@@ -16,6 +16,7 @@ pub(super) const NEW: u32 = u32::MAX;
 
 /// New objects and where they are going to be.
 pub(super) struct Fresh<'a> {
+    objects_max: usize,
     recent: HashMap<Digest, (u32, u32), ByPrefix>,
     spills: Spills<'a>,
 }
@@ -23,8 +24,12 @@ pub(super) struct Fresh<'a> {
 impl<'a> Fresh<'a> {
     /// None yet.
     pub(super) fn new(store: &'a DirStore) -> Self {
-        let recent = HashMap::with_capacity_and_hasher(OBJECTS_MAX, ByPrefix::default());
-        Self { recent, spills: Spills::new(store, Vec::new()) }
+        Self::with_room(store, OBJECTS_MAX)
+    }
+
+    fn with_room(store: &'a DirStore, objects_max: usize) -> Self {
+        let recent = HashMap::with_capacity_and_hasher(objects_max, ByPrefix::default());
+        Self { objects_max, recent, spills: Spills::new(store, Vec::new()) }
     }
 
     /// Where the object is going to be.
@@ -42,7 +47,7 @@ impl<'a> Fresh<'a> {
         frame: u32,
         at_bytes: u32,
     ) -> Result<Spot, DirError> {
-        if self.recent.len() >= OBJECTS_MAX {
+        if self.recent.len() >= self.objects_max {
             self.spills.add(&mut records(&self.recent))?;
             self.recent.clear();
         }
@@ -115,4 +120,40 @@ impl Hasher for ByPrefix {
 
     /// The length of an array says nothing.
     fn write_usize(&mut self, _: usize) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dir::index::{keep, open_all};
+
+    #[test]
+    fn what_does_not_fit_in_memory_is_found_and_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let store = DirStore::create(root.path().join("store")).unwrap();
+        let mut fresh = Fresh::with_room(&store, 100);
+        let digest = |number: u32| Digest::of(&number.to_le_bytes());
+        for number in 0..1050 {
+            assert_eq!(fresh.find(&digest(number)).unwrap(), None);
+            fresh.insert(digest(number), number / 7, number % 7).unwrap();
+        }
+        assert!(fresh.spills.runs().count() > 0 && fresh.recent.len() <= 100);
+        for number in 0..1050 {
+            let expected = spot(number / 7, number % 7);
+            assert_eq!(fresh.find(&digest(number)).unwrap(), Some(expected));
+        }
+        let pack = PackRef { digest: digest(5000), size_bytes: 1 };
+        let place = |spot: Spot| Ok(Spot { pack: 0, packed_bytes: 3, ..spot });
+        keep(&store, fresh.sources(&[pack], &place), &|_| true).unwrap();
+        let kept = open_all(&store).unwrap();
+        let records: Vec<Record> = kept[0].run.iter().collect::<Result<_, _>>().unwrap();
+        let mut expected: Vec<Record> = (0..1050)
+            .map(|number| (digest(number), place(spot(number / 7, number % 7)).unwrap()))
+            .map(|(digest, spot)| Record { digest, spot })
+            .collect();
+        expected.sort_unstable();
+        assert_eq!(records, expected);
+        drop(fresh);
+        assert!(store.path().join("tmp").read_dir().unwrap().next().is_none());
+    }
 }

@@ -2,6 +2,7 @@
 //! to be what it was at the start.
 
 use super::PushError;
+use super::free::{Free, FreeMap};
 use rustix::fs::{Advice, SeekFrom, fadvise, seek};
 use rustix::io::Errno;
 use std::fs::File;
@@ -16,6 +17,7 @@ pub(super) struct Input {
     path: PathBuf,
     size_bytes: u64,
     stamp: Stamp,
+    free: FreeMap,
 }
 
 /// What changes when a file is written to. A block device shows nothing of that kind.
@@ -44,7 +46,24 @@ impl Input {
         };
         // Only advice: a file system that does not take it is read as well.
         fadvise(&file, 0, None, Advice::Sequential).ok();
-        Ok(Self { file, path: path.to_owned(), size_bytes, stamp })
+        Ok(Self { file, path: path.to_owned(), size_bytes, stamp, free: FreeMap::default() })
+    }
+
+    /// The same, with zeroes where it is `free`. An error if it was written to since that was
+    /// found out.
+    pub(super) fn without(mut self, free: Option<&Free>) -> Result<Self, PushError> {
+        let Some(free) = free else { return Ok(self) };
+        let modified = self.file.metadata().and_then(|metadata| metadata.modified());
+        if modified.map_err(PushError::reading(&self.path))? != free.as_of {
+            return Err(PushError::Changed { path: self.path });
+        }
+        self.free = FreeMap::new(&free.ranges, self.size_bytes);
+        Ok(self)
+    }
+
+    /// How much of it is taken for zeroes, bytes.
+    pub(super) fn trimmed_bytes(&self) -> u64 {
+        self.free.bytes()
     }
 
     /// Length, bytes.
@@ -57,12 +76,29 @@ impl Input {
         self.file.read_exact_at(into, offset).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => PushError::Changed { path: self.path.clone() },
             _ => PushError::reading(&self.path)(error),
-        })
+        })?;
+        self.free.clear(into, offset);
+        Ok(())
     }
 
     /// The next data at or after `offset` as (start, end) in bytes; `None` when only a hole is
     /// left. Where holes cannot be told (lseek(2), `SEEK_DATA`), all is data.
-    pub(super) fn next_data(&self, offset: u64) -> Result<Option<(u64, u64)>, PushError> {
+    pub(super) fn next_data(&self, mut offset: u64) -> Result<Option<(u64, u64)>, PushError> {
+        loop {
+            let Some((start, end)) = self.next_stored(offset)? else { return Ok(None) };
+            match self.free.long_ahead(start) {
+                Some(free) if free.start <= start => offset = free.end,
+                Some(free) => return Ok(Some((start, end.min(free.start)))),
+                None => return Ok(Some((start, end))),
+            }
+            if offset >= self.size_bytes {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The same of what the file has, free or not.
+    fn next_stored(&self, offset: u64) -> Result<Option<(u64, u64)>, PushError> {
         let whole = Ok(Some((offset, self.size_bytes)));
         let start = match seek(&self.file, SeekFrom::Data(offset)) {
             Ok(start) => start,

@@ -1,6 +1,7 @@
 //! Runs being written: records in order into blocks, packs and counts at the end.
 
-use super::run::{self, Run};
+use super::layout::{End, FENCE_BLOCKS, seal_block, seed};
+use super::run::Run;
 use super::{BLOCK_BYTES, BLOCK_RECORDS, RECORD_BYTES, Record, prefix};
 use crate::Digest;
 use crate::dir::temp::{self, TempFile};
@@ -28,7 +29,7 @@ impl Writer {
     pub(super) fn create(store: &DirStore, packs: Vec<PackRef>) -> Result<Self, DirError> {
         Ok(Self {
             file: temp::create(store, "a run of the index")?,
-            seed: run::seed(&packs),
+            seed: seed(&packs),
             packs,
             records: 0,
             last: None,
@@ -46,7 +47,7 @@ impl Writer {
         if self.last.map(same) == Some(same(record)) {
             return Ok(());
         }
-        if self.block.is_empty() && self.blocks.is_multiple_of(run::FENCE_BLOCKS) {
+        if self.block.is_empty() && self.blocks.is_multiple_of(FENCE_BLOCKS) {
             self.fences.push(prefix(&record.digest));
         }
         self.last = Some(record);
@@ -61,7 +62,7 @@ impl Writer {
     fn end_block(&mut self) -> Result<(), DirError> {
         let mut block = [0; BLOCK_BYTES];
         block[..self.block.len()].copy_from_slice(&self.block);
-        run::seal_block(&mut block, self.blocks, self.seed);
+        seal_block(&mut block, self.blocks, self.seed);
         self.block.clear();
         self.blocks += 1;
         self.full.extend_from_slice(&block);
@@ -83,12 +84,11 @@ impl Writer {
             self.end_block()?;
         }
         self.flush()?;
-        let end = run::encode_end(self.records, &self.packs, &self.fences);
-        self.file.write(&end)?;
-        let name = Digest::of(&end);
-        let reader = self.file.reader()?;
-        let run = Run::from_parts(reader, self.records, self.packs, self.fences);
-        Ok(Written { run, name, file: self.file })
+        let end = End { records: self.records, packs: self.packs, fences: self.fences };
+        let bytes = end.encode();
+        self.file.write(&bytes)?;
+        let run = Run::from_parts(self.file.reader()?, end);
+        Ok(Written { run, name: Digest::of(&bytes), file: self.file })
     }
 }
 
