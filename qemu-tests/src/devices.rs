@@ -54,6 +54,11 @@ pub struct Disk {
     /// A write error of the host is reported to the machine as a bad sector.
     /// QEMU's own default pauses the machine on a full disk. NVMe has no choice.
     pub report_errors: bool,
+    /// The disk takes discards and "write zeroes"; without them a machine has to write
+    /// zeroes. Only virtio-blk can be without.
+    pub discards: bool,
+    /// Where every write and flush is recorded, for [`crash`](crate::crash); raw disks only.
+    pub log: Option<PathBuf>,
 }
 
 impl Disk {
@@ -67,6 +72,8 @@ impl Disk {
             sector_size: 512,
             read_only: false,
             report_errors: true,
+            discards: true,
+            log: None,
         }
     }
 
@@ -86,15 +93,24 @@ impl Disk {
 
     /// `port` counts the disks before it on the same bus.
     fn arguments(&self, index: usize, port: usize) -> Vec<String> {
-        let switch = |on| if on { "on" } else { "off" };
-        let node = format!(
-            "driver={},node-name=disk{index},read-only={},discard=unmap,file.driver=file,\
-             file.filename={},file.discard=unmap",
-            self.format.name(),
-            switch(self.read_only),
+        vec!["-blockdev".into(), self.node(index), "-device".into(), self.device(index, port)]
+    }
+
+    fn node(&self, index: usize) -> String {
+        let (driver, log) = match &self.log {
+            None => (self.format.name(), String::new()),
+            Some(log) => {
+                let log = escaped(log);
+                let log = format!(",log-sector-size=512,log.driver=file,log.filename={log}");
+                ("blklogwrites", log)
+            }
+        };
+        format!(
+            "driver={driver},node-name=disk{index},read-only={},discard=unmap,file.driver=file,\
+             file.filename={},file.discard=unmap{log}",
+            if self.read_only { "on" } else { "off" },
             escaped(&self.file),
-        );
-        vec!["-blockdev".into(), node, "-device".into(), self.device(index, port)]
+        )
     }
 
     fn device(&self, index: usize, port: usize) -> String {
@@ -118,6 +134,9 @@ impl Disk {
         ];
         if !serial.is_empty() {
             device.push(format!("serial={serial}"));
+        }
+        if self.bus == Bus::VirtioBlk && !self.discards {
+            device.push("discard=off,write-zeroes=off".into());
         }
         if self.report_errors && self.bus != Bus::Nvme {
             device.push("werror=report,rerror=report".into());

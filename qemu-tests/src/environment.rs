@@ -62,6 +62,13 @@ pub fn witness() -> Result<PathBuf> {
     )
 }
 
+/// The PID 1 of a machine that pushes: built with the witness, and beside it.
+pub fn pusher() -> Result<PathBuf> {
+    let path = witness()?.with_file_name("pusher");
+    ensure!(path.is_file(), "{} is not there; scripts/build makes it", path.display());
+    Ok(path)
+}
+
 fn file(variable: &str, what: &str) -> Result<PathBuf> {
     let value = env::var_os(variable).with_context(|| {
         format!("{variable} is not set: it must name {what}. scripts/test does")

@@ -19,6 +19,11 @@ impl Noise {
         self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
     }
 
+    /// True once in `of` times.
+    pub fn one_in(&mut self, of: u64) -> bool {
+        self.number().is_multiple_of(of)
+    }
+
     /// `length` bytes that do not compress.
     pub fn bytes(&mut self, length: usize) -> Vec<u8> {
         let mut bytes: Vec<u8> =

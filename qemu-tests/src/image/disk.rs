@@ -1,16 +1,22 @@
 //! The disk around a test image's files.
 
 use super::ROOT_PARTUUID;
+use crate::noise::Noise;
 use anyhow::{Context, Result, bail, ensure};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 const ESP_START_MIB: u64 = 1;
 const ESP_MIB: u64 = 8;
 const ROOT_START_MIB: u64 = ESP_START_MIB + ESP_MIB;
+
+/// Where GRUB puts its core image on a disk without a partition for it, bytes.
+const GAP: Range<u64> = 32 << 10..160 << 10;
 
 /// The backup GPT has the disk's last 33 sectors.
 const END_MIB: u64 = 1;
@@ -26,6 +32,7 @@ pub(super) fn make(size_mib: u64, root: &Path, file: &Path) -> Result<()> {
     // Anew: what an older image left behind must not stay between the files.
     File::create(file).and_then(|file| file.set_len(size_mib << 20)).context("the empty image")?;
     partition(file, size_mib - ROOT_START_MIB - END_MIB)?;
+    gap(file).context("boot code in the gap")?;
     esp(file)?;
     root_file_system(file, root, size_mib - ROOT_START_MIB - END_MIB)
 }
@@ -41,6 +48,13 @@ fn partition(file: &Path, root_mib: u64) -> Result<()> {
     );
     let mut sfdisk = Command::new("sfdisk");
     run(sfdisk.arg("--quiet").arg(file), table.as_bytes())
+}
+
+/// Something between the table and the first partition, as boot loaders of BIOS machines keep
+/// there.
+fn gap(file: &Path) -> std::io::Result<()> {
+    let boot_code = Noise::of(GAP.start).bytes((GAP.end - GAP.start) as usize);
+    File::options().write(true).open(file)?.write_all_at(&boot_code, GAP.start)
 }
 
 /// An ESP with one small file, for there is no boot loader to be had without

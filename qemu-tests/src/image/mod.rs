@@ -6,7 +6,7 @@ mod disk;
 mod newc;
 mod tree;
 
-pub use newc::newc;
+pub use newc::{newc, newc_of};
 
 use anyhow::{Context, Result};
 use std::fs;

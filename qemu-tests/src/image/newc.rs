@@ -1,4 +1,4 @@
-//! The smallest initramfs: one program as PID 1.
+//! The smallest initramfs: PID 1, and the programs it runs.
 //!
 //! newc as in the kernel's
 //! `Documentation/driver-api/early-userspace/buffer-format.rst`. The product's
@@ -12,10 +12,18 @@ const CHARACTER_DEVICE: u32 = 0o020_600;
 
 /// An initramfs with this program as `/init` and the console as its output.
 pub fn newc(init: &[u8]) -> Result<Vec<u8>> {
-    let mut archive = Vec::with_capacity(init.len() + 4096);
+    newc_of(&[("init", init)])
+}
+
+/// An initramfs with these programs, each with its name in `/`, and the console as the output
+/// of the one that is `init`.
+pub fn newc_of(programs: &[(&str, &[u8])]) -> Result<Vec<u8>> {
+    let mut archive = Vec::new();
     entry(&mut archive, "dev", DIRECTORY, (0, 0), &[])?;
     entry(&mut archive, "dev/console", CHARACTER_DEVICE, (5, 1), &[])?;
-    entry(&mut archive, "init", PROGRAM, (0, 0), init)?;
+    for (name, program) in programs {
+        entry(&mut archive, name, PROGRAM, (0, 0), program)?;
+    }
     entry(&mut archive, "TRAILER!!!", 0, (0, 0), &[])?;
     Ok(archive)
 }

@@ -25,8 +25,12 @@ pub(crate) struct Lab {
 impl Lab {
     /// A store with one label, [`LABEL`].
     pub(crate) fn new() -> Result<Self> {
+        Self::of(TestImage::of(environment::kernel()?, environment::witness()?))
+    }
+
+    /// A store with `image` as [`LABEL`].
+    pub(crate) fn of(image: TestImage) -> Result<Self> {
         let work = tempfile::tempdir()?;
-        let image = TestImage::of(environment::kernel()?, environment::witness()?);
         let lab = Self { work, image };
         lab.push(LABEL, &lab.image)?;
         Ok(lab)
