@@ -86,6 +86,11 @@ pub(crate) struct PushArgs {
     #[arg(long, conflicts_with_all = ["kernel", "cmdline"])]
     pub(crate) no_boot: bool,
 
+    /// Push the free space of ext2, ext3, ext4 and vfat file systems as zeroes, whatever stands
+    /// there; refused where a file system was not unmounted cleanly
+    #[arg(long)]
+    pub(crate) trim: bool,
+
     /// Replace the label if it is there already
     #[arg(long)]
     pub(crate) force: bool,

@@ -18,6 +18,7 @@
 mod boot;
 mod catalog;
 mod error;
+mod free;
 mod fresh;
 mod gather;
 mod gpt;
@@ -31,6 +32,7 @@ mod tally;
 
 pub use boot::{BootInput, PAYLOAD_MAX_BYTES, PayloadInput};
 pub use error::PushError;
+pub use free::Free;
 pub use tally::{Done, Progress, Seconds};
 
 use crate::Digest;
@@ -73,6 +75,8 @@ pub struct PushImage {
     pub force: bool,
     /// zstd's level, 1 to 22; see [`LEVEL_DEFAULT`].
     pub level: i32,
+    /// What of the image is pushed as zeroes, because no file system uses it.
+    pub free: Option<Free>,
 }
 
 /// What a push did.
@@ -86,6 +90,8 @@ pub struct PushReport {
     pub image_bytes: u64,
     /// Of image and payloads, bytes that are zero.
     pub zero_bytes: u64,
+    /// Bytes of the image that were taken for zeroes, whatever stands there.
+    pub trimmed_bytes: u64,
     /// Objects in the manifest, each as often as it is there.
     pub objects: u64,
     /// Objects that the store did not have.
@@ -140,7 +146,7 @@ pub fn push_image(
 ) -> Result<PushReport, PushError> {
     let start = Instant::now();
     request.check_facts()?;
-    let input = Input::open(&request.image)?;
+    let input = Input::open(&request.image)?.without(request.free.as_ref())?;
     let image = image_facts(&input, request)?;
     let boot = request.boot.as_ref().map(|boot| boot::open(boot, &input)).transpose()?;
     let cleaned_files = temp::clean(store)?;
@@ -174,6 +180,7 @@ pub fn push_image(
         label: published.change,
         image_bytes,
         zero_bytes: content.counts.zero_bytes,
+        trimmed_bytes: input.trimmed_bytes(),
         objects: content.counts.objects,
         objects_new: content.counts.objects_new,
         new_raw_bytes: done.new_bytes,

@@ -41,6 +41,7 @@ impl Shop {
             pushed_unix_s: 1_700_000_000,
             force: true,
             level: LEVEL_DEFAULT,
+            free: None,
         };
         push_image(&store, &request, &()).unwrap();
         Arc::new(store)

@@ -1,6 +1,7 @@
 //! `inaug push`: an image into the store, under a label.
 
 mod boot;
+mod trim;
 
 use super::Stages;
 use super::open::directory;
@@ -22,6 +23,7 @@ pub(crate) fn run(args: PushArgs, output: &Output) -> anyhow::Result<()> {
     let image = File::open(&args.image)
         .with_context(|| format!("cannot open the image {}", args.image.display()))?;
     let boot = boot::find(&args, &image)?;
+    let trimmed = args.trim.then(|| trim::find(&image)).transpose()?;
     let store = DirStore::create(directory)?;
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
     let request = PushImage {
@@ -33,6 +35,7 @@ pub(crate) fn run(args: PushArgs, output: &Output) -> anyhow::Result<()> {
         pushed_unix_s: since_1970.context("this machine's clock is before 1970")?.as_secs(),
         force: args.force,
         level: args.level,
+        free: trimmed,
     };
     let bar = Bar(Output::bar("push", 0));
     let pushed = push_image(&store, &request, &bar);
@@ -63,6 +66,9 @@ struct Document {
     replaced: Option<String>,
     image_bytes: u64,
     zero_bytes: u64,
+    /// Free space of file systems, taken for zeroes whatever stands there: with any, the label is
+    /// not bit-identical to the image file.
+    trimmed_bytes: u64,
     objects: u64,
     new_objects: u64,
     new_bytes: u64,
@@ -97,6 +103,7 @@ impl Document {
             replaced,
             image_bytes: report.image_bytes,
             zero_bytes: report.zero_bytes,
+            trimmed_bytes: report.trimmed_bytes,
             objects: report.objects,
             new_objects: report.objects_new,
             new_bytes: report.new_raw_bytes,
@@ -135,6 +142,13 @@ impl fmt::Display for Document {
         writeln!(f, "manifest  {}", self.manifest)?;
         let (image, zero) = (text::size(self.image_bytes), text::size(self.zero_bytes));
         writeln!(f, "image     {image}, of that {zero} zeroes")?;
+        if self.trimmed_bytes > 0 {
+            let trimmed = text::size(self.trimmed_bytes);
+            writeln!(
+                f,
+                "trimmed   {trimmed} of free space: the label is not bit by bit the image file"
+            )?;
+        }
         let (new, packed) = (text::size(self.new_bytes), text::size(self.new_packed_bytes));
         let objects = text::count(self.new_objects, "object");
         writeln!(f, "stored    {objects} of {new}, packed {packed}")?;

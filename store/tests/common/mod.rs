@@ -43,6 +43,7 @@ pub fn request(name: &str, image: &Path) -> PushImage {
         pushed_unix_s: 1_700_000_000,
         force: false,
         level: LEVEL_DEFAULT,
+        free: None,
     }
 }
 
