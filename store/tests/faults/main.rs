@@ -13,6 +13,7 @@ mod clock;
 mod common;
 mod crowd;
 mod damage;
+mod history;
 mod index;
 mod killed;
 mod room;
