@@ -7,10 +7,12 @@ use crate::retry::{TRIES_MAX, noise, pause};
 use crate::{Error, target};
 use std::ops::Range;
 use std::sync::OnceLock;
+use store::Digest;
 use store::cut::SEGMENT_SPAN_BYTES;
-use store::manifest::{Entry, Segment};
-use store::manifest_reader::read_segments_from;
+use store::manifest::{self, Entry, Manifest, Segment};
+use store::manifest_reader::{ReadError, read_segments_from};
 use store::map::Section;
+use store::source::Source;
 
 /// Segments are kept between passes while all of them together are encoded in at most
 /// this, bytes: about 8 GiB of content. Longer manifests are read again for each pass.
@@ -57,8 +59,7 @@ impl<'a> Content<'a> {
         if let Some(kept) = self.kept.0.get() {
             return kept.iter().take(count).enumerate().try_for_each(|(i, s)| give(i, s));
         }
-        let encoded = self.label.manifest.segments.iter().map(|s| u64::from(s.encoded_bytes));
-        let mut keep = (encoded.sum::<u64>() <= KEPT_MAX_BYTES).then(Vec::new);
+        let mut keep = self.is_short().then(Vec::new);
         self.read(0..count, meter, |index, segment| {
             give(index, &segment)?;
             if let Some(keep) = &mut keep {
@@ -73,6 +74,38 @@ impl<'a> Content<'a> {
         Ok(())
     }
 
+    /// Gives up to `count` segments of the image to `visit`, evenly spread over it.
+    pub(crate) fn sample(
+        &self,
+        count: usize,
+        meter: &Meter,
+        mut visit: impl FnMut(Positioned<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let segments = self.label.content_segments();
+        let count = count.min(segments);
+        if self.is_short() {
+            // Read whole once, they are at hand ever after.
+            self.each(meter, |_| Ok(()))?;
+        }
+        for pick in 0..count {
+            let index = pick * segments / count;
+            let spans = &self.label.manifest.segments[..index];
+            let offset_bytes = spans.iter().map(|segment| segment.span_bytes).sum();
+            let mut give = |segment: &Segment| visit(Positioned { index, offset_bytes, segment });
+            match self.kept.0.get() {
+                Some(kept) => give(&kept[index])?,
+                None => self.read(index..index + 1, meter, |_, segment| give(&segment))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all segments together may be kept.
+    fn is_short(&self) -> bool {
+        let encoded = self.label.manifest.segments.iter().map(|s| u64::from(s.encoded_bytes));
+        encoded.sum::<u64>() <= KEPT_MAX_BYTES
+    }
+
     /// Reads the segments `range` from the store, going on after what may pass.
     pub(crate) fn read(
         &self,
@@ -81,31 +114,19 @@ impl<'a> Content<'a> {
         mut give: impl FnMut(usize, Segment) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let Label { source, manifest, record, root_bytes, .. } = self.label;
-        let (mut next, mut tries) = (range.start, 1);
-        while next < range.end {
-            let segments =
-                read_segments_from(&**source, manifest, *root_bytes, &record.manifest, next);
-            for segment in segments.take(range.end - next) {
-                match segment {
-                    Ok(segment) => {
-                        self.check(next, &segment)?;
-                        give(next, segment)?;
-                        (next, tries) = (next + 1, 1);
-                    }
-                    Err(error) if error.is_transient() && tries < TRIES_MAX => {
-                        add(&meter.retries, 1);
-                        std::thread::sleep(pause(tries, &error, noise()));
-                        tries += 1;
-                        break;
-                    }
-                    Err(error) => {
-                        let object = format!("manifest of label {}", record.name);
-                        return Err(Error::Label { object, source: error });
-                    }
-                }
+        let mut failure = None;
+        let root = (manifest, *root_bytes, &record.manifest);
+        let read = read_segments(&**source, root, range, meter, |index, segment| {
+            let given = self.check(index, &segment).and_then(|()| give(index, segment));
+            given.map_err(|error| failure = Some(error)).is_ok()
+        });
+        match (failure, read) {
+            (Some(error), _) => Err(error),
+            (None, Err(source)) => {
+                Err(Error::Label { object: format!("manifest of label {}", record.name), source })
             }
+            (None, Ok(())) => Ok(()),
         }
-        Ok(())
     }
 
     /// A map whose section does not fit its segment cannot be used for it.
@@ -119,6 +140,44 @@ impl<'a> Content<'a> {
         let manifest = self.label.record.manifest;
         Err(Error::Map { manifest, segment: index, expected, found })
     }
+}
+
+/// Reads the segments `range` of any manifest, whose root, its length and its digest are given, going
+/// on after what may pass, for as long as `give` says so.
+pub(crate) fn read_segments(
+    source: &dyn Source,
+    (manifest, root_bytes, digest): (&Manifest, usize, &Digest),
+    range: Range<usize>,
+    meter: &Meter,
+    mut give: impl FnMut(usize, Segment) -> bool,
+) -> Result<(), ReadError> {
+    let (mut next, mut tries) = (range.start, 1);
+    while next < range.end {
+        let segments = read_segments_from(source, manifest, root_bytes, digest, next);
+        for segment in segments.take(range.end - next) {
+            match segment {
+                Ok(segment) => {
+                    if !give(next, segment) {
+                        return Ok(());
+                    }
+                    (next, tries) = (next + 1, 1);
+                }
+                Err(error) if error.is_transient() && tries < TRIES_MAX => {
+                    add(&meter.retries, 1);
+                    std::thread::sleep(pause(tries, &error, noise()));
+                    tries += 1;
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How many segments are the content of a manifest; those after them are payloads.
+pub(crate) fn content_segments(manifest: &Manifest) -> usize {
+    manifest.segments.iter().take_while(|segment| segment.part == manifest::Part::Content).count()
 }
 
 /// An entry as it is to be brought to the target.

@@ -14,14 +14,16 @@ use crate::target::AlignedBuffer;
 use crate::{Error, Label};
 use requests::{FrameWants, Request, requests};
 use std::io::Read;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use store::Digest;
 use store::map::{FRAME_MAX_BYTES, FrameRef};
 use store::source::{Item, SourceError, from_io};
 
-/// Requests under way at once: enough to keep two cores at work while some wait.
-const WORKERS: usize = 4;
+/// Requests under way at once: most of the time a worker waits for the disk, and disks do
+/// more at once than one thing.
+const WORKERS: usize = 8;
 
 /// Where objects go.
 pub(crate) trait Sink: Sync {
@@ -29,24 +31,21 @@ pub(crate) trait Sink: Sync {
     fn put(&self, offset: u64, bytes: &[u8]) -> Result<(), Error>;
 }
 
-/// Cores this process may use.
-pub(crate) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
-/// Fetches `wants`, which are sorted, and puts them into `sink`. The first failure ends it.
+/// Fetches `wants`, which are sorted, and puts them into `sink`. The first failure ends it, as
+/// does `stop`, which a failure sets.
 pub(crate) fn fetch(
     label: &Label,
     wants: &[Want],
     sink: &dyn Sink,
+    stop: &AtomicBool,
     meter: &Meter,
 ) -> Result<(), Error> {
     let requests = requests(wants);
-    let job = Fetch { label, wants, sink, meter, stop: AtomicBool::new(false) };
+    let job = Fetch { label, wants, sink, meter, stop };
     let next = AtomicUsize::new(0);
     let failure = Mutex::new(None);
     let work = || {
-        let mut worker = Worker { job: &job, packed: Vec::new(), raw: AlignedBuffer::new(0) };
+        let mut worker = Worker::new(&job);
         while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
             if let Err(error) = worker.request(request) {
                 // What stopped the others is said, not that they stopped.
@@ -71,19 +70,38 @@ struct Fetch<'a> {
     wants: &'a [Want],
     sink: &'a dyn Sink,
     meter: &'a Meter,
-    stop: AtomicBool,
+    stop: &'a AtomicBool,
 }
 
+/// One of the hands that fetch. What it has proven and lies next to each other in the content is
+/// collected in `raw` and put at once: disks like long writes.
 struct Worker<'a> {
     job: &'a Fetch<'a>,
     packed: Vec<u8>,
     raw: AlignedBuffer,
+    /// How much of `raw` is proven and not put yet, bytes.
+    filled: usize,
+    /// Where it belongs in the content, bytes.
+    filled_offset: u64,
 }
 
-impl Worker<'_> {
+impl<'a> Worker<'a> {
+    fn new(job: &'a Fetch<'a>) -> Self {
+        let raw = AlignedBuffer::new(FRAME_MAX_BYTES as usize);
+        Self { job, packed: Vec::new(), raw, filled: 0, filled_offset: 0 }
+    }
+
+    /// Does all of a request, and puts what it brought also where it fails: what was proven is
+    /// not fetched again by the next run.
+    fn request(&mut self, request: &Request) -> Result<(), Error> {
+        let fetched = self.frames(request);
+        let put = self.put_filled();
+        fetched.and(put)
+    }
+
     /// Does all frames of a request; after a fault that may pass goes on with the first frame
     /// that has not come.
-    fn request(&mut self, request: &Request) -> Result<(), Error> {
+    fn frames(&mut self, request: &Request) -> Result<(), Error> {
         let (mut frames, mut tries) = (&request.frames[..], 1);
         while !frames.is_empty() {
             if self.job.stop.load(Ordering::Relaxed) {
@@ -140,36 +158,65 @@ impl Worker<'_> {
 
     /// Decompresses a frame, proves the objects wanted of it, and puts them.
     fn frame(&mut self, wanted: &FrameWants) -> Result<(), Error> {
-        let Fetch { meter, sink, wants, .. } = self.job;
+        let Fetch { meter, wants, .. } = self.job;
         let frame = &wanted.frame;
-        self.decompress(frame)?;
-        let raw = &self.raw[..frame.raw_bytes as usize];
+        let length = frame.raw_bytes as usize;
+        if self.filled + length > self.raw.len() {
+            self.put_filled()?;
+        }
+        let start = self.filled;
+        self.decompress(frame, start..start + length)?;
         let wants = &wants[wanted.wants.clone()];
         // The map is not trusted: only the very same object at the very same place is proven.
         let mut proven = None;
         for want in wants {
             let object = (want.inner_bytes, want.length, want.digest);
             if proven != Some(object) {
-                meter.time(Limit::Hash, || self.prove(frame, want))?;
+                let raw = &self.raw[start..start + length];
+                meter.time(Limit::Hash, || self.prove(frame, raw, want))?;
                 add(&meter.fetched_objects, 1);
                 proven = Some(object);
             }
         }
         for run in runs(wants) {
-            let start = run[0].inner_bytes as usize;
-            let length: usize = run.iter().map(|want| want.length as usize).sum();
-            sink.put(run[0].offset_bytes, &raw[start..start + length])?;
-            add(&meter.done_bytes, length as u64);
+            self.take(start, length, run)?;
         }
         Ok(())
     }
 
-    fn decompress(&mut self, frame: &FrameRef) -> Result<(), Error> {
-        let length = frame.raw_bytes as usize;
-        if self.raw.len() < length {
-            self.raw = AlignedBuffer::new(FRAME_MAX_BYTES as usize);
+    /// Puts a run of wants of the frame whose `length` bytes are at `start` of `raw`, or
+    /// leaves it where it is to be put with what follows.
+    fn take(&mut self, start: usize, length: usize, run: &[Want]) -> Result<(), Error> {
+        let bytes: usize = run.iter().map(|want| want.length as usize).sum();
+        let (at, offset) = (start + run[0].inner_bytes as usize, run[0].offset_bytes);
+        let whole = at == start && bytes == length;
+        let follows = self.filled_offset + self.filled as u64 == offset;
+        if whole && at == self.filled && (follows || self.filled == 0) {
+            if self.filled == 0 {
+                self.filled_offset = offset;
+            }
+            self.filled += bytes;
+            return Ok(());
         }
-        let raw = &mut self.raw[..length];
+        self.put(offset, at..at + bytes)
+    }
+
+    /// Puts what is collected.
+    fn put_filled(&mut self) -> Result<(), Error> {
+        let filled = std::mem::take(&mut self.filled);
+        if filled == 0 { Ok(()) } else { self.put(self.filled_offset, 0..filled) }
+    }
+
+    fn put(&self, offset: u64, range: Range<usize>) -> Result<(), Error> {
+        let length = range.len() as u64;
+        self.job.sink.put(offset, &self.raw[range])?;
+        add(&self.job.meter.done_bytes, length);
+        Ok(())
+    }
+
+    fn decompress(&mut self, frame: &FrameRef, into: Range<usize>) -> Result<(), Error> {
+        let length = into.len();
+        let raw = &mut self.raw[into];
         let unpacked = self
             .job
             .meter
@@ -182,11 +229,10 @@ impl Worker<'_> {
         Err(self.wrong(frame, "frame".into(), format!("{length} bytes"), found))
     }
 
-    fn prove(&self, frame: &FrameRef, want: &Want) -> Result<(), Error> {
+    fn prove(&self, frame: &FrameRef, raw: &[u8], want: &Want) -> Result<(), Error> {
         let start = want.inner_bytes as usize;
         let object = || format!("object {}", want.digest.short());
-        let bytes = self.raw[..frame.raw_bytes as usize].get(start..start + want.length as usize);
-        let Some(bytes) = bytes else {
+        let Some(bytes) = raw.get(start..start + want.length as usize) else {
             let expected = format!("{} bytes at {start}", want.length);
             let found = format!("a frame of {}", frame.raw_bytes);
             return Err(self.wrong(frame, object(), expected, found));

@@ -213,7 +213,7 @@ mod tests {
     fn fit(sector: usize, disk_bytes: u64) -> Fit {
         let gpt = GptFit { sector_bytes: sector, image: IMAGE, disk_bytes };
         let name: store::label::LabelName = "debian/12/demo".parse().unwrap();
-        let mark = Mark::unfinished(&name, Digest::of(b"m"));
+        let mark = Mark::unfinished(&name, Digest::of(b"m"), Vec::new());
         Fit { sector_bytes: sector, gpt: Some(gpt), mark: Some(mark) }
     }
 

@@ -1,12 +1,13 @@
 //! First stage: from a name to everything that can be known before content moves.
 
 use crate::Error;
+use crate::content::content_segments;
 use crate::counted::Counted;
 use crate::meter::{Meter, add};
 use crate::retry::retry;
 use std::sync::Arc;
 use store::label::{LabelName, LabelRecord};
-use store::manifest::{Manifest, Part};
+use store::manifest::Manifest;
 use store::manifest_reader::{ReadError, read_label, read_map, read_root};
 use store::map::Map;
 use store::source::{Source, SourceError};
@@ -75,6 +76,6 @@ impl Label {
 
     /// How many segments are the image; those after them are payloads.
     pub(crate) fn content_segments(&self) -> usize {
-        self.manifest.segments.iter().take_while(|segment| segment.part == Part::Content).count()
+        content_segments(&self.manifest)
     }
 }

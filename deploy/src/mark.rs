@@ -17,7 +17,12 @@ const MAGIC: &[u8; 8] = b"inaugdm1";
 const UNFINISHED: u8 = 0;
 const FINISHED: u8 = 1;
 
-/// Magic, state, table, manifest, label length and label; at the end the check over all of it.
+/// Seeds that a mark names at most: every deployment that was cut off adds one. Older ones are
+/// forgotten; what only they knew is fetched.
+const SEEDS_MAX: usize = 4;
+
+/// Magic, state, table, manifest, label length and label, number of seeds and seeds; at the end
+/// the check over all of it.
 const STATE_AT: usize = 8;
 const TABLE_AT: usize = STATE_AT + 1;
 const MANIFEST_AT: usize = TABLE_AT + 16;
@@ -32,6 +37,8 @@ pub struct Mark {
     pub manifest: Digest,
     /// Identity of the partition table that was deployed; none while a deployment is unfinished.
     table: Option<[u8; 16]>,
+    /// While unfinished: manifests of what the disk held before, of which some is still there.
+    seeds: Vec<Digest>,
 }
 
 impl Mark {
@@ -41,14 +48,22 @@ impl Mark {
     /// Where it lies, bytes from the start of the disk.
     pub const OFFSET: usize = HEAD_BYTES - Self::BYTES;
 
-    /// The mark of a disk that is about to be written.
-    pub(crate) fn unfinished(label: &LabelName, manifest: Digest) -> Self {
-        Self { label: label.clone(), manifest, table: None }
+    /// The mark of a disk that is about to be written and holds what `seeds` say.
+    pub(crate) fn unfinished(label: &LabelName, manifest: Digest, mut seeds: Vec<Digest>) -> Self {
+        seeds.truncate(SEEDS_MAX);
+        Self { label: label.clone(), manifest, table: None, seeds }
     }
 
     /// The mark of the same disk when it holds the label, with this partition table.
     pub(crate) fn finished(self, table: [u8; 16]) -> Self {
-        Self { table: Some(table), ..self }
+        Self { table: Some(table), seeds: Vec::new(), ..self }
+    }
+
+    /// Manifests of which something may be on the disk, the nearest first.
+    pub(crate) fn holds(&self) -> Vec<Digest> {
+        let mut all = vec![self.manifest];
+        all.extend(self.seeds.iter().filter(|seed| **seed != self.manifest));
+        all
     }
 
     /// Whether what is on a disk with this mark and this first MiB is ours to replace: an
@@ -67,13 +82,17 @@ impl Mark {
             return None;
         }
         let length = usize::from(body[LABEL_AT - 1]);
-        let label = core::str::from_utf8(&body[LABEL_AT..LABEL_AT + length]).ok()?;
+        let (label, rest) = body[LABEL_AT..].split_at(length);
+        let label = core::str::from_utf8(label).ok()?;
+        let (seeds, _) = rest[1..].as_chunks::<{ Digest::LEN }>();
+        let seeds = seeds.iter().take(usize::from(rest[0]).min(SEEDS_MAX));
         let table = *body[TABLE_AT..].first_chunk::<16>()?;
         let manifest = body[MANIFEST_AT..].first_chunk::<{ Digest::LEN }>()?;
         Some(Self {
             label: label.parse().ok()?,
             manifest: Digest::from_bytes(*manifest),
             table: (body[STATE_AT] == FINISHED).then_some(table),
+            seeds: seeds.map(|seed| Digest::from_bytes(*seed)).collect(),
         })
     }
 
@@ -88,6 +107,12 @@ impl Mark {
         // A label name has at most 255 bytes.
         block[LABEL_AT - 1] = label.len() as u8;
         block[LABEL_AT..LABEL_AT + label.len()].copy_from_slice(label);
+        let seeds = &mut block[LABEL_AT + label.len()..];
+        // At most SEEDS_MAX.
+        seeds[0] = self.seeds.len() as u8;
+        for (place, seed) in seeds[1..].chunks_exact_mut(Digest::LEN).zip(&self.seeds) {
+            place.copy_from_slice(seed.as_bytes());
+        }
         let check = Digest::of(&block[..Self::BYTES - Digest::LEN]);
         block[Self::BYTES - Digest::LEN..].copy_from_slice(check.as_bytes());
         block
@@ -116,12 +141,25 @@ mod tests {
     #[test]
     fn a_mark_comes_back_and_a_damaged_one_does_not() {
         let label: LabelName = "debian/12/demo".parse().unwrap();
-        let mark = Mark::unfinished(&label, Digest::of(b"m")).finished([7; 16]);
+        let seeds = vec![Digest::of(b"1"), Digest::of(b"2")];
+        let unfinished = Mark::unfinished(&label, Digest::of(b"m"), seeds);
+        let mark = unfinished.clone().finished([7; 16]);
         let mut head = vec![0; HEAD_BYTES];
         head[Mark::OFFSET..].copy_from_slice(&mark.encode());
         assert_eq!(Mark::read(&head), Some(mark));
+        head[Mark::OFFSET..].copy_from_slice(&unfinished.encode());
+        assert_eq!(Mark::read(&head), Some(unfinished));
         head[Mark::OFFSET + 20] ^= 1;
         assert_eq!(Mark::read(&head), None);
+    }
+
+    #[test]
+    fn a_disk_remembers_what_it_held_before_within_a_bound() {
+        let label: LabelName = "v2".parse().unwrap();
+        let digest = |number: u8| Digest::of(&[number]);
+        let mark = Mark::unfinished(&label, digest(0), (0..9).map(digest).collect());
+        assert_eq!(mark.holds(), [digest(0), digest(1), digest(2), digest(3)]);
+        assert_eq!(mark.finished([1; 16]).holds(), [digest(0)]);
     }
 
     #[test]
@@ -129,7 +167,7 @@ mod tests {
         let label: LabelName = "debian/12/demo".parse().unwrap();
         let mut head = vec![0; HEAD_BYTES];
         head[440..444].copy_from_slice(&[1, 2, 3, 4]);
-        let unfinished = Mark::unfinished(&label, Digest::of(b"m"));
+        let unfinished = Mark::unfinished(&label, Digest::of(b"m"), Vec::new());
         let finished = unfinished.clone().finished(table_identity(&head, 512));
         assert!(unfinished.owns(&head) && finished.owns(&head));
         head[440] = 9;

@@ -42,6 +42,13 @@ pub struct Meter {
     pub(crate) fetched_bytes: AtomicU64,
     /// Objects that came from the store.
     pub(crate) fetched_objects: AtomicU64,
+    /// Objects that were on the target and were moved to where they belong.
+    pub(crate) copied_objects: AtomicU64,
+    /// Their bytes.
+    pub(crate) copied_bytes: AtomicU64,
+    /// Bytes that were to be moved and had to be fetched: not what was thought to be there, or
+    /// more than memory holds.
+    pub(crate) unmoved_bytes: AtomicU64,
     /// Requests made to the store.
     pub(crate) requests: AtomicU64,
     /// Requests that were made again after a fault.
@@ -64,6 +71,12 @@ pub struct Snapshot {
     pub fetched_bytes: u64,
     /// Objects that came from the store.
     pub fetched_objects: u64,
+    /// Objects that were on the target and were moved to where they belong.
+    pub copied_objects: u64,
+    /// Their bytes.
+    pub copied_bytes: u64,
+    /// Bytes that were to be moved and had to be fetched.
+    pub unmoved_bytes: u64,
     /// Requests made to the store.
     pub requests: u64,
     /// Requests that were made again after a fault.
@@ -91,6 +104,9 @@ impl Meter {
         Snapshot {
             fetched_bytes: read(&self.fetched_bytes),
             fetched_objects: read(&self.fetched_objects),
+            copied_objects: read(&self.copied_objects),
+            copied_bytes: read(&self.copied_bytes),
+            unmoved_bytes: read(&self.unmoved_bytes),
             requests: read(&self.requests),
             retries: read(&self.retries),
             written_bytes: read(&self.written_bytes),

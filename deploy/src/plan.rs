@@ -7,11 +7,24 @@ use crate::held::{Held, TAIL_BYTES};
 use crate::label::Label;
 use crate::mark::Mark;
 use crate::meter::Meter;
-use crate::survey::{Missing, Purpose, Totals, View, compare};
+use crate::missing::{Missing, Totals};
+use crate::probe;
+use crate::seeds::{Seeds, scan};
+use crate::survey::{Purpose, View, compare};
 use crate::target::{Target, TargetKind};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use store::Digest;
 use store::manifest::Image;
+
+/// An image of at most this is always compared, bytes: it takes no longer than looking at a
+/// few places.
+const ALWAYS_COMPARED_BYTES: u64 = 16 << 20;
+
+/// When this much would be fetched, and no manifest tells what the target holds, it is searched
+/// for what moved, bytes: reading a disk costs less than fetching it.
+const SCANNED_FROM_BYTES: u64 = 4 << 20;
 
 /// Everything one deployment works with; handed from stage to stage.
 pub(crate) struct Job {
@@ -20,7 +33,11 @@ pub(crate) struct Job {
     pub(crate) disk_bytes: u64,
     pub(crate) held: Held,
     pub(crate) fit: Fit,
+    /// What the disk is to say while the deployment is unfinished.
+    pub(crate) beginning: Mark,
     pub(crate) kept: Kept,
+    /// Written since the start, bytes.
+    pub(crate) written_bytes: AtomicU64,
     pub(crate) meter: Arc<Meter>,
 }
 
@@ -28,6 +45,7 @@ pub(crate) struct Job {
 pub struct Plan {
     pub(crate) job: Job,
     pub(crate) missing: Missing,
+    pub(crate) seeds: Seeds,
     /// The parts that are held back are on the disk as they should be.
     pub(crate) sealed: bool,
 }
@@ -77,21 +95,39 @@ pub enum Refusal {
 
 /// Finds out what it takes to put `label` on `target`. Reads the target; writes nothing.
 pub fn plan(label: Label, target: Target, meter: Arc<Meter>) -> Result<Plan, Error> {
+    plan_seeded(label, target, &[], meter)
+}
+
+/// [`plan`] for a target that is said to hold the labels with the manifests `seeds`, besides what
+/// its mark says.
+pub fn plan_seeded(
+    label: Label,
+    target: Target,
+    seeds: &[Digest],
+    meter: Arc<Meter>,
+) -> Result<Plan, Error> {
     let image = label.manifest.image();
     refuse(&label.record.name.to_string(), image, &target)?;
     let disk_bytes = match target.kind() {
         TargetKind::Device => target.size_bytes(),
         TargetKind::File => target.size_bytes().max(image.size_bytes),
     };
-    let fit = fit(&label, &target, disk_bytes);
+    // What is compared is what the device has, not what the kernel remembers of it.
+    target.drop_cache();
     let held = Held::new(disk_bytes);
     held.load(&target)?;
+    let mark = held.with_head(|head| Mark::read(head));
+    let mut holds = mark.map(|mark| mark.holds()).unwrap_or_default();
+    holds.extend(seeds);
+    let beginning = Mark::unfinished(&label.record.name, label.record.manifest, holds.clone());
+    let fit = fit(&label, &target, disk_bytes, &beginning);
     held.with_head(|head| fit.to_image(head));
-    let job = Job { label, target, disk_bytes, held, fit, kept: Kept::default(), meter };
-    job.meter.stage(job.label.size_bytes());
-    let missing = job.compare(Purpose::Survey)?;
+    let kept = Kept::default();
+    let written_bytes = AtomicU64::new(0);
+    let job = Job { label, target, disk_bytes, held, fit, beginning, kept, written_bytes, meter };
+    let (missing, seeds) = job.look(&holds)?;
     let sealed = missing.is_empty() && job.is_sealed()?;
-    Ok(Plan { job, missing, sealed })
+    Ok(Plan { job, missing, seeds, sealed })
 }
 
 /// What makes it impossible or unsafe to put an image on a target.
@@ -117,15 +153,16 @@ fn refuse(label: &str, image: &Image, target: &Target) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn fit(label: &Label, target: &Target, disk_bytes: u64) -> Fit {
+fn fit(label: &Label, target: &Target, disk_bytes: u64, beginning: &Mark) -> Fit {
     let image = label.manifest.image();
     let sector_bytes = image.sector_bytes as usize;
     // The backup table is moved only where it comes to lie beyond the image: it must not
     // replace anything that was proven.
     let room = disk_bytes.saturating_sub(image.size_bytes) >= TAIL_BYTES;
     let gpt = image.gpt.filter(|_| room).map(|image| GptFit { sector_bytes, image, disk_bytes });
-    let mark = Mark::unfinished(&label.record.name, label.record.manifest);
-    Fit { sector_bytes, gpt, mark: (target.kind() == TargetKind::Device).then_some(mark) }
+    // A file is to be the image to the byte.
+    let mark = (target.kind() == TargetKind::Device).then(|| beginning.clone());
+    Fit { sector_bytes, gpt, mark }
 }
 
 impl Job {
@@ -137,8 +174,31 @@ impl Job {
         View { target: &self.target, held: &self.held }
     }
 
-    pub(crate) fn compare(&self, purpose: Purpose) -> Result<Missing, Error> {
-        compare(&self.label, &self.content(), &self.view(), purpose, &self.meter)
+    pub(crate) fn compare(&self, purpose: Purpose, seeds: &Seeds) -> Result<Missing, Error> {
+        self.meter.stage(self.label.size_bytes());
+        compare(&self.label, &self.content(), &self.view(), purpose, seeds, &self.meter)
+    }
+
+    /// What the target lacks, and where it may have what it lacks elsewhere, when it is said to
+    /// hold the manifests `holds`.
+    fn look(&self, holds: &[Digest]) -> Result<(Missing, Seeds), Error> {
+        let (content, meter) = (self.content(), &self.meter);
+        self.meter.stage(self.label.size_bytes());
+        let worth_it = !holds.is_empty()
+            || self.label.size_bytes() <= ALWAYS_COMPARED_BYTES
+            || probe::has_any(&content, &self.view(), meter)?;
+        if !worth_it {
+            return Ok((Missing::all(&self.label, &content, meter)?, Seeds::default()));
+        }
+        let seeds = Seeds::of(&self.label, holds, meter);
+        let missing = self.compare(Purpose::Survey, &seeds)?;
+        if !seeds.is_empty() || missing.totals.packed_bytes < SCANNED_FROM_BYTES {
+            return Ok((missing, seeds));
+        }
+        let readable_bytes = self.target.size_bytes().min(self.label.size_bytes());
+        self.meter.stage(readable_bytes);
+        let seeds = scan(&self.view(), readable_bytes, meter)?;
+        Ok((missing.recount(&self.label, &content, &seeds, meter)?, seeds))
     }
 }
 
@@ -171,8 +231,9 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Totals { kept_objects, kept_bytes, missing_objects, missing_bytes, .. } =
+        let Totals { kept_objects, kept_bytes, moved_objects, moved_bytes, .. } =
             self.missing.totals;
+        let fetched_objects = self.missing.totals.missing_objects - moved_objects;
         let (label, target) = (&self.job.label, &self.job.target);
         let record = &label.record;
         writeln!(f, "label   {} ({} {})", record.name, record.kind, record.manifest.short())?;
@@ -180,9 +241,10 @@ impl fmt::Display for Plan {
         let (size, disk) = (human(label.size_bytes()), human(self.job.disk_bytes));
         writeln!(f, "target  {}: the label takes {size} of {disk}", target.name())?;
         writeln!(f, "keep    {kept_objects} objects, {}", human(kept_bytes))?;
+        writeln!(f, "move    {moved_objects} objects, {}", human(moved_bytes))?;
         let packed = human(self.missing.totals.packed_bytes);
-        let missing = human(missing_bytes);
-        writeln!(f, "fetch   {missing_objects} objects, {missing}: {packed} packed")?;
+        let fetched = human(self.missing.totals.missing_bytes - moved_bytes);
+        writeln!(f, "fetch   {fetched_objects} objects, {fetched}: {packed} packed")?;
         let zero = human(self.missing.totals.zero_missing_bytes);
         writeln!(f, "zero    {zero}")?;
         match &label.manifest.boot {

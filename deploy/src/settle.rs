@@ -11,6 +11,7 @@ use crate::{Error, Label};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use store::Hasher;
 use store::manifest::{Boot, Payload, Place};
 
@@ -102,7 +103,8 @@ impl Settled {
         })?;
         into.set_len(zeroes).map_err(|source| Error::HandOver { file, source })?;
         sort(&mut wants);
-        fetch(label, &wants, &FileSink { name: file, file: into }, meter)
+        let (sink, stop) = (FileSink { name: file, file: into }, AtomicBool::new(false));
+        fetch(label, &wants, &sink, &stop, meter)
     }
 }
 

@@ -8,17 +8,26 @@ use crate::content::{Content, Positioned};
 use crate::held::Held;
 use crate::label::Label;
 use crate::meter::{Limit, Meter, add};
+use crate::missing::{Missing, MissingBuilder};
+use crate::seeds::Seeds;
 use crate::target::{AlignedBuffer, Target, TargetError};
-use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use store::Digest;
 use store::cut::is_zero;
-use store::manifest::{Entry, OBJECT_MAX_BYTES, Segment};
+use store::manifest::{Entry, OBJECT_MAX_BYTES};
+
+/// Cores this process may use.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
 
 /// What is read from the target at once, bytes. An object is never longer.
 const STEP_BYTES: usize = OBJECT_MAX_BYTES as usize;
+
+/// Who compares: while some wait for the disk, others hash.
+const COMPARERS_MIN: usize = 4;
 
 /// A target as the image would see it: what is held back lies over what is on the disk.
 pub(crate) struct View<'a> {
@@ -28,7 +37,7 @@ pub(crate) struct View<'a> {
 
 impl View<'_> {
     /// Reads `into`; past the end of a file that has yet to grow there are zeroes.
-    fn read(&self, offset: u64, into: &mut [u8]) -> Result<(), TargetError> {
+    pub(crate) fn read(&self, offset: u64, into: &mut [u8]) -> Result<(), TargetError> {
         let there = self.target.size_bytes().saturating_sub(offset).min(into.len() as u64);
         let (on_target, beyond) = into.split_at_mut(there as usize);
         if !on_target.is_empty() {
@@ -40,50 +49,10 @@ impl View<'_> {
     }
 
     /// Whether `length` bytes at `offset` are known to be zero without reading them.
-    fn is_hole(&self, offset: u64, length: usize) -> bool {
+    pub(crate) fn is_hole(&self, offset: u64, length: usize) -> bool {
         let end = offset + length as u64;
         let data = self.target.next_data(offset);
         !self.held.touches(offset, length) && data.is_none_or(|data| data >= end)
-    }
-}
-
-/// Which entries of a label a target lacks: a bit for each entry.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Missing {
-    segments: Vec<Vec<u64>>,
-    /// Sums over what is missing and what is not.
-    pub(crate) totals: Totals,
-}
-
-/// What a comparison found.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Objects in place, counted once for each place.
-    pub kept_objects: u64,
-    /// Their bytes.
-    pub kept_bytes: u64,
-    /// Objects missing, counted once for each place.
-    pub missing_objects: u64,
-    /// Their bytes.
-    pub missing_bytes: u64,
-    /// Bytes that should be zero and are.
-    pub zero_kept_bytes: u64,
-    /// Bytes that should be zero and are not.
-    pub zero_missing_bytes: u64,
-    /// What the frames that hold the missing objects take in their packs, bytes.
-    pub packed_bytes: u64,
-}
-
-impl Missing {
-    /// Whether the target has everything.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.totals.missing_bytes == 0 && self.totals.zero_missing_bytes == 0
-    }
-
-    /// Whether entry number `entry` of segment number `segment` is missing.
-    pub(crate) fn has(&self, segment: usize, entry: usize) -> bool {
-        let word = self.segments.get(segment).and_then(|bits| bits.get(entry / 64));
-        word.is_some_and(|word| word >> (entry % 64) & 1 == 1)
     }
 }
 
@@ -96,42 +65,22 @@ pub(crate) enum Purpose {
     Proof,
 }
 
-/// Finds what `view` lacks of `label`.
+/// Finds what `view` lacks of `label`. What `seeds` know of is counted as to be moved.
 pub(crate) fn compare(
     label: &Label,
     content: &Content<'_>,
     view: &View<'_>,
     purpose: Purpose,
+    seeds: &Seeds,
     meter: &Meter,
 ) -> Result<Missing, Error> {
-    let mut missing = Missing::default();
-    let mut frames = HashSet::new();
+    let mut missing = MissingBuilder::new(&label.map, seeds);
     content.each(meter, |positioned| {
         let bits = compare_segment(&positioned, view, purpose, meter)?;
-        missing.totals.add(&positioned, &bits);
-        let section = &label.map.sections[positioned.index];
-        for (place, _) in missing_places(positioned.segment, &bits, &section.places) {
-            let frame = section.frames[place.frame as usize];
-            if frames.insert((frame.pack, frame.offset_bytes)) {
-                missing.totals.packed_bytes += u64::from(frame.packed_bytes);
-            }
-        }
-        missing.segments.push(bits);
+        missing.push(&positioned, bits);
         Ok(())
     })?;
-    Ok(missing)
-}
-
-/// Places of the missing objects of a segment, each with its entry's index.
-fn missing_places<'a>(
-    segment: &'a Segment,
-    bits: &'a [u64],
-    places: &'a [store::map::Place],
-) -> impl Iterator<Item = (&'a store::map::Place, usize)> {
-    let data = segment.entries.iter().enumerate();
-    let data = data.filter(|(_, entry)| matches!(entry, Entry::Data { .. }));
-    let is_missing = |index: usize| bits[index / 64] >> (index % 64) & 1 == 1;
-    places.iter().zip(data.map(|(index, _)| index)).filter(move |(_, index)| is_missing(*index))
+    Ok(missing.done())
 }
 
 /// A run of entries that is read at once.
@@ -186,7 +135,7 @@ fn compare_segment(
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..crate::fetch::cores().min(groups.len()) {
+        for _ in 1..cores().max(COMPARERS_MIN).min(groups.len()) {
             scope.spawn(work);
         }
         work();
@@ -250,25 +199,5 @@ fn entry_is(entry: &Entry, bytes: &[u8], purpose: Purpose) -> bool {
         Entry::Zero { .. } => is_zero(bytes),
         Entry::Data { .. } if purpose == Purpose::Survey && is_zero(bytes) => false,
         Entry::Data { digest, .. } => Digest::of(bytes) == *digest,
-    }
-}
-
-impl Totals {
-    fn add(&mut self, positioned: &Positioned<'_>, bits: &[u64]) {
-        for (index, entry) in positioned.segment.entries.iter().enumerate() {
-            let is_missing = bits[index / 64] >> (index % 64) & 1 == 1;
-            let (objects, bytes) = match (entry, is_missing) {
-                (Entry::Zero { .. }, false) => (None, &mut self.zero_kept_bytes),
-                (Entry::Zero { .. }, true) => (None, &mut self.zero_missing_bytes),
-                (Entry::Data { .. }, false) => (Some(&mut self.kept_objects), &mut self.kept_bytes),
-                (Entry::Data { .. }, true) => {
-                    (Some(&mut self.missing_objects), &mut self.missing_bytes)
-                }
-            };
-            *bytes += entry.length();
-            if let Some(objects) = objects {
-                *objects += 1;
-            }
-        }
     }
 }

@@ -1,26 +1,29 @@
 //! The target: a block device or a regular file, read and written where it is.
-//!
-//! Reads and writes go past the page cache where the target allows (`O_DIRECT`):
-//! a write error is then met by the write that failed, and what is read back comes
-//! from the device. Where it does not allow that, cached pages are written
-//! and dropped before reading back.
 
 mod aligned;
+mod file;
+mod medium;
 mod open;
 
 pub use aligned::AlignedBuffer;
+pub use medium::Medium;
 
-use rustix::fs::{Advice, FallocateFlags, SeekFrom};
-use rustix::io::Errno;
-use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU8, Ordering};
+use store::cut::is_zero;
 
 /// What direct I/O has to be aligned to at most: the largest logical sector.
 pub const ALIGN_BYTES: usize = 4096;
 
-/// Zeroes are written in steps of this where the target cannot zero by itself.
+/// Zeroes are read and written in steps of this where the target cannot zero by itself.
 const ZERO_STEP_BYTES: usize = 1 << 20;
+
+/// What is known of [`Medium::zero`]: nothing yet, that zeroes are read after it, that they are
+/// not (or that there is no such thing).
+const ZEROING_UNKNOWN: u8 = 0;
+const ZEROING_PROVEN: u8 = 1;
+const ZEROING_REFUSED: u8 = 2;
 
 /// An opened target. Nobody else has it: a device is held exclusively.
 #[derive(Debug)]
@@ -29,8 +32,8 @@ pub struct Target {
     pub(crate) kind: TargetKind,
     pub(crate) size_bytes: u64,
     pub(crate) sector_bytes: Option<u32>,
-    cached: File,
-    direct: Option<File>,
+    medium: Box<dyn Medium>,
+    zeroing: AtomicU8,
 }
 
 /// What a target is.
@@ -94,6 +97,19 @@ pub enum TargetError {
 }
 
 impl Target {
+    /// A target of `size_bytes` over any medium. `sector_bytes` is the logical sector size of a
+    /// device, where it has one to say.
+    pub fn over(
+        name: &str,
+        kind: TargetKind,
+        size_bytes: u64,
+        sector_bytes: Option<u32>,
+        medium: Box<dyn Medium>,
+    ) -> Self {
+        let (name, zeroing) = (name.to_owned(), AtomicU8::new(ZEROING_UNKNOWN));
+        Self { name, kind, size_bytes, sector_bytes, medium, zeroing }
+    }
+
     /// What people call it: its path.
     pub fn name(&self) -> &str {
         &self.name
@@ -111,67 +127,62 @@ impl Target {
 
     /// Reads exactly `into`, from the device where that is possible.
     pub(crate) fn read(&self, offset: u64, into: &mut [u8]) -> Result<(), TargetError> {
-        let file = self.file_for(offset, into);
-        let mut done = 0;
-        while done < into.len() {
-            let at = offset + done as u64;
-            match rustix::io::pread(file, &mut into[done..], at) {
-                Ok(0) => {
-                    let end = io::Error::from(io::ErrorKind::UnexpectedEof);
-                    return Err(self.failed("read", at, into.len() - done, end));
-                }
-                Ok(count) => done += count,
-                Err(Errno::INTR) => {}
-                Err(error) => {
-                    return Err(self.failed("read", at, into.len() - done, error.into()));
-                }
-            }
-        }
-        Ok(())
+        let bytes = into.len() as u64;
+        self.medium.read(offset, into).map_err(|error| self.failed("read", offset, bytes, error))
     }
 
     /// Writes all of `bytes`.
     pub(crate) fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), TargetError> {
-        let file = self.file_for(offset, bytes);
-        let mut done = 0;
-        while done < bytes.len() {
-            let at = offset + done as u64;
-            match rustix::io::pwrite(file, &bytes[done..], at) {
-                Ok(0) => {
-                    let none = io::Error::from(io::ErrorKind::WriteZero);
-                    return Err(self.failed("write", at, bytes.len() - done, none));
-                }
-                Ok(count) => done += count,
-                Err(Errno::INTR) => {}
-                Err(error) => {
-                    return Err(self.failed("write", at, bytes.len() - done, error.into()));
-                }
-            }
-        }
-        Ok(())
+        let length = bytes.len() as u64;
+        self.medium
+            .write(offset, bytes)
+            .map_err(|error| self.failed("write", offset, length, error))
     }
 
-    /// Makes `range` read as zeroes: discarded where the device promises zeroes
-    /// afterwards, else zeroed by the device, else written.
+    /// Makes `range` read as zeroes: by the medium itself where it is proven that zeroes are read
+    /// afterwards, else by writing them where they are not there yet.
     pub(crate) fn zero(&self, range: Range<u64>) -> Result<(), TargetError> {
-        let length = range.end - range.start;
-        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        let zero_range = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
-        for flags in [hole, zero_range] {
-            match rustix::fs::fallocate(&self.cached, flags, range.start, length) {
-                Ok(()) => return Ok(()),
-                // Not for this device, or not for this alignment: the next way.
-                Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS | Errno::NODEV) => {}
-                Err(error) => {
-                    return Err(self.failed("zero", range.start, length as usize, error.into()));
-                }
+        if self.zeroing.load(Ordering::Relaxed) == ZEROING_REFUSED {
+            return self.write_zeroes(range);
+        }
+        match self.medium.zero(range.clone()) {
+            Ok(()) if self.zeroing.load(Ordering::Relaxed) == ZEROING_PROVEN => Ok(()),
+            Ok(()) => {
+                let proven = self.starts_with_zeroes(&range)?;
+                let known = if proven { ZEROING_PROVEN } else { ZEROING_REFUSED };
+                self.zeroing.store(known, Ordering::Relaxed);
+                if proven { Ok(()) } else { self.write_zeroes(range) }
+            }
+            // Not possible here, or a fault: if the disk is broken, writing says so.
+            Err(_) => {
+                self.zeroing.store(ZEROING_REFUSED, Ordering::Relaxed);
+                self.write_zeroes(range)
             }
         }
-        let zeroes = AlignedBuffer::new(ZERO_STEP_BYTES.min(length as usize));
+    }
+
+    /// Whether the first step of `range` reads as zeroes.
+    fn starts_with_zeroes(&self, range: &Range<u64>) -> Result<bool, TargetError> {
+        self.medium.drop_cache();
+        let length = (range.end - range.start).min(ZERO_STEP_BYTES as u64);
+        let mut buffer = AlignedBuffer::new(length as usize);
+        self.read(range.start, &mut buffer)?;
+        Ok(is_zero(&buffer))
+    }
+
+    /// Writes zeroes where there are none: a disk is read faster than written, and often empty.
+    fn write_zeroes(&self, range: Range<u64>) -> Result<(), TargetError> {
+        let mut buffer =
+            AlignedBuffer::new(ZERO_STEP_BYTES.min((range.end - range.start) as usize));
         let mut at = range.start;
         while at < range.end {
             let step = (range.end - at).min(ZERO_STEP_BYTES as u64);
-            self.write(at, &zeroes[..step as usize])?;
+            let bytes = &mut buffer[..step as usize];
+            self.read(at, bytes)?;
+            if !is_zero(bytes) {
+                bytes.fill(0);
+                self.write(at, bytes)?;
+            }
             at += step;
         }
         Ok(())
@@ -179,54 +190,44 @@ impl Target {
 
     /// Returns when all that was written is durable.
     pub(crate) fn flush(&self) -> Result<(), TargetError> {
-        let failed =
-            |error: Errno| TargetError::Flush { target: self.name.clone(), source: error.into() };
-        rustix::fs::fsync(&self.cached).map_err(failed)
+        let target = || self.name.clone();
+        self.medium.flush().map_err(|source| TargetError::Flush { target: target(), source })
     }
 
     /// Makes the next reads come from the device; after a flush.
     pub(crate) fn drop_cache(&self) {
-        // Advice: where it is not taken, reads are as good as the kernel's cache.
-        let _ = rustix::fs::fadvise(&self.cached, 0, None, Advice::DontNeed);
+        self.medium.drop_cache();
     }
 
     /// Where the first byte at or after `offset` that may differ from zero lies, if anywhere.
     pub(crate) fn next_data(&self, offset: u64) -> Option<u64> {
-        if self.kind == TargetKind::Device {
-            return Some(offset);
-        }
-        match rustix::fs::seek(&self.cached, SeekFrom::Data(offset)) {
-            Ok(data) => Some(data),
-            Err(Errno::NXIO) => None,
-            Err(_) => Some(offset),
-        }
+        self.medium.next_data(offset)
     }
 
     /// Makes the kernel read the partition table anew, where the target has one.
     pub(crate) fn reread_partitions(&self) {
-        if self.kind == TargetKind::Device {
-            // A partition, or a table somebody holds: then the old one stays, which is no fault
-            // of what was written.
-            let _ = crate::sys::reread_partitions(&self.cached);
-        }
+        self.medium.reread_partitions();
     }
 
-    fn file_for(&self, offset: u64, bytes: &[u8]) -> &File {
-        let aligned = |number: usize| number.is_multiple_of(ALIGN_BYTES);
-        let fits = aligned(bytes.as_ptr().addr())
-            && aligned(bytes.len())
-            && offset.is_multiple_of(ALIGN_BYTES as u64);
-        self.direct.as_ref().filter(|_| fits).unwrap_or(&self.cached)
+    /// Gives a regular file the size the content needs; it keeps what it has.
+    pub(crate) fn set_size(&mut self, size_bytes: u64) -> Result<(), TargetError> {
+        if self.kind == TargetKind::Device || self.size_bytes >= size_bytes {
+            return Ok(());
+        }
+        self.medium
+            .set_size(size_bytes)
+            .map_err(|error| self.failed("extend to", 0, size_bytes, error))?;
+        self.size_bytes = size_bytes;
+        Ok(())
     }
 
     fn failed(
         &self,
         operation: &'static str,
         offset_bytes: u64,
-        bytes: usize,
+        bytes: u64,
         source: io::Error,
     ) -> TargetError {
-        let (target, bytes) = (self.name.clone(), bytes as u64);
-        TargetError::Io { operation, target, offset_bytes, bytes, source }
+        TargetError::Io { operation, target: self.name.clone(), offset_bytes, bytes, source }
     }
 }

@@ -3,8 +3,10 @@
 
 use crate::Error;
 use crate::mark::Mark;
+use crate::missing::Missing;
 use crate::plan::Job;
-use crate::survey::{Missing, Purpose};
+use crate::seeds::Seeds;
+use crate::survey::Purpose;
 use crate::target::AlignedBuffer;
 use crate::write::Written;
 use store::Digest;
@@ -44,16 +46,16 @@ pub fn verify(written: Written, read_back: ReadBack) -> Result<Verified, Error> 
 impl Job {
     fn prove(&self) -> Result<(), Error> {
         self.target.drop_cache();
-        self.meter.stage(self.label.size_bytes());
-        let wrong = self.compare(Purpose::Proof)?;
+        let no_seeds = Seeds::default();
+        let wrong = self.compare(Purpose::Proof, &no_seeds)?;
         if wrong.is_empty() {
             return Ok(());
         }
-        self.bring(&wrong)?;
+        self.bring(&wrong, &no_seeds)?;
         self.target.flush()?;
         self.target.drop_cache();
         // All of it again: on a disk that folds addresses, a repair damages what was right.
-        let still = self.compare(Purpose::Proof)?;
+        let still = self.compare(Purpose::Proof, &no_seeds)?;
         if still.is_empty() { Ok(()) } else { Err(self.first_wrong(&still)) }
     }
 
@@ -91,16 +93,21 @@ impl Job {
     }
 
     /// Writes what was held back, each part durable and read back before the next: the end
-    /// of the disk, the head but for its first and last block, the first block, which makes
-    /// the disk boot, and last the block that says what the disk holds.
+    /// of the disk, the head but for its first and last block, and then those: the first
+    /// block makes the disk boot, so it is written when everything else of the image is there. Where
+    /// the last is no part of the image but says what the disk holds, it comes after that.
     fn seal(&self) -> Result<(), Error> {
         let sealed = self.sealed();
         let first = sealed.head.len().min(FIRST_BLOCK_BYTES);
         let last = sealed.head.len().min(Mark::OFFSET).max(first);
         self.put_proven(sealed.tail_start, &sealed.tail)?;
         self.put_proven(first as u64, &sealed.head[first..last])?;
+        let is_marked = Mark::read(&sealed.head).is_some();
+        if !is_marked {
+            self.put_proven(last as u64, &sealed.head[last..])?;
+        }
         self.put_proven(0, &sealed.head[..first])?;
-        self.put_proven(last as u64, &sealed.head[last..])
+        if is_marked { self.put_proven(last as u64, &sealed.head[last..]) } else { Ok(()) }
     }
 
     /// Writes `bytes`, makes them durable and reads them back.

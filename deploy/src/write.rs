@@ -7,14 +7,22 @@ use crate::fetch::{Sink, Want, fetch, sort};
 use crate::held::HEAD_BYTES;
 use crate::mark::Mark;
 use crate::meter::{Limit, add};
+use crate::missing::Missing;
+use crate::moves::{KEEP_MAX_BYTES, Movers, Schedule, moves};
 use crate::plan::{Job, Plan};
-use crate::survey::Missing;
+use crate::seeds::Seeds;
 use crate::target::{AlignedBuffer, TargetError};
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How many objects are planned at once: bounds memory to some 20 MB whatever
-/// the size of the image. An object that is needed again later is fetched again.
-const WINDOW_OBJECTS: usize = 256 << 10;
+/// the size of the image. An object that is needed again later is fetched again, and what a
+/// later window would have moved may be overwritten by then.
+const WINDOW_OBJECTS: usize = 128 << 10;
+
+/// What is written is made durable after so much at the latest, bytes: a machine that is cut off
+/// loses little, and the disk writes while more is fetched.
+const FLUSH_EVERY_BYTES: u64 = 64 << 20;
 
 /// The label is on the target, but for what is held back; nothing is proven yet.
 pub struct Written {
@@ -25,7 +33,7 @@ pub struct Written {
 
 /// Carries out `plan`.
 pub fn write(plan: Plan) -> Result<Written, Error> {
-    let Plan { mut job, missing, sealed } = plan;
+    let Plan { mut job, missing, seeds, sealed } = plan;
     if sealed {
         // A run that was cut off may have written it all and flushed none of it.
         job.target.flush()?;
@@ -34,7 +42,7 @@ pub fn write(plan: Plan) -> Result<Written, Error> {
     job.target.set_size(job.disk_bytes)?;
     job.unseal()?;
     job.meter.stage(missing.totals.missing_bytes);
-    job.bring(&missing)?;
+    job.bring(&missing, &seeds)?;
     job.target.flush()?;
     Ok(Written { job, untouched: false })
 }
@@ -44,11 +52,9 @@ impl Job {
     /// disk is marked as ours, so that a cut at any moment leaves one that may be written.
     fn unseal(&self) -> Result<(), TargetError> {
         let [mut head, tail] = self.held.ranges();
-        if let Some(mark) = &self.fit.mark
-            && head.end == HEAD_BYTES as u64
-        {
+        if head.end == HEAD_BYTES as u64 {
             let mut block = AlignedBuffer::new(Mark::BYTES);
-            block.copy_from_slice(&mark.encode());
+            block.copy_from_slice(&self.beginning.encode());
             self.target.write(Mark::OFFSET as u64, &block)?;
             self.target.flush()?;
             head.end = Mark::OFFSET as u64;
@@ -62,31 +68,91 @@ impl Job {
         self.target.flush()
     }
 
-    /// Writes the zeroes and the objects that are `missing`.
-    pub(crate) fn bring(&self, missing: &Missing) -> Result<(), Error> {
+    /// Writes the zeroes and the objects that are `missing`. What `seeds` know of is moved.
+    pub(crate) fn bring(&self, missing: &Missing, seeds: &Seeds) -> Result<(), Error> {
         let mut wants = Vec::new();
-        self.content().each(&self.meter, |positioned| {
-            let section = &self.label.map.sections[positioned.index];
-            for (index, part) in parts(&positioned, section).enumerate() {
-                match part {
-                    _ if !missing.has(positioned.index, index) => {}
-                    Part::Zero(range) => self.zero(range)?,
-                    Part::Object(want) => wants.push(want),
-                }
+        self.each_missing(missing, |part| {
+            match part {
+                // What lies there may be wanted elsewhere.
+                Part::Zero(_) if !seeds.is_empty() => {}
+                Part::Zero(range) => self.zero(range)?,
+                Part::Object(want) => wants.push(want),
             }
             if wants.len() >= WINDOW_OBJECTS {
-                self.fetch(&mut wants)?;
+                self.bring_window(&mut wants, seeds)?;
             }
             Ok(())
         })?;
-        self.fetch(&mut wants)
+        self.bring_window(&mut wants, seeds)?;
+        if !seeds.is_empty() {
+            self.each_missing(missing, |part| match part {
+                Part::Zero(range) => self.zero(range),
+                Part::Object(_) => Ok(()),
+            })?;
+        }
+        Ok(())
     }
 
-    fn fetch(&self, wants: &mut Vec<Want>) -> Result<(), Error> {
-        sort(wants);
-        fetch(&self.label, wants, self, &self.meter)?;
+    fn each_missing(
+        &self,
+        missing: &Missing,
+        mut take: impl FnMut(Part) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.content().each(&self.meter, |positioned| {
+            let section = &self.label.map.sections[positioned.index];
+            let parts = parts(&positioned, section).enumerate();
+            let mut missing = parts.filter(|(index, _)| missing.has(positioned.index, *index));
+            missing.try_for_each(|(_, part)| take(part))
+        })
+    }
+
+    /// Brings `wants`, which are in the order of the content: moves what is on the target and
+    /// meanwhile fetches what belongs where nothing waits to be moved; then the rest.
+    fn bring_window(&self, wants: &mut Vec<Want>, seeds: &Seeds) -> Result<(), Error> {
+        let moves = moves(wants, seeds, self.target.size_bytes());
+        let schedule = Schedule::new(&moves, KEEP_MAX_BYTES);
+        let (mut now, mut later) = (Vec::new(), Vec::new());
+        let mut moved = moves.iter().flat_map(|one| one.wants.clone()).peekable();
+        for (index, want) in wants.iter().enumerate() {
+            if moved.next_if_eq(&index).is_none() {
+                let range = want.offset_bytes..want.offset_bytes + u64::from(want.length);
+                if schedule.is_source(&range) { &mut later } else { &mut now }.push(want.clone());
+            }
+        }
+        let stop = AtomicBool::new(false);
+        let (meter, view) = (&*self.meter, self.view());
+        let movers = Movers { view, wants, moves: &moves, sink: self, meter, stop: &stop };
+        let (lost, fetched) = std::thread::scope(|scope| {
+            let mover = (!moves.is_empty()).then(|| scope.spawn(|| movers.run(schedule)));
+            let fetched = self.fetch(&mut now, &stop);
+            let lost = mover.map_or(Ok(Ok(Vec::new())), std::thread::ScopedJoinHandle::join);
+            (lost.unwrap_or(Err(Error::Stopped)), fetched)
+        });
+        // What stopped the others is said, not that they stopped.
+        let lost = match (lost, fetched) {
+            (Err(Error::Stopped), Err(error)) | (Ok(_), Err(error)) => return Err(error),
+            (lost, _) => lost?,
+        };
+        for index in lost {
+            add(&self.meter.unmoved_bytes, u64::from(wants[index].length));
+            later.push(wants[index].clone());
+        }
         wants.clear();
-        Ok(())
+        self.fetch(&mut later, &stop)
+    }
+
+    fn fetch(&self, wants: &mut [Want], stop: &AtomicBool) -> Result<(), Error> {
+        sort(wants);
+        fetch(&self.label, wants, self, stop, &self.meter)
+    }
+
+    /// Whoever writes past a multiple of [`FLUSH_EVERY_BYTES`] flushes, while the others go on.
+    fn flush_now_and_then(&self, written_bytes: u64) -> Result<(), Error> {
+        let before = self.written_bytes.fetch_add(written_bytes, Ordering::Relaxed);
+        if before / FLUSH_EVERY_BYTES == (before + written_bytes) / FLUSH_EVERY_BYTES {
+            return Ok(());
+        }
+        Ok(self.meter.time(Limit::Disk, || self.target.flush())?)
     }
 
     fn zero(&self, range: Range<u64>) -> Result<(), Error> {
@@ -105,7 +171,9 @@ impl Sink for Job {
         if rest.start < rest.end {
             let at = offset + rest.start as u64;
             add(&self.meter.written_bytes, (rest.end - rest.start) as u64);
+            let length = rest.len() as u64;
             self.meter.time(Limit::Disk, || self.target.write(at, &bytes[rest]))?;
+            self.flush_now_and_then(length)?;
         }
         Ok(())
     }

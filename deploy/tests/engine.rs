@@ -4,8 +4,8 @@
 
 mod common;
 
-use common::{Flaky, Shop, deploy, deploy_metered, image_of};
-use deploy::{Category, Meter, ReadBack};
+use common::{Flaky, Shop, deploy, deploy_metered, deploy_seeded, image_of};
+use deploy::{Category, Mark, Meter, ReadBack, Snapshot};
 use proptest::prelude::*;
 use std::fs;
 use std::io::Cursor;
@@ -49,6 +49,33 @@ fn the_next_label_moves_only_what_differs() {
     assert!(next.fetched_objects < cold.fetched_objects);
 }
 
+/// Puts `v1` on a target, then `v2`, and returns what that took.
+fn next(v1: &[u8], v2: &[u8]) -> Snapshot {
+    let shop = Shop::new();
+    let target = shop.path("disk");
+    deploy(&shop.push("v1", v1), "v1", &target, ReadBack::Yes).unwrap();
+    let next = deploy_seeded(&shop.push("v2", v2), "v2", &target, "v1").unwrap();
+    assert!(fs::read(&target).unwrap()[..v2.len()] == *v2);
+    next
+}
+
+#[test]
+fn what_moved_is_moved_and_not_fetched() {
+    let v1 = image_of(&[1, 2, 3, 4, 5, 6, 7, 8], 800);
+    let mut forward = image_of(&[9], 100);
+    forward.extend_from_slice(&v1);
+    let mut swapped = v1[v1.len() / 2..].to_vec();
+    swapped.extend_from_slice(&v1[..v1.len() / 2]);
+    for v2 in [forward.clone(), v1[3 << 20..].to_vec(), swapped] {
+        let next = next(&v1, &v2);
+        assert!(next.copied_bytes > v2.len() as u64 / 2, "{next:?}");
+        assert!(next.fetched_objects < next.copied_objects / 5, "{next:?}");
+    }
+    // And back: only what is cut in another way at the start is new.
+    let back = next(&forward, &v1);
+    assert!(back.fetched_objects <= 2, "{back:?}");
+}
+
 #[test]
 fn a_flipped_bit_in_a_pack_is_refused_with_the_objects_name_and_nothing_boots() {
     let shop = Shop::new();
@@ -64,7 +91,7 @@ fn a_flipped_bit_in_a_pack_is_refused_with_the_objects_name_and_nothing_boots() 
     let text = error.to_string();
     let name = pack.file_name().unwrap().to_str().unwrap().to_owned();
     assert!(text.contains(&name) && text.contains("expected") && text.contains("found"), "{text}");
-    assert!(fs::read(&target).unwrap()[..1 << 20].iter().all(|byte| *byte == 0));
+    assert!(fs::read(&target).unwrap()[..Mark::OFFSET].iter().all(|byte| *byte == 0));
 }
 
 #[test]
@@ -170,7 +197,7 @@ proptest! {
             let Err(error) = ended else { break };
             prop_assert_eq!(error.category(), Category::Network);
             let disk = fs::read(&target).unwrap();
-            prop_assert!(disk.iter().take(1 << 20).all(|byte| *byte == 0), "it would boot");
+            prop_assert!(disk.iter().take(Mark::OFFSET).all(|byte| *byte == 0), "it would boot");
         }
         prop_assert!(fs::read(&target).unwrap() == image);
         // An object that lies across an edge of what is held back is written anew each time.

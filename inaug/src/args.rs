@@ -188,6 +188,11 @@ pub(crate) struct DeployArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) to: PathBuf,
 
+    /// A label that a file holds: what moved since is moved there. Disks say it themselves; may be
+    /// given often
+    #[arg(long, value_name = "LABEL")]
+    pub(crate) seed: Vec<LabelName>,
+
     /// Only show what would be done
     #[arg(long)]
     pub(crate) plan: bool,

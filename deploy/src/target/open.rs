@@ -1,5 +1,6 @@
 //! Opening a target so that nobody else has it.
 
+use super::file::FileMedium;
 use super::{Target, TargetError, TargetKind};
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
@@ -38,18 +39,8 @@ impl Target {
             TargetKind::Device => crate::sys::logical_sector_bytes(&cached),
             TargetKind::File => None,
         };
-        Ok(Self { name, kind, size_bytes, sector_bytes, cached, direct })
-    }
-
-    /// Gives a regular file the size the content needs; it keeps what it has.
-    pub(crate) fn set_size(&mut self, size_bytes: u64) -> Result<(), TargetError> {
-        if self.kind == TargetKind::Device || self.size_bytes >= size_bytes {
-            return Ok(());
-        }
-        rustix::fs::ftruncate(&self.cached, size_bytes)
-            .map_err(|error| self.failed("extend to", 0, size_bytes as usize, error.into()))?;
-        self.size_bytes = size_bytes;
-        Ok(())
+        let medium = Box::new(FileMedium { kind, cached, direct });
+        Ok(Self::over(&name, kind, size_bytes, sector_bytes, medium))
     }
 }
 

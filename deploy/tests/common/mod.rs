@@ -83,9 +83,37 @@ pub(crate) fn deploy_metered(
     read_back: ReadBack,
     meter: &Arc<Meter>,
 ) -> Result<(), Error> {
-    let name = label.parse().unwrap();
-    let label = deploy::label::resolve(&[Arc::clone(source)], &name, meter)?;
+    let label = resolve(source, label, meter)?;
     let plan = deploy::plan::plan(label, Target::open(target)?, Arc::clone(meter))?;
+    finish(plan, read_back)
+}
+
+/// The same for a target that is said to hold the label `held`.
+pub(crate) fn deploy_seeded(
+    source: &Arc<dyn Source>,
+    label: &str,
+    target: &Path,
+    held: &str,
+) -> Result<Snapshot, Error> {
+    let meter = Arc::new(Meter::new());
+    let seed = resolve(source, held, &meter)?.record.manifest;
+    let label = resolve(source, label, &meter)?;
+    let target = Target::open(target)?;
+    let plan = deploy::plan::plan_seeded(label, target, &[seed], Arc::clone(&meter))?;
+    finish(plan, ReadBack::Yes)?;
+    Ok(meter.snapshot())
+}
+
+pub(crate) fn resolve(
+    source: &Arc<dyn Source>,
+    label: &str,
+    meter: &Arc<Meter>,
+) -> Result<deploy::Label, Error> {
+    deploy::label::resolve(&[Arc::clone(source)], &label.parse().unwrap(), meter)
+}
+
+/// From a plan to the end.
+pub(crate) fn finish(plan: deploy::Plan, read_back: ReadBack) -> Result<(), Error> {
     let verified = deploy::verify::verify(deploy::write::write(plan)?, read_back)?;
     deploy::settle::settle(verified);
     Ok(())

@@ -7,7 +7,7 @@ use crate::args::DeployArgs;
 use crate::output::Output;
 use crate::text;
 use deploy::label::resolve;
-use deploy::plan::plan;
+use deploy::plan::plan_seeded;
 use deploy::settle::settle;
 use deploy::verify::verify;
 use deploy::write::write;
@@ -24,10 +24,13 @@ pub(crate) fn run(args: &DeployArgs, output: &Output) -> anyhow::Result<()> {
     let mut progress = Progress::start(&meter);
 
     let label = progress.stage("label", || anyhow::Ok(resolve(&chain, &args.label, &meter)?))?;
+    let seeds: Result<Vec<_>, _> =
+        args.seed.iter().map(|held| resolve(&chain, held, &meter)).collect();
+    let seeds: Vec<_> = seeds?.iter().map(|held| held.record.manifest).collect();
     let is_new = !args.to.exists();
     let target = Target::open(&args.to)?;
-    let planned =
-        progress.stage("plan", || anyhow::Ok(plan(label, target, Arc::clone(&meter))?))?;
+    let planned = progress
+        .stage("plan", || anyhow::Ok(plan_seeded(label, target, &seeds, Arc::clone(&meter))?))?;
     let plan = PlanDocument::of(&planned);
     if args.plan {
         drop((progress, planned));
@@ -58,7 +61,10 @@ struct PlanDocument {
     kept_bytes: u64,
     missing_objects: u64,
     missing_bytes: u64,
-    /// What the missing objects take on the wire, by whole frames.
+    /// Of the missing, what is said to be elsewhere on the target.
+    moved_objects: u64,
+    moved_bytes: u64,
+    /// What the others take on the wire, by whole frames.
     packed_bytes: u64,
     zero_missing_bytes: u64,
     #[serde(skip)]
@@ -79,6 +85,8 @@ impl PlanDocument {
             kept_bytes: totals.kept_bytes,
             missing_objects: totals.missing_objects,
             missing_bytes: totals.missing_bytes,
+            moved_objects: totals.moved_objects,
+            moved_bytes: totals.moved_bytes,
             packed_bytes: totals.packed_bytes,
             zero_missing_bytes: totals.zero_missing_bytes,
             text: plan.to_string(),
@@ -105,6 +113,10 @@ struct Document {
     kept_objects: u64,
     /// Content found at other places of the target and copied from there.
     copied_bytes: u64,
+    copied_objects: u64,
+    /// Of what was to be copied, what had to be fetched: it was not there any more, or would have
+    /// taken more memory than is given to it.
+    unmoved_bytes: u64,
     written_bytes: u64,
     zeroed_bytes: u64,
     requests: u64,
@@ -146,7 +158,9 @@ impl Document {
             fetched_objects: done.fetched_objects,
             kept_bytes: plan.kept_bytes,
             kept_objects: plan.kept_objects,
-            copied_bytes: 0,
+            copied_bytes: done.copied_bytes,
+            copied_objects: done.copied_objects,
+            unmoved_bytes: done.unmoved_bytes,
             written_bytes: done.written_bytes,
             zeroed_bytes: done.zeroed_bytes,
             requests: done.requests,
@@ -175,6 +189,12 @@ impl fmt::Display for Document {
         writeln!(f, "fetched   {objects}, {} in {requests}", text::size(self.fetched_bytes))?;
         let kept = text::count(self.kept_objects, "object");
         writeln!(f, "kept      {kept}, {}", text::size(self.kept_bytes))?;
+        let moved = text::count(self.copied_objects, "object");
+        let unmoved = match self.unmoved_bytes {
+            0 => String::new(),
+            bytes => format!(", {} fetched instead", text::size(bytes)),
+        };
+        writeln!(f, "moved     {moved}, {}{unmoved}", text::size(self.copied_bytes))?;
         let (written, zeroed) = (text::size(self.written_bytes), text::size(self.zeroed_bytes));
         writeln!(f, "written   {written}, and {zeroed} zeroed")?;
         let stages = self.seconds.0.iter().map(|(stage, seconds)| format!("{stage} {seconds:.2}"));

@@ -150,7 +150,8 @@ fn write(machine: &Machine, plan: Plan, meter: &Arc<Meter>) -> Result<Written, F
     machine.console.say(
         "write",
         &format!(
-            "{} fetched in {} requests ({} retried), {} written, {} zeroed in {}",
+            "{} moved, {} fetched in {} requests ({} retried), {} written, {} zeroed in {}",
+            human(now.copied_bytes),
             human(now.fetched_bytes),
             now.requests,
             now.retries,
