@@ -35,6 +35,7 @@ mod retry;
 mod seeds;
 mod survey;
 mod sys;
+mod window;
 
 pub use error::{Category, Error};
 pub use label::Label;

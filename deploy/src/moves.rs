@@ -158,7 +158,7 @@ impl Shared<'_> {
                 Step::Wait => {
                     schedule = self.turn.wait(schedule).unwrap_or_else(PoisonError::into_inner);
                 }
-                step => return Ok(Some(step)),
+                other => return Ok(Some(other)),
             }
         }
     }

@@ -3,17 +3,16 @@
 
 use crate::Error;
 use crate::content::{Part, parts};
-use crate::fetch::{Sink, Want, fetch, sort};
+use crate::fetch::Sink;
 use crate::held::HEAD_BYTES;
 use crate::mark::Mark;
 use crate::meter::{Limit, add};
 use crate::missing::Missing;
-use crate::moves::{KEEP_MAX_BYTES, Movers, Schedule, moves};
 use crate::plan::{Job, Plan};
 use crate::seeds::Seeds;
 use crate::target::{AlignedBuffer, TargetError};
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 /// How many objects are planned at once: bounds memory to some 20 MB whatever
 /// the size of the image. An object that is needed again later is fetched again, and what a
@@ -104,46 +103,6 @@ impl Job {
             let mut missing = parts.filter(|(index, _)| missing.has(positioned.index, *index));
             missing.try_for_each(|(_, part)| take(part))
         })
-    }
-
-    /// Brings `wants`, which are in the order of the content: moves what is on the target and
-    /// meanwhile fetches what belongs where nothing waits to be moved; then the rest.
-    fn bring_window(&self, wants: &mut Vec<Want>, seeds: &Seeds) -> Result<(), Error> {
-        let moves = moves(wants, seeds, self.target.size_bytes());
-        let schedule = Schedule::new(&moves, KEEP_MAX_BYTES);
-        let (mut now, mut later) = (Vec::new(), Vec::new());
-        let mut moved = moves.iter().flat_map(|one| one.wants.clone()).peekable();
-        for (index, want) in wants.iter().enumerate() {
-            if moved.next_if_eq(&index).is_none() {
-                let range = want.offset_bytes..want.offset_bytes + u64::from(want.length);
-                if schedule.is_source(&range) { &mut later } else { &mut now }.push(want.clone());
-            }
-        }
-        let stop = AtomicBool::new(false);
-        let (meter, view) = (&*self.meter, self.view());
-        let movers = Movers { view, wants, moves: &moves, sink: self, meter, stop: &stop };
-        let (lost, fetched) = std::thread::scope(|scope| {
-            let mover = (!moves.is_empty()).then(|| scope.spawn(|| movers.run(schedule)));
-            let fetched = self.fetch(&mut now, &stop);
-            let lost = mover.map_or(Ok(Ok(Vec::new())), std::thread::ScopedJoinHandle::join);
-            (lost.unwrap_or(Err(Error::Stopped)), fetched)
-        });
-        // What stopped the others is said, not that they stopped.
-        let lost = match (lost, fetched) {
-            (Err(Error::Stopped), Err(error)) | (Ok(_), Err(error)) => return Err(error),
-            (lost, _) => lost?,
-        };
-        for index in lost {
-            add(&self.meter.unmoved_bytes, u64::from(wants[index].length));
-            later.push(wants[index].clone());
-        }
-        wants.clear();
-        self.fetch(&mut later, &stop)
-    }
-
-    fn fetch(&self, wants: &mut [Want], stop: &AtomicBool) -> Result<(), Error> {
-        sort(wants);
-        fetch(&self.label, wants, self, stop, &self.meter)
     }
 
     /// Whoever writes past a multiple of [`FLUSH_EVERY_BYTES`] flushes, while the others go on.

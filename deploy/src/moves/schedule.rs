@@ -74,8 +74,8 @@ impl<'a> Schedule<'a> {
             kept_bytes: 0,
             keep_max_bytes,
         };
-        for number in 0..moves.len() {
-            let destination = moves[number].destination();
+        for (number, one) in moves.iter().enumerate() {
+            let destination = one.destination();
             let blockers = schedule.readers(&destination).filter(|other| *other != number);
             schedule.blockers[number] = blockers.count() as u32;
             if schedule.blockers[number] == 0 {
@@ -281,7 +281,7 @@ mod tests {
             let mut given_up = Vec::new();
             for _ in 0..10_000 {
                 let choice = choices.next().unwrap() as usize;
-                if choice % 3 == 0 && !reads.is_empty() {
+                if choice.is_multiple_of(3) && !reads.is_empty() {
                     let (number, keeps): (usize, bool) = reads.swap_remove(choice / 3 % reads.len());
                     let source = moves[number].source();
                     let bytes = disk[source.start as usize..source.end as usize].to_vec();

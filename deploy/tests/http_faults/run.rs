@@ -26,7 +26,7 @@ const TIMEOUTS: Timeouts = Timeouts {
 };
 
 /// What firmware boots by: zeroes until all is proven.
-const HEAD_BYTES: usize = 1 << 20;
+const HEAD_BYTES: usize = deploy::Mark::OFFSET;
 
 /// Tries of one thing (`deploy/src/retry.rs`).
 const TRIES: usize = 6;
