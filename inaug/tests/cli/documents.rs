@@ -26,6 +26,7 @@ fn every_command_prints_its_document() {
             "replaced",
             "image_bytes",
             "zero_bytes",
+            "trimmed_bytes",
             "objects",
             "new_objects",
             "new_bytes",

@@ -7,4 +7,5 @@ mod documents;
 mod serving;
 mod stores;
 mod support;
+mod trimming;
 mod usage;
