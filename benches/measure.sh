@@ -1,20 +1,29 @@
 # One run of one tool: timed, counted at the server, and its result compared. Sourced by run.
 # shellcheck shell=bash disable=SC2154 # run sets work, here, case, round
 
+# Four times what the slowest peer takes on a quiet machine: what takes longer is not waited for.
+run_s_max=120
+
 # measure TOOL LABEL TARGET: appends case, tool, round, wall s, CPU s, peak MiB, MB moved,
 # requests, objects fetched (of inaug). A failure is noted, and does not end the run.
 measure() {
     local tool=$1 label=$2 target=$3
     : >"$work/access.log"
-    if ! monotonic /usr/bin/time -q -o "$work/time" -f '%U %S %M' "$here/tool" "$@" \
-        >"$work/stdout" 2>"$work/stderr"; then
-        printf '%s\t%s\t%s\n' "$case" "$tool" "$(tail -n 1 "$work/stderr")" >>"$work/failed"
+    if ! monotonic /usr/bin/time -q -o "$work/time" -f '%U %S %M' \
+        timeout "$run_s_max" "$here/tool" "$@" >"$work/stdout" 2>"$work/stderr"; then
+        printf '%s\t%s\t%s\n' "$case" "$tool" "$(why_failed)" >>"$work/failed"
         return 0
     fi
     printf '%s\t%s\t%d\t%s\t%s\n' "$case" "$tool" "$round" \
         "$(awk -v wall="$(cat "$work/wall")" '{ printf "%.3f\t%.2f\t%.1f", wall, $1 + $2, $3 / 1024 }' "$work/time")" \
         "$(traffic "$tool")" >>"$work/results"
     [ "$round" -gt 1 ] || compare "$tool" "$label" "$target"
+}
+
+why_failed() {
+    local last
+    last=$(tail -n 1 "$work/stderr")
+    echo "${last:-killed after $run_s_max s}"
 }
 
 # Wall time by a clock that nobody sets, in $work/wall.
@@ -54,7 +63,7 @@ compare() {
 
 # Both servers end with the run.
 serve() {
-    : >"$work/www/marker"
+    echo "$work" >"$work/www/marker"
     cat >"$work/nginx.conf" <<CONF
 user root;
 daemon off;
@@ -73,7 +82,8 @@ CONF
     nginx -c "$work/nginx.conf" -e "$work/nginx.err" &
     servers=($!)
     export url=http://127.0.0.1:18089
-    curl -fsS -o "$work/marker" --retry 20 --retry-connrefused --retry-delay 1 "$url/marker"
+    curl -fs -o "$work/marker" --retry 20 --retry-connrefused --retry-delay 1 "$url/marker"
+    [ "$(cat "$work/marker")" = "$work" ] || die "another server answers at $url"
     cat >"$work/rsyncd.conf" <<CONF
 address = 127.0.0.1
 port = 18088
