@@ -8,9 +8,9 @@ use crate::retry::retry;
 use std::sync::Arc;
 use store::label::{LabelName, LabelRecord};
 use store::manifest::Manifest;
-use store::manifest_reader::{ReadError, read_label, read_map, read_root};
+use store::manifest_reader::{ReadError, read_label, read_map_on, read_root};
 use store::map::Map;
-use store::source::{Source, SourceError};
+use store::source::{Partly, Source, SourceError};
 
 /// A label, its manifest and its map: what is to be on the target, by digest.
 pub struct Label {
@@ -60,7 +60,9 @@ fn read(source: Arc<dyn Source>, record: LabelRecord, meter: &Meter) -> Result<L
     let digest = &record.manifest;
     let (manifest, root_bytes) =
         ask(meter, || read_root(&*source, digest)).map_err(wrong("manifest"))?;
-    let map = ask(meter, || read_map(&*source, digest, &manifest)).map_err(wrong("map"))?;
+    let mut partly = Partly::default();
+    let map = ask(meter, || read_map_on(&*source, digest, &manifest, &mut partly));
+    let map = map.map_err(wrong("map"))?;
     Ok(Label { record, manifest, map, root_bytes, source })
 }
 

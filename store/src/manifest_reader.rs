@@ -10,7 +10,7 @@ use crate::codec::FormatError;
 use crate::label::{LabelName, LabelRecord, RECORD_MAX_BYTES, RecordError};
 use crate::manifest::{Manifest, PREFIX_BYTES, Segment};
 use crate::map::{MAP_MAX_BYTES, Map};
-use crate::source::{Item, Source, SourceError, from_io, read_all};
+use crate::source::{Item, Partly, Source, SourceError, from_io, read_all};
 use std::io::Read;
 use std::time::Duration;
 
@@ -211,9 +211,27 @@ pub fn read_map(
     digest: &Digest,
     manifest: &Manifest,
 ) -> Result<Map, ReadError> {
-    let item = Item::Map(*digest);
-    let bytes = read_all(source, &item, map_max_bytes(manifest))?;
-    let map = Map::decode(&bytes).map_err(|error| format_error(source, item.to_string(), error))?;
+    read_map_on(source, digest, manifest, &mut Partly::default())
+}
+
+/// Like [`read_map`], going on after what an earlier try left in `partly`: a map may be the
+/// longest thing that is read whole.
+pub fn read_map_on(
+    source: &dyn Source,
+    digest: &Digest,
+    manifest: &Manifest,
+    partly: &mut Partly,
+) -> Result<Map, ReadError> {
+    let (item, max_bytes) = (Item::Map(*digest), map_max_bytes(manifest));
+    partly.read(source, &item, max_bytes)?;
+    let mut map = Map::decode(partly.bytes());
+    if map.is_err() && partly.is_resumed() {
+        // The parts may be of two maps: it was written anew between them.
+        *partly = Partly::default();
+        partly.read(source, &item, max_bytes)?;
+        map = Map::decode(partly.bytes());
+    }
+    let map = map.map_err(|error| format_error(source, item.to_string(), error))?;
     let (expected, found) = (manifest.segments.len(), map.sections.len());
     if expected == found {
         return Ok(map);

@@ -158,25 +158,86 @@ impl SourceError {
 
 /// Reads all of `item`, which may have at most `max_bytes`.
 pub fn read_all(source: &dyn Source, item: &Item, max_bytes: u64) -> Result<Vec<u8>, SourceError> {
-    let body = source.open(item, None)?;
-    let too_long = |found: u64| SourceError::Answer {
-        item: item.clone(),
-        store: source.name().into(),
-        expected: format!("at most {max_bytes} bytes"),
-        found: format!("{found} or more"),
-        again: false,
-        retry_after: None,
-    };
-    if let Some(length) = body.length_bytes.filter(|length| *length > max_bytes) {
-        return Err(too_long(length));
+    let mut partly = Partly::default();
+    partly.read(source, item, max_bytes)?;
+    Ok(partly.bytes)
+}
+
+/// What came of an item before a fault, so that the next try asks for the rest only. That the
+/// parts are of the same item is for whoever checks the whole to find out.
+#[derive(Debug, Default)]
+pub struct Partly {
+    bytes: Vec<u8>,
+    total_bytes: Option<u64>,
+    resumed: bool,
+}
+
+impl Partly {
+    /// All that came.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
-    let mut bytes = Vec::new();
-    let read = body.reader.take(max_bytes + 1).read_to_end(&mut bytes);
-    read.map_err(|error| from_io(error, source, item))?;
-    if bytes.len() as u64 > max_bytes {
-        return Err(too_long(bytes.len() as u64));
+
+    /// Whether it came in parts.
+    pub fn is_resumed(&self) -> bool {
+        self.resumed
     }
-    Ok(bytes)
+
+    /// Reads what is missing of `item`, which may have at most `max_bytes`. Starts anew where
+    /// the store did not say how long the item is.
+    pub fn read(
+        &mut self,
+        source: &dyn Source,
+        item: &Item,
+        max_bytes: u64,
+    ) -> Result<(), SourceError> {
+        let rest = self.open_rest(source, item)?;
+        self.resumed = rest.is_some();
+        let body = match rest {
+            Some(body) => body,
+            None => self.open_whole(source, item)?,
+        };
+        let too_long = |found: u64| SourceError::Answer {
+            item: item.clone(),
+            store: source.name().into(),
+            expected: format!("at most {max_bytes} bytes"),
+            found: format!("{found} or more"),
+            again: false,
+            retry_after: None,
+        };
+        if let Some(length) = self.total_bytes.filter(|length| *length > max_bytes) {
+            return Err(too_long(length));
+        }
+        let left = max_bytes - self.bytes.len() as u64;
+        // What came before a fault stays in `bytes` (`Read::read_to_end`).
+        let read = body.reader.take(left + 1).read_to_end(&mut self.bytes);
+        read.map_err(|error| from_io(error, source, item))?;
+        if self.bytes.len() as u64 > max_bytes {
+            return Err(too_long(self.bytes.len() as u64));
+        }
+        Ok(())
+    }
+
+    fn open_whole(&mut self, source: &dyn Source, item: &Item) -> Result<Body, SourceError> {
+        self.bytes.clear();
+        let body = source.open(item, None)?;
+        self.total_bytes = body.length_bytes;
+        Ok(body)
+    }
+
+    /// What is missing, where that can be asked for: not when nothing came yet, when it is not
+    /// known how much there is, or when the item has another length by now.
+    fn open_rest(&self, source: &dyn Source, item: &Item) -> Result<Option<Body>, SourceError> {
+        let found = self.bytes.len() as u64;
+        let Some(total) = self.total_bytes.filter(|total| (1..*total).contains(&found)) else {
+            return Ok(None);
+        };
+        match source.open(item, Some(found..total)) {
+            Ok(body) if body.total_bytes.is_none_or(|now| now == total) => Ok(Some(body)),
+            Err(error) if error.is_transient() => Err(error),
+            Ok(_) | Err(_) => Ok(None),
+        }
+    }
 }
 
 /// Takes the [`SourceError`] out of what a [`Body`] reported, or wraps what it is not.

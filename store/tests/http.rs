@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use store::http::{HttpStore, Timeouts};
 use store::push::push_image;
-use store::source::{Item, Source, SourceError, from_io};
+use store::source::{Item, Partly, Source, SourceError, from_io};
 
 const SHORT: Timeouts = Timeouts {
     connect: Duration::from_secs(2),
@@ -81,6 +81,32 @@ fn each_fault_has_its_own_words() {
         assert_eq!(error.is_transient(), again, "{error}");
         assert!(start.elapsed() < Duration::from_secs(5), "{fault:?}");
     }
+}
+
+/// A server whose every answer is cut gives a bit more each time; a byte comes twice never.
+#[test]
+fn what_came_before_a_cut_is_not_asked_for_again() {
+    let (place, item) = (Place::new(), Item::LabelList);
+    std::fs::write(place.item(&item), noise(100_000, 1)).unwrap();
+    let server = serve(place.store.path().to_owned(), Fault::Cut(30_000));
+    let store = HttpStore::new(&server.url, SHORT).unwrap();
+    let mut partly = Partly::default();
+    for came in [30_000, 60_000, 90_000] {
+        let error = partly.read(&store, &item, 100_000).unwrap_err();
+        assert!(error.is_transient(), "{error}");
+        assert_eq!(partly.bytes().len(), came);
+    }
+    // Replaced by a longer one meanwhile: it starts anew, and ends right.
+    let longer = noise(100_001, 2);
+    std::fs::write(place.item(&item), &longer).unwrap();
+    for came in [30_000, 60_000, 90_000] {
+        partly.read(&store, &item, 100_001).unwrap_err();
+        assert_eq!(partly.bytes().len(), came);
+    }
+    partly.read(&store, &item, 100_001).unwrap();
+    assert!(partly.bytes() == longer && partly.is_resumed());
+    let error = Partly::default().read(&store, &item, 100_000).unwrap_err();
+    assert!(error.to_string().contains("expected at most 100000 bytes"), "{error}");
 }
 
 #[test]

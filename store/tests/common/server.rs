@@ -139,7 +139,7 @@ fn answer(
     out.write_all((head + &length).as_bytes()).ok()?;
     match fault {
         Fault::Cut(after) => {
-            out.write_all(&body[..*after]).ok()?;
+            out.write_all(&body[..body.len().min(*after)]).ok()?;
             None
         }
         Fault::Stall(after) => {
