@@ -4,13 +4,19 @@ use crate::Error;
 use crate::content::content_segments;
 use crate::counted::Counted;
 use crate::meter::{Meter, add};
-use crate::retry::retry;
+use crate::retry::{retry, retry_from};
+use std::cell::RefCell;
 use std::sync::Arc;
+use store::Digest;
 use store::label::{LabelName, LabelRecord};
 use store::manifest::Manifest;
 use store::manifest_reader::{ReadError, read_label, read_map_on, read_root};
 use store::map::Map;
 use store::source::{Partly, Source, SourceError};
+
+/// So much of a map has to come before its tries are counted anew, bytes: about a frame, so that
+/// the longest map ends after a thousand times as many tries.
+const PROGRESS_BYTES: usize = 256 << 10;
 
 /// A label, its manifest and its map: what is to be on the target, by digest.
 pub struct Label {
@@ -60,10 +66,28 @@ fn read(source: Arc<dyn Source>, record: LabelRecord, meter: &Meter) -> Result<L
     let digest = &record.manifest;
     let (manifest, root_bytes) =
         ask(meter, || read_root(&*source, digest)).map_err(wrong("manifest"))?;
-    let mut partly = Partly::default();
-    let map = ask(meter, || read_map_on(&*source, digest, &manifest, &mut partly));
-    let map = map.map_err(wrong("map"))?;
+    let map = ask_map(&*source, digest, &manifest, meter).map_err(wrong("map"))?;
     Ok(Label { record, manifest, map, root_bytes, source })
+}
+
+/// A map may be long: each try goes on where the last one broke.
+fn ask_map(
+    source: &dyn Source,
+    digest: &Digest,
+    manifest: &Manifest,
+    meter: &Meter,
+) -> Result<Map, ReadError> {
+    let (partly, mut counted) = (RefCell::new(Partly::default()), 0);
+    let came_enough = || {
+        add(&meter.retries, 1);
+        let came = partly.borrow().bytes().len();
+        let enough = came >= counted + PROGRESS_BYTES;
+        if enough {
+            counted = came;
+        }
+        enough
+    };
+    retry_from(|| read_map_on(source, digest, manifest, &mut partly.borrow_mut()), came_enough)
 }
 
 fn ask<T>(meter: &Meter, read: impl FnMut() -> Result<T, ReadError>) -> Result<T, ReadError> {

@@ -53,14 +53,28 @@ pub(crate) fn noise() -> u8 {
 
 /// Does `work` until it gives something, fails for good, or has failed [`TRIES_MAX`] times.
 pub(crate) fn retry<T, E: Passing>(
-    mut work: impl FnMut() -> Result<T, E>,
+    work: impl FnMut() -> Result<T, E>,
     mut failed: impl FnMut(),
+) -> Result<T, E> {
+    retry_from(work, || {
+        failed();
+        false
+    })
+}
+
+/// The same for work that goes on where it broke: `failed` says whether enough came since the
+/// last failure to start counting anew. Enough must be so much that it ends some time.
+pub(crate) fn retry_from<T, E: Passing>(
+    mut work: impl FnMut() -> Result<T, E>,
+    mut failed: impl FnMut() -> bool,
 ) -> Result<T, E> {
     let mut tries = 1;
     loop {
         match work() {
             Err(error) if tries < TRIES_MAX && error.is_transient() => {
-                failed();
+                if failed() {
+                    tries = 1;
+                }
                 std::thread::sleep(pause(tries, &error, noise()));
                 tries += 1;
             }
@@ -125,6 +139,22 @@ mod tests {
         };
         assert_eq!([ms(0), ms(3), ms(60)], [200, 3200, 60_200]);
         assert_eq!([ms(61), ms(u64::MAX)], [60_200, 60_200]);
+    }
+
+    #[test]
+    fn tries_are_counted_anew_while_something_comes() {
+        let (mut tries, mut came) = (0, 0);
+        let result = retry_from(
+            || {
+                tries += 1;
+                Err::<(), _>(Failed { passes: tries <= 8, asked_s: None })
+            },
+            || {
+                came += 1;
+                true
+            },
+        );
+        assert_eq!((result.is_err(), tries, came), (true, 9, 8));
     }
 
     #[test]
