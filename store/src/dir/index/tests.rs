@@ -137,6 +137,36 @@ proptest! {
 }
 
 #[test]
+fn the_bytes_are_as_specified() {
+    let place = Place::new();
+    let packs = packs(0..2);
+    let mut records = [record(1, 1), record(2, 0)];
+    records.sort_unstable();
+    let written = write_sorted(&place.store, packs.clone(), records.into_iter()).unwrap();
+    let path = place.root.path().join("run");
+    written.file.rename_to(&path).unwrap();
+    let number = |number: u64| number.to_le_bytes();
+    let mut block = Vec::new();
+    for Record { digest, spot } in records {
+        block.extend_from_slice(digest.as_bytes());
+        block.extend(spot.pack.to_le_bytes());
+        block.extend(number(spot.offset_bytes));
+        block.extend([9, 0, 0, 0, 8, 0, 0, 0, 1, 0, 0, 0]);
+    }
+    block.resize(4088, 0);
+    let table = packs.iter().map(|pack| (pack.digest, number(pack.size_bytes)));
+    let table: Vec<u8> =
+        table.flat_map(|(digest, size)| [&digest.as_bytes()[..], &size].concat()).collect();
+    let seed = u64::from_le_bytes(*Digest::of(&table).as_bytes().first_chunk().unwrap());
+    let check = xxhash_rust::xxh3::xxh3_64_with_seed(&block, seed);
+    let mut fence: Vec<u8> = records[0].digest.as_bytes()[..8].to_vec();
+    fence.reverse();
+    let end = [&table[..], &fence, &number(2), &number(2), b"inaugix1"].concat();
+    assert!(fs::read(path).unwrap() == [&block[..], &number(check), &end].concat());
+    assert_eq!(written.name, Digest::of(&end));
+}
+
+#[test]
 fn a_run_under_another_name_is_removed() {
     let place = Place::new();
     keep(&place.store, vec![source(0..10, &packs(0..1))], &|_| true).unwrap();
