@@ -1,5 +1,6 @@
 //! Disks and network cards as values, and how QEMU is told of them.
 
+use crate::ailment::Ailment;
 use crate::arguments::escaped;
 use anyhow::{Context, Result};
 use std::fs::File;
@@ -59,6 +60,8 @@ pub struct Disk {
     pub discards: bool,
     /// Where every write and flush is recorded, for [`crash`](crate::crash); raw disks only.
     pub log: Option<PathBuf>,
+    /// What is wrong with it; raw disks without a log only.
+    pub ailment: Option<Ailment>,
 }
 
 impl Disk {
@@ -74,6 +77,7 @@ impl Disk {
             report_errors: true,
             discards: true,
             log: None,
+            ailment: None,
         }
     }
 
@@ -93,24 +97,31 @@ impl Disk {
 
     /// `port` counts the disks before it on the same bus.
     fn arguments(&self, index: usize, port: usize) -> Vec<String> {
-        vec!["-blockdev".into(), self.node(index), "-device".into(), self.device(index, port)]
+        let objects = self.ailment.iter().flat_map(|ailment| ailment.objects(index));
+        let own =
+            ["-blockdev".into(), self.node(index), "-device".into(), self.device(index, port)];
+        objects.chain(own).collect()
     }
 
     fn node(&self, index: usize) -> String {
-        let (driver, log) = match &self.log {
-            None => (self.format.name(), String::new()),
-            Some(log) => {
-                let log = escaped(log);
-                let log = format!(",log-sector-size=512,log.driver=file,log.filename={log}");
-                ("blklogwrites", log)
+        let read_only = if self.read_only { "on" } else { "off" };
+        let node = format!("node-name=disk{index},read-only={read_only},discard=unmap");
+        let driver = self.format.name();
+        let path = escaped(&self.file);
+        let file =
+            |below: &str| format!("{below}driver=file,{below}filename={path},{below}discard=unmap");
+        match (&self.log, &self.ailment) {
+            (None, None) => format!("driver={driver},{node},{}", file("file.")),
+            (None, Some(ailment)) => {
+                format!("driver={driver},{node},{},{}", ailment.node(index), file(ailment.child()))
             }
-        };
-        format!(
-            "driver={driver},node-name=disk{index},read-only={},discard=unmap,file.driver=file,\
-             file.filename={},file.discard=unmap{log}",
-            if self.read_only { "on" } else { "off" },
-            escaped(&self.file),
-        )
+            (Some(log), _) => format!(
+                "driver=blklogwrites,{node},{},log-sector-size=512,log.driver=file,\
+                 log.filename={}",
+                file("file."),
+                escaped(log),
+            ),
+        }
     }
 
     fn device(&self, index: usize, port: usize) -> String {

@@ -27,6 +27,7 @@
 //! test that started it.
 
 pub mod accel;
+mod ailment;
 mod arguments;
 mod compare;
 mod console;
@@ -42,6 +43,7 @@ mod running;
 mod server;
 mod sys;
 
+pub use ailment::{Access, Ailment};
 pub use compare::first_difference;
 pub use console::Console;
 pub use devices::{Bus, Disk, Format, Nic, NicModel};

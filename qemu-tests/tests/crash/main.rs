@@ -24,8 +24,8 @@ const STATES: usize = 1000;
 /// One state in so many is of a push: the kernel has to mount each.
 const PUSH_SHARE: usize = 6;
 
-/// States of each record that has been spoilt: enough for dozens of violations.
-const SPOILT_STATES: usize = 400;
+/// States of each record that has been spoilt: one in a hundred, at the least, is a violation.
+const SPOILT_STATES: usize = 1000;
 
 /// The same of pushes.
 const SPOILT_PUSH_STATES: usize = 60;

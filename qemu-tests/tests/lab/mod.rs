@@ -73,11 +73,16 @@ impl Lab {
 
     /// Whether `disk`, of the image's size, holds `label` to the byte, but for the mark.
     pub(crate) fn holds(&self, disk: &Path, label: &str) -> Result<bool> {
-        let (mut found, mut expected) = (fs::read(disk)?, fs::read(self.raw(label))?);
-        found[MARK].fill(0);
-        expected[MARK].fill(0);
-        Ok(found == expected)
+        same_but_mark(disk, &self.raw(label))
     }
+}
+
+/// Whether two disks are the same to the byte, but for the mark.
+pub(crate) fn same_but_mark(disk: &Path, other: &Path) -> Result<bool> {
+    let (mut found, mut expected) = (fs::read(disk)?, fs::read(other)?);
+    found[MARK].fill(0);
+    expected[MARK].fill(0);
+    Ok(found == expected)
 }
 
 /// Pushes a raw image.
