@@ -191,7 +191,9 @@ impl Job {
             return Ok((Missing::all(&self.label, &content, meter)?, Seeds::default()));
         }
         let seeds = Seeds::of(&self.label, holds, meter);
-        let missing = self.compare(Purpose::Survey, &seeds)?;
+        let is_another = holds.first().is_some_and(|held| *held != self.label.record.manifest);
+        let purpose = if is_another { Purpose::SurveyOfAnother } else { Purpose::Survey };
+        let missing = self.compare(purpose, &seeds)?;
         if !seeds.is_empty() || missing.totals.packed_bytes < SCANNED_FROM_BYTES {
             return Ok((missing, seeds));
         }

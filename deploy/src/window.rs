@@ -6,6 +6,7 @@ use crate::meter::add;
 use crate::moves::{KEEP_MAX_BYTES, Movers, Schedule, moves};
 use crate::plan::Job;
 use crate::seeds::Seeds;
+use std::collections::HashSet;
 use std::sync::atomic::AtomicBool;
 
 impl Job {
@@ -14,14 +15,17 @@ impl Job {
     pub(crate) fn bring_window(&self, wants: &mut Vec<Want>, seeds: &Seeds) -> Result<(), Error> {
         let found = moves(wants, seeds, self.target.size_bytes());
         let schedule = Schedule::new(&found, KEEP_MAX_BYTES);
-        let (mut now, mut later) = (Vec::new(), Vec::new());
         let mut local = found.iter().flat_map(|one| one.wants.clone()).peekable();
-        for (index, want) in wants.iter().enumerate() {
-            if local.next_if_eq(&index).is_none() {
-                let range = want.offset_bytes..want.offset_bytes + u64::from(want.length);
-                if schedule.is_source(&range) { &mut later } else { &mut now }.push(want.clone());
-            }
-        }
+        let fetched = wants.iter().enumerate();
+        let fetched = fetched.filter(|(index, _)| local.next_if_eq(index).is_none());
+        let mut now: Vec<Want> = fetched.map(|(_, want)| want.clone()).collect();
+        // A frame is fetched once: all of it later where some of it has to wait.
+        let waits = |want: &&Want| {
+            let end = want.offset_bytes + u64::from(want.length);
+            schedule.is_source(&(want.offset_bytes..end))
+        };
+        let frames: HashSet<_> = now.iter().filter(waits).map(|want| want.frame).collect();
+        let mut later: Vec<_> = now.extract_if(.., |want| frames.contains(&want.frame)).collect();
         let stop = AtomicBool::new(false);
         let (meter, view) = (&*self.meter, self.view());
         let crew = Movers { view, wants, moves: &found, sink: self, meter, stop: &stop };

@@ -6,7 +6,7 @@
 //! whatever the moves are.
 
 use super::runs::{MOVE_MAX_BYTES, Move};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 /// What the next free hand is to do. The number is the move's.
@@ -170,23 +170,25 @@ impl<'a> Schedule<'a> {
         matches!(self.states[number], State::Waiting | State::Copying | State::Keeping)
     }
 
-    /// A waiting move that is part of a circle, if any waits: from whom one waits for to whom
-    /// that one waits for, until one comes up again. Nothing is ready and nothing being read, so
+    /// The smallest move of a circle, if any move waits: from whom one waits for to whom that
+    /// one waits for, until one comes up again. Nothing is ready and nothing being read, so
     /// every move that waits has somebody unread to wait for.
     fn in_a_circle(&mut self) -> Option<usize> {
         while self.states.get(self.first_waiting).is_some_and(|state| *state != State::Waiting) {
             self.first_waiting += 1;
         }
         let mut number = (self.first_waiting < self.moves.len()).then_some(self.first_waiting)?;
-        let mut seen = HashSet::new();
-        while seen.insert(number) {
+        let (mut way, mut seen) = (Vec::new(), HashMap::new());
+        while seen.insert(number, way.len()).is_none() {
+            way.push(number);
             let destination = self.moves[number].destination();
-            let Some(next) = self.readers(&destination).find(|other| *other != number) else {
-                return Some(number);
-            };
-            number = next;
+            match self.readers(&destination).find(|other| *other != number) {
+                Some(next) => number = next,
+                None => return Some(number),
+            }
         }
-        Some(number)
+        let circle = way.iter().skip_while(|other| **other != number);
+        circle.copied().min_by_key(|other| self.moves[*other].length)
     }
 }
 

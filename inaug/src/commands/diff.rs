@@ -78,8 +78,8 @@ struct Totals {
     fetch_frames: u64,
     /// What those frames take on the wire.
     fetch_packed_bytes: u64,
-    /// Of `fetch_bytes`, what the disk holds at another place.
-    fetch_held_bytes: u64,
+    /// Content that the disk holds at another place, and that is moved.
+    moved_bytes: u64,
     /// Content that is in its place already.
     kept_bytes: u64,
     /// Content that repeats an object that is fetched anyway.
@@ -118,15 +118,16 @@ impl<'a> Moves<'a> {
             totals.kept_bytes += length;
             return;
         }
+        if self.held.range((digest, 0)..=(digest, u64::MAX)).next().is_some() {
+            totals.moved_bytes += length;
+            return;
+        }
         if !self.objects.insert(digest) {
             totals.repeated_bytes += length;
             return;
         }
         totals.fetch_objects += 1;
         totals.fetch_bytes += length;
-        if self.held.range((digest, 0)..=(digest, u64::MAX)).next().is_some() {
-            totals.fetch_held_bytes += length;
-        }
         if self.frames.insert(frame) {
             totals.fetch_frames += 1;
             totals.fetch_packed_bytes += u64::from(frame.packed_bytes);
@@ -158,10 +159,9 @@ impl fmt::Display for Document {
         let frames = text::count(totals.fetch_frames, "frame");
         let (raw, packed) = (text::size(totals.fetch_bytes), text::size(totals.fetch_packed_bytes));
         writeln!(f, "fetches   {objects} of {raw}, as {packed} in {frames}")?;
-        let held = text::size(totals.fetch_held_bytes);
-        writeln!(f, "of that   {held} it has, at other places")?;
         writeln!(f, "and       {} of manifest", text::size(self.manifest_bytes))?;
         writeln!(f, "keeps     {} where it is", text::size(totals.kept_bytes))?;
+        writeln!(f, "moves     {} to other places", text::size(totals.moved_bytes))?;
         writeln!(f, "repeats   {} of what it fetches", text::size(totals.repeated_bytes))?;
         writeln!(f, "zeroes    {}", text::size(totals.zero_bytes))
     }

@@ -119,7 +119,7 @@ fn diff_counts_what_must_move() {
     assert!(number("fetch_objects") > 0);
     assert!((800 << 10..1200 << 10).contains(&number("fetch_bytes")), "{moved}");
     assert!(number("fetch_packed_bytes") >= number("fetch_bytes"), "random bytes do not compress");
-    let parts = ["fetch_bytes", "repeated_bytes", "kept_bytes", "zero_bytes"];
+    let parts = ["fetch_bytes", "moved_bytes", "repeated_bytes", "kept_bytes", "zero_bytes"];
     assert_eq!(parts.map(number).iter().sum::<u64>(), 2 << 20, "{moved}");
 }
 
