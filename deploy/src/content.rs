@@ -15,8 +15,8 @@ use store::map::Section;
 use store::source::Source;
 
 /// Segments are kept between passes while all of them together are encoded in at most
-/// this, bytes: about 8 GiB of content. Longer manifests are read again for each pass.
-const KEPT_MAX_BYTES: u64 = 16 << 20;
+/// this, bytes: about 4 GiB of content. Longer manifests are read again for each pass.
+const KEPT_MAX_BYTES: u64 = 8 << 20;
 
 /// A segment and where in the image it starts.
 pub(crate) struct Positioned<'a> {

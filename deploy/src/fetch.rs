@@ -226,7 +226,7 @@ impl<'a> Worker<'a> {
             Ok(unpacked) => format!("{unpacked}"),
             Err(error) => error.to_string(),
         };
-        Err(self.wrong(frame, "frame".into(), format!("{length} bytes"), found))
+        Err(self.wrong(frame, "content".into(), format!("{length} bytes"), found))
     }
 
     fn prove(&self, frame: &FrameRef, raw: &[u8], want: &Want) -> Result<(), Error> {

@@ -18,7 +18,7 @@ use store::cut::BLOCK_BYTES;
 use store::manifest::{Entry, Segment};
 use store::manifest_reader::{ReadError, read_root};
 
-/// Seeds that are remembered at most: 16 MiB of memory, about 16 GiB of content. What goes
+/// Seeds that are remembered at most: 8 MiB of memory, about 16 GiB of content. What goes
 /// beyond is fetched.
 const SEEDS_MAX: usize = 1 << 20;
 
@@ -32,7 +32,7 @@ pub(crate) struct Seeds {
 /// An object by the start of its digest, and the block of the target where it starts.
 #[derive(Debug, Clone, Copy)]
 struct Seed {
-    key: u64,
+    key: u32,
     block: u32,
 }
 
@@ -109,9 +109,10 @@ impl Seeds {
     }
 }
 
-/// Digests that share these 64 bits are taken for each other until they are hashed.
-fn key(digest: &Digest) -> u64 {
-    digest.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+/// Digests that share these 32 bits are taken for each other until they are hashed: of a million
+/// seeds some hundred are, which costs as many objects to be fetched.
+fn key(digest: &Digest) -> u32 {
+    digest.as_bytes().first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
 
 #[cfg(test)]

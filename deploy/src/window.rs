@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::fetch::{Want, fetch, sort};
 use crate::meter::add;
-use crate::moves::{KEEP_MAX_BYTES, Movers, Schedule, moves};
+use crate::moves::{KEEP_MAX_BYTES, Move, Movers, Schedule, moves};
 use crate::plan::Job;
 use crate::seeds::Seeds;
 use std::collections::HashSet;
@@ -12,23 +12,19 @@ use std::sync::atomic::AtomicBool;
 impl Job {
     /// Brings `wants`, which are in the order of the content: moves what `seeds` know of and
     /// meanwhile fetches what belongs where nothing waits to be moved; then the rest.
-    pub(crate) fn bring_window(&self, wants: &mut Vec<Want>, seeds: &Seeds) -> Result<(), Error> {
-        let found = moves(wants, seeds, self.target.size_bytes());
+    pub(crate) fn bring_window(&self, wants: Vec<Want>, seeds: &Seeds) -> Result<(), Error> {
+        let (found, local, mut now) = split(wants, seeds, self.target.size_bytes());
         let schedule = Schedule::new(&found, KEEP_MAX_BYTES);
-        let mut local = found.iter().flat_map(|one| one.wants.clone()).peekable();
-        let fetched = wants.iter().enumerate();
-        let fetched = fetched.filter(|(index, _)| local.next_if_eq(index).is_none());
-        let mut now: Vec<Want> = fetched.map(|(_, want)| want.clone()).collect();
         // A frame is fetched once: all of it later where some of it has to wait.
-        let waits = |want: &&Want| {
+        let is_late = |want: &&Want| {
             let end = want.offset_bytes + u64::from(want.length);
             schedule.is_source(&(want.offset_bytes..end))
         };
-        let frames: HashSet<_> = now.iter().filter(waits).map(|want| want.frame).collect();
+        let frames: HashSet<_> = now.iter().filter(is_late).map(|want| want.frame).collect();
         let mut later: Vec<_> = now.extract_if(.., |want| frames.contains(&want.frame)).collect();
         let stop = AtomicBool::new(false);
         let (meter, view) = (&*self.meter, self.view());
-        let crew = Movers { view, wants, moves: &found, sink: self, meter, stop: &stop };
+        let crew = Movers { view, wants: &local, moves: &found, sink: self, meter, stop: &stop };
         let (lost, fetched) = std::thread::scope(|scope| {
             let moving = (!found.is_empty()).then(|| scope.spawn(|| crew.run(schedule)));
             let fetched = self.fetch(&mut now, &stop);
@@ -36,10 +32,9 @@ impl Job {
             (lost.unwrap_or(Err(Error::Stopped)), fetched)
         });
         for index in first_failure(lost, fetched)? {
-            add(&self.meter.unmoved_bytes, u64::from(wants[index].length));
-            later.push(wants[index].clone());
+            add(&self.meter.unmoved_bytes, u64::from(local[index].length));
+            later.push(local[index].clone());
         }
-        wants.clear();
         self.fetch(&mut later, &stop)
     }
 
@@ -47,6 +42,27 @@ impl Job {
         sort(wants);
         fetch(&self.label, wants, self, stop, &self.meter)
     }
+}
+
+/// The moves that bring some of `wants`, those wants, and the others.
+fn split(
+    wants: Vec<Want>,
+    seeds: &Seeds,
+    readable_bytes: u64,
+) -> (Vec<Move>, Vec<Want>, Vec<Want>) {
+    let mut found = moves(&wants, seeds, readable_bytes);
+    let mut is_local = vec![false; wants.len()];
+    let mut count = 0;
+    for one in &mut found {
+        is_local[one.wants.clone()].fill(true);
+        // From now on they are counted among themselves.
+        let length = one.wants.len();
+        one.wants = count..count + length;
+        count += length;
+    }
+    let mut is_local = is_local.into_iter();
+    let (local, fetched) = wants.into_iter().partition(|_| is_local.next().unwrap_or(false));
+    (found, local, fetched)
 }
 
 /// What was lost, or why it failed: what stopped the others is said, not that they stopped.

@@ -78,11 +78,11 @@ impl Job {
                 Part::Object(want) => wants.push(want),
             }
             if wants.len() >= WINDOW_OBJECTS {
-                self.bring_window(&mut wants, seeds)?;
+                self.bring_window(std::mem::take(&mut wants), seeds)?;
             }
             Ok(())
         })?;
-        self.bring_window(&mut wants, seeds)?;
+        self.bring_window(wants, seeds)?;
         if !seeds.is_empty() {
             self.each_missing(missing, |part| match part {
                 Part::Zero(range) => self.zero(range),
