@@ -11,7 +11,11 @@ use store::Digest;
 use store::cut::is_zero;
 use store::label::LabelName;
 
-const MAGIC: &[u8; 8] = b"inaugdm1";
+const MAGIC: &[u8; 8] = b"inaugdm2";
+
+/// What of the block says something, bytes: the smallest sector, which a disk writes whole or
+/// not at all, so that a cut leaves the old mark or the new one.
+const SAID_BYTES: usize = 512;
 
 /// States of a deployment.
 const UNFINISHED: u8 = 0;
@@ -21,8 +25,8 @@ const FINISHED: u8 = 1;
 /// forgotten; what only they knew is fetched.
 const SEEDS_MAX: usize = 4;
 
-/// Magic, state, table, manifest, label length and label, number of seeds and seeds; at the end
-/// the check over all of it.
+/// Magic, state, table, manifest, label length and label (at most 255 bytes), number of seeds and
+/// seeds; at the end of [`SAID_BYTES`] the check over all of it.
 const STATE_AT: usize = 8;
 const TABLE_AT: usize = STATE_AT + 1;
 const MANIFEST_AT: usize = TABLE_AT + 16;
@@ -77,7 +81,7 @@ impl Mark {
     /// Reads the mark of a disk's first MiB.
     pub fn read(head: &[u8]) -> Option<Self> {
         let block = head.get(Self::OFFSET..HEAD_BYTES)?;
-        let (body, check) = block.split_last_chunk::<{ Digest::LEN }>()?;
+        let (body, check) = block.get(..SAID_BYTES)?.split_last_chunk::<{ Digest::LEN }>()?;
         if !body.starts_with(MAGIC) || Digest::of(body) != Digest::from_bytes(*check) {
             return None;
         }
@@ -113,8 +117,8 @@ impl Mark {
         for (place, seed) in seeds[1..].chunks_exact_mut(Digest::LEN).zip(&self.seeds) {
             place.copy_from_slice(seed.as_bytes());
         }
-        let check = Digest::of(&block[..Self::BYTES - Digest::LEN]);
-        block[Self::BYTES - Digest::LEN..].copy_from_slice(check.as_bytes());
+        let (body, check) = block[..SAID_BYTES].split_at_mut(SAID_BYTES - Digest::LEN);
+        check.copy_from_slice(Digest::of(body).as_bytes());
         block
     }
 
@@ -160,6 +164,16 @@ mod tests {
         let mark = Mark::unfinished(&label, digest(0), (0..9).map(digest).collect());
         assert_eq!(mark.holds(), [digest(0), digest(1), digest(2), digest(3)]);
         assert_eq!(mark.finished([1; 16]).holds(), [digest(0)]);
+    }
+
+    #[test]
+    fn the_longest_mark_fits() {
+        let label: LabelName = "x".repeat(255).parse().unwrap();
+        let seeds = (0..SEEDS_MAX as u8).map(|number| Digest::of(&[number])).collect();
+        let mark = Mark::unfinished(&label, Digest::of(b"m"), seeds);
+        let mut head = vec![0; HEAD_BYTES];
+        head[Mark::OFFSET..].copy_from_slice(&mark.encode());
+        assert_eq!(Mark::read(&head), Some(mark));
     }
 
     #[test]

@@ -12,8 +12,9 @@ use crate::write::Written;
 use store::Digest;
 use store::manifest::Entry;
 
-/// The first block: without it nothing finds the partition table or boot code.
-const FIRST_BLOCK_BYTES: usize = 4096;
+/// What is written with the first sector, without which nothing finds the partition table or
+/// boot code: direct I/O takes no less on every disk.
+pub(crate) const FIRST_BLOCK_BYTES: usize = 4096;
 
 /// Whether what was written is read back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,15 +94,18 @@ impl Job {
     }
 
     /// Writes what was held back, each part durable and read back before the next: the end
-    /// of the disk, the head but for its first and last block, and then those: the first
-    /// block makes the disk boot, so it is written when everything else of the image is there. Where
-    /// the last is no part of the image but says what the disk holds, it comes after that.
+    /// of the disk, the head without its first sector, and then the block with that: it makes
+    /// the disk boot, and only one sector of it changes, which a disk writes whole or not at all.
+    /// The last block of the head comes after that where it is no part of the image but says
+    /// what the disk holds.
     fn seal(&self) -> Result<(), Error> {
         let sealed = self.sealed();
         let first = sealed.head.len().min(FIRST_BLOCK_BYTES);
         let last = sealed.head.len().min(Mark::OFFSET).max(first);
         self.put_proven(sealed.tail_start, &sealed.tail)?;
-        self.put_proven(first as u64, &sealed.head[first..last])?;
+        let mut rest = sealed.head[..last].to_vec();
+        rest[..self.fit.sector_bytes.min(first)].fill(0);
+        self.put_proven(0, &rest)?;
         let is_marked = Mark::read(&sealed.head).is_some();
         if !is_marked {
             self.put_proven(last as u64, &sealed.head[last..])?;

@@ -11,6 +11,7 @@ use crate::missing::Missing;
 use crate::plan::{Job, Plan};
 use crate::seeds::Seeds;
 use crate::target::{AlignedBuffer, TargetError};
+use crate::verify::FIRST_BLOCK_BYTES;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 
@@ -58,12 +59,24 @@ impl Job {
             self.target.flush()?;
             head.end = Mark::OFFSET as u64;
         }
+        self.clear_first_sector(head.end)?;
         let zeroes = AlignedBuffer::new(HEAD_BYTES);
         for range in [head, tail] {
             if range.start < range.end {
                 self.target.write(range.start, &zeroes[..(range.end - range.start) as usize])?;
             }
         }
+        self.target.flush()
+    }
+
+    /// Clears the first sector, durably, before anything else: a disk may carry out writes in
+    /// any order and in part, and boot code before half a table is not to be left.
+    fn clear_first_sector(&self, head_bytes: u64) -> Result<(), TargetError> {
+        let mut block = AlignedBuffer::new(head_bytes.min(FIRST_BLOCK_BYTES as u64) as usize);
+        self.target.read(0, &mut block)?;
+        let sector = self.fit.sector_bytes.min(block.len());
+        block[..sector].fill(0);
+        self.target.write(0, &block)?;
         self.target.flush()
     }
 
