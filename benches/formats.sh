@@ -31,6 +31,7 @@ make_formats() {
         "$peers/bin/bita" compress --compression zstd --compression-level 3 -i "$raw" "$1/$label.cba"
         casync make --compression=zstd --store="$1/castr" "$1/$label.caibx" "$raw" >/dev/null
     done
+    gzip -c "$images/v1.raw" >"$1/v1.raw.gz"
     qemu-img convert -O qcow2 "$images/v1.raw" "$1/v1.qcow2"
     bmaptool -q create -o "$1/v1.bmap" "$images/v1.raw"
     # Without -Z: a zsync file of a gzip would make the client inflate what it seeds from.

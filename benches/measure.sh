@@ -20,10 +20,11 @@ measure() {
     [ "$round" -gt 1 ] || compare "$tool" "$label" "$target"
 }
 
+# The line that tells most; a tool that was killed says none.
 why_failed() {
-    local last
-    last=$(tail -n 1 "$work/stderr")
-    echo "${last:-killed after $run_s_max s}"
+    local said
+    said=$(grep -ism 1 -E 'error|fail|cannot|could not' "$work/stderr" || tail -n 1 "$work/stderr")
+    echo "${said:-ended or killed after $run_s_max s without a word}"
 }
 
 # Wall time by a clock that nobody sets, in $work/wall.
