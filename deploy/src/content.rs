@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use store::Digest;
 use store::cut::SEGMENT_SPAN_BYTES;
 use store::manifest::{self, Entry, Manifest, Segment};
-use store::manifest_reader::{ReadError, read_segments_from};
+use store::manifest_reader::{ReadError, read_segments_of};
 use store::map::Section;
 use store::source::Source;
 
@@ -74,12 +74,13 @@ impl<'a> Content<'a> {
         Ok(())
     }
 
-    /// Gives up to `count` segments of the image to `visit`, evenly spread over it.
+    /// Gives up to `count` segments of the image to `visit`, evenly spread over it, for as long as
+    /// it wants more.
     pub(crate) fn sample(
         &self,
         count: usize,
         meter: &Meter,
-        mut visit: impl FnMut(Positioned<'_>) -> Result<(), Error>,
+        mut visit: impl FnMut(Positioned<'_>) -> Result<bool, Error>,
     ) -> Result<(), Error> {
         let segments = self.label.content_segments();
         let count = count.min(segments);
@@ -91,10 +92,17 @@ impl<'a> Content<'a> {
             let index = pick * segments / count;
             let spans = &self.label.manifest.segments[..index];
             let offset_bytes = spans.iter().map(|segment| segment.span_bytes).sum();
-            let mut give = |segment: &Segment| visit(Positioned { index, offset_bytes, segment });
+            let mut more = true;
+            let mut give = |segment: &Segment| -> Result<(), Error> {
+                more = visit(Positioned { index, offset_bytes, segment })?;
+                Ok(())
+            };
             match self.kept.0.get() {
                 Some(kept) => give(&kept[index])?,
                 None => self.read(index..index + 1, meter, |_, segment| give(&segment))?,
+            }
+            if !more {
+                break;
             }
         }
         Ok(())
@@ -153,8 +161,7 @@ pub(crate) fn read_segments(
 ) -> Result<(), ReadError> {
     let (mut next, mut tries) = (range.start, 1);
     while next < range.end {
-        let segments = read_segments_from(source, manifest, root_bytes, digest, next);
-        for segment in segments.take(range.end - next) {
+        for segment in read_segments_of(source, manifest, root_bytes, digest, next..range.end) {
             match segment {
                 Ok(segment) => {
                     if !give(next, segment) {

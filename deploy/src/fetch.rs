@@ -10,12 +10,13 @@ pub(crate) use requests::{Want, sort};
 
 use crate::meter::{Limit, Meter, add};
 use crate::retry::{TRIES_MAX, noise, pause};
+use crate::stop::Stop;
 use crate::target::AlignedBuffer;
 use crate::{Error, Label};
 use requests::{FrameWants, Request, requests};
 use std::io::Read;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use store::Digest;
 use store::map::{FRAME_MAX_BYTES, FrameRef};
@@ -37,7 +38,7 @@ pub(crate) fn fetch(
     label: &Label,
     wants: &[Want],
     sink: &dyn Sink,
-    stop: &AtomicBool,
+    stop: &Stop,
     meter: &Meter,
 ) -> Result<(), Error> {
     let requests = requests(wants);
@@ -52,7 +53,7 @@ pub(crate) fn fetch(
                 if !matches!(error, Error::Stopped) {
                     failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                 }
-                job.stop.store(true, Ordering::Relaxed);
+                job.stop.say();
                 return;
             }
         }
@@ -70,7 +71,7 @@ struct Fetch<'a> {
     wants: &'a [Want],
     sink: &'a dyn Sink,
     meter: &'a Meter,
-    stop: &'a AtomicBool,
+    stop: &'a Stop,
 }
 
 /// One of the hands that fetch. What it has proven and lies next to each other in the content is
@@ -104,9 +105,7 @@ impl<'a> Worker<'a> {
     fn frames(&mut self, request: &Request) -> Result<(), Error> {
         let (mut frames, mut tries) = (&request.frames[..], 1);
         while !frames.is_empty() {
-            if self.job.stop.load(Ordering::Relaxed) {
-                return Err(Error::Stopped);
-            }
+            self.job.stop.check()?;
             let mut done = 0;
             let Err(failure) = self.stream(request.pack, frames, &mut done) else { break };
             frames = &frames[done..];
@@ -114,7 +113,7 @@ impl<'a> Worker<'a> {
             match failure {
                 Failure::Source(error) if error.is_transient() && tries < TRIES_MAX => {
                     add(&self.job.meter.retries, 1);
-                    std::thread::sleep(pause(tries, &error, noise()));
+                    self.job.stop.pause(pause(tries, &error, noise()))?;
                     tries += 1;
                 }
                 Failure::Source(source) => return Err(self.failed(request, frames, tries, source)),
@@ -138,9 +137,7 @@ impl<'a> Worker<'a> {
         let body = meter.time(Limit::Net, || label.source.open(&item, Some(at..last.end_bytes())));
         let mut body = body?.reader;
         for wanted in frames {
-            if self.job.stop.load(Ordering::Relaxed) {
-                return Err(Failure::Final(Error::Stopped));
-            }
+            self.job.stop.check()?;
             let gap = wanted.frame.offset_bytes - at;
             let packed = wanted.frame.packed_bytes as usize;
             let read = meter.time(Limit::Net, || {

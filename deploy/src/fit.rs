@@ -38,15 +38,17 @@ pub(crate) struct GptFit {
 }
 
 impl Fit {
-    /// Changes the image's first MiB into the disk's.
-    pub(crate) fn to_disk(&self, head: &mut [u8]) {
+    /// Changes the image's first MiB into the disk's; says whether a mark came into it.
+    pub(crate) fn to_disk(&self, head: &mut [u8]) -> bool {
         if let Some(gpt) = &self.gpt {
             gpt.fit(head);
         }
         if let (Some(mark), Some(at)) = (&self.mark, Mark::place(head, self.sector_bytes)) {
             let mark = mark.clone().finished(table_identity(head, self.sector_bytes));
             head[at..at + Mark::BYTES].copy_from_slice(&mark.encode());
+            return true;
         }
+        false
     }
 
     /// Changes the disk's first MiB back into the image's, as far as this label put it there.

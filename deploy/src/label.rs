@@ -8,6 +8,7 @@ use crate::retry::{retry, retry_from};
 use std::cell::RefCell;
 use std::sync::Arc;
 use store::Digest;
+use store::Digest;
 use store::label::{LabelName, LabelRecord};
 use store::manifest::Manifest;
 use store::manifest_reader::{ReadError, read_label, read_map_on, read_root};
@@ -30,18 +31,40 @@ pub struct Label {
 }
 
 /// Reads `name` from the first store of `chain`, nearest first, that has it. A store that does
-/// not answer is passed over; where none has the label, the first such failure is the error.
+/// not answer is passed over, after one try while another is left; where none has the label, the
+/// first such failure is the error.
 pub fn resolve(
     chain: &[Arc<dyn Source>],
     name: &LabelName,
     meter: &Arc<Meter>,
 ) -> Result<Label, Error> {
+    let (source, record) = find(chain, name, meter)?;
+    read(source, record, meter)
+}
+
+/// The digest of the manifest that `name` names, by the first store of `chain` that has it.
+pub fn manifest_of(
+    chain: &[Arc<dyn Source>],
+    name: &LabelName,
+    meter: &Arc<Meter>,
+) -> Result<Digest, Error> {
+    find(chain, name, meter).map(|(_, record)| record.manifest)
+}
+
+/// The record of `name`, and the store that has it.
+fn find(
+    chain: &[Arc<dyn Source>],
+    name: &LabelName,
+    meter: &Arc<Meter>,
+) -> Result<(Arc<dyn Source>, LabelRecord), Error> {
     let mut silent = None;
-    for source in chain {
+    for (index, source) in chain.iter().enumerate() {
         let source: Arc<dyn Source> =
             Arc::new(Counted { inner: Arc::clone(source), meter: Arc::clone(meter) });
-        match ask(meter, || read_label(&*source, name)) {
-            Ok(record) => return read(source, record, meter),
+        let is_last = index + 1 == chain.len();
+        let read = || read_label(&*source, name);
+        match if is_last { ask(meter, read) } else { read() } {
+            Ok(record) => return Ok((source, record)),
             Err(ReadError::Source(SourceError::NotFound { .. })) => {}
             Err(error) if error.is_transient() => {
                 silent.get_or_insert(error);

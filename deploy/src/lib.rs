@@ -33,6 +33,7 @@ mod moves;
 mod probe;
 mod retry;
 mod seeds;
+mod stop;
 mod survey;
 mod sys;
 mod window;

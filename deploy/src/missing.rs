@@ -98,15 +98,18 @@ impl<'a> MissingBuilder<'a> {
     pub(crate) fn push(&mut self, positioned: &Positioned<'_>, bits: Vec<u64>) {
         let section = &self.map.sections[positioned.index];
         let mut places = section.places.iter();
+        let mut offset = positioned.offset_bytes;
         for (index, entry) in positioned.segment.entries.iter().enumerate() {
             let is_missing = is_set(&bits, index);
+            let at = offset;
+            offset += entry.length();
             let totals = &mut self.missing.totals;
-            let Entry::Data { digest, length } = entry else {
+            let Entry::Data { digest, length: object_bytes } = entry else {
                 let kept = &mut totals.zero_kept_bytes;
                 *(if is_missing { &mut totals.zero_missing_bytes } else { kept }) += entry.length();
                 continue;
             };
-            let (place, length) = (places.next(), u64::from(*length));
+            let (place, length) = (places.next(), u64::from(*object_bytes));
             if !is_missing {
                 totals.kept_objects += 1;
                 totals.kept_bytes += length;
@@ -114,7 +117,7 @@ impl<'a> MissingBuilder<'a> {
             }
             totals.missing_objects += 1;
             totals.missing_bytes += length;
-            if self.seeds.find(digest).is_some() {
+            if self.seeds.find(digest, *object_bytes, at).is_some() {
                 totals.moved_objects += 1;
                 totals.moved_bytes += length;
             } else if let Some(place) = place {

@@ -12,12 +12,12 @@ pub(crate) use schedule::Schedule;
 use crate::Error;
 use crate::fetch::{Sink, Want};
 use crate::meter::{Limit, Meter, add};
+use crate::stop::Stop;
 use crate::survey::View;
 use crate::target::AlignedBuffer;
 use schedule::Step;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use store::Digest;
 
@@ -34,7 +34,7 @@ pub(crate) struct Movers<'a> {
     pub(crate) moves: &'a [Move],
     pub(crate) sink: &'a dyn Sink,
     pub(crate) meter: &'a Meter,
-    pub(crate) stop: &'a AtomicBool,
+    pub(crate) stop: &'a Stop,
 }
 
 impl Movers<'_> {
@@ -48,11 +48,9 @@ impl Movers<'_> {
         };
         let results: Vec<_> = std::thread::scope(|scope| {
             let work = || {
+                let mut leaving = Leaving { stop: self.stop, shared: &shared, is_well: false };
                 let result = self.work(&shared);
-                if result.is_err() {
-                    self.stop.store(true, Ordering::Relaxed);
-                    shared.turn.notify_all();
-                }
+                leaving.is_well = result.is_ok();
                 result
             };
             let movers: Vec<_> = (0..MOVERS).map(|_| scope.spawn(work)).collect();
@@ -137,6 +135,24 @@ impl Movers<'_> {
     }
 }
 
+/// Tells the others when a mover fails, or panics while they wait for its read.
+struct Leaving<'a, 'b> {
+    stop: &'a Stop,
+    shared: &'a Shared<'b>,
+    is_well: bool,
+}
+
+impl Drop for Leaving<'_, '_> {
+    fn drop(&mut self) {
+        if !self.is_well {
+            self.stop.say();
+            // Taken so that nobody is between looking and waiting.
+            drop(lock(&self.shared.schedule));
+            self.shared.turn.notify_all();
+        }
+    }
+}
+
 /// What the movers share.
 struct Shared<'a> {
     schedule: Mutex<Schedule<'a>>,
@@ -147,12 +163,10 @@ struct Shared<'a> {
 
 impl Shared<'_> {
     /// The next thing to do; none when all is done. Waits for the reads of others where need be.
-    fn next(&self, stop: &AtomicBool) -> Result<Option<Step>, Error> {
+    fn next(&self, stop: &Stop) -> Result<Option<Step>, Error> {
         let mut schedule = lock(&self.schedule);
         loop {
-            if stop.load(Ordering::Relaxed) {
-                return Err(Error::Stopped);
-            }
+            stop.check()?;
             match schedule.next() {
                 Step::Done => return Ok(None),
                 Step::Wait => {

@@ -36,8 +36,8 @@ pub(crate) struct Job {
     /// What the disk is to say while the deployment is unfinished.
     pub(crate) beginning: Mark,
     pub(crate) kept: Kept,
-    /// Written since the start, bytes.
-    pub(crate) written_bytes: AtomicU64,
+    /// Put onto the target since the start, bytes: says when to flush.
+    pub(crate) put_bytes: AtomicU64,
     pub(crate) meter: Arc<Meter>,
 }
 
@@ -123,8 +123,8 @@ pub fn plan_seeded(
     let fit = fit(&label, &target, disk_bytes, &beginning);
     held.with_head(|head| fit.to_image(head));
     let kept = Kept::default();
-    let written_bytes = AtomicU64::new(0);
-    let job = Job { label, target, disk_bytes, held, fit, beginning, kept, written_bytes, meter };
+    let put_bytes = AtomicU64::new(0);
+    let job = Job { label, target, disk_bytes, held, fit, beginning, kept, put_bytes, meter };
     let (missing, seeds) = job.look(&holds)?;
     let sealed = missing.is_empty() && job.is_sealed()?;
     Ok(Plan { job, missing, seeds, sealed })
@@ -190,16 +190,19 @@ impl Job {
         if !worth_it {
             return Ok((Missing::all(&self.label, &content, meter)?, Seeds::default()));
         }
-        let seeds = Seeds::of(&self.label, holds, meter);
+        let readable_bytes = self.target.size_bytes().min(self.label.size_bytes());
+        let seeds = Seeds::of(&self.label, holds, self.target.size_bytes(), meter);
         let is_another = holds.first().is_some_and(|held| *held != self.label.record.manifest);
         let purpose = if is_another { Purpose::SurveyOfAnother } else { Purpose::Survey };
         let missing = self.compare(purpose, &seeds)?;
-        if !seeds.is_empty() || missing.totals.packed_bytes < SCANNED_FROM_BYTES {
+        // Where only this label is known to be there, or its beginning, nothing has moved.
+        let only_this = holds.iter().all(|held| *held == self.label.record.manifest);
+        let is_told = !seeds.is_empty() || !holds.is_empty() && only_this;
+        if is_told || missing.totals.packed_bytes < SCANNED_FROM_BYTES {
             return Ok((missing, seeds));
         }
-        let readable_bytes = self.target.size_bytes().min(self.label.size_bytes());
         self.meter.stage(readable_bytes);
-        let seeds = scan(&self.view(), readable_bytes, meter)?;
+        let seeds = scan(&self.view(), readable_bytes, meter);
         Ok((missing.recount(&self.label, &content, &seeds, meter)?, seeds))
     }
 }

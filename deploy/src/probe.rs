@@ -29,9 +29,6 @@ pub(crate) fn has_any(
     let mut buffer = AlignedBuffer::new(OBJECT_MAX_BYTES as usize);
     content.sample(SEGMENTS, meter, |positioned| {
         for (offset, digest, length) in picked(&positioned) {
-            if found {
-                break;
-            }
             let bytes = &mut buffer[..length];
             if view.is_hole(offset, length) {
                 continue;
@@ -39,8 +36,11 @@ pub(crate) fn has_any(
             meter.time(Limit::Disk, || view.read(offset, bytes))?;
             add(&meter.done_bytes, length as u64);
             found = !is_zero(bytes) && Digest::of(bytes) == digest;
+            if found {
+                break;
+            }
         }
-        Ok(())
+        Ok(!found)
     })?;
     Ok(found)
 }

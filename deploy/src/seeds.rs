@@ -11,8 +11,7 @@ pub(crate) use scan::scan;
 
 use crate::content::{content_segments, read_segments};
 use crate::label::Label;
-use crate::meter::{Meter, add};
-use crate::retry::retry;
+use crate::meter::Meter;
 use store::Digest;
 use store::cut::BLOCK_BYTES;
 use store::manifest::{Entry, Segment};
@@ -27,6 +26,8 @@ const SEEDS_MAX: usize = 1 << 20;
 pub(crate) struct Seeds {
     /// Sorted by key once [`Seeds::sort`] was called; the first of a key is the one to take.
     entries: Vec<Seed>,
+    /// How much of the target can be read, bytes.
+    readable_bytes: u64,
 }
 
 /// An object by the start of its digest, and the block of the target where it starts.
@@ -37,10 +38,20 @@ struct Seed {
 }
 
 impl Seeds {
+    /// None yet, of a target of which `readable_bytes` can be read.
+    pub(crate) fn within(readable_bytes: u64) -> Self {
+        Self { entries: Vec::new(), readable_bytes }
+    }
+
     /// What the manifests `digests` say, as far as the store of `label` has them. A manifest
     /// that cannot be had is no fault: what only it knew is fetched.
-    pub(crate) fn of(label: &Label, digests: &[Digest], meter: &Meter) -> Self {
-        let mut seeds = Self::default();
+    pub(crate) fn of(
+        label: &Label,
+        digests: &[Digest],
+        readable_bytes: u64,
+        meter: &Meter,
+    ) -> Self {
+        let mut seeds = Self::within(readable_bytes);
         for digest in digests.iter().filter(|digest| **digest != label.record.manifest) {
             // Of a manifest that ends in an error the segments before it are as good.
             let _ = seeds.add_manifest(label, digest, meter);
@@ -55,14 +66,14 @@ impl Seeds {
         digest: &Digest,
         meter: &Meter,
     ) -> Result<(), ReadError> {
-        let root = retry(|| read_root(&*label.source, digest), || add(&meter.retries, 1));
-        let (manifest, root_bytes) = root?;
+        // Asked once: nobody waits for what can be done without.
+        let (manifest, root_bytes) = read_root(&*label.source, digest)?;
         let (root, mut offset) = ((&manifest, root_bytes, digest), 0);
         let range = 0..content_segments(&manifest);
         read_segments(&*label.source, root, range, meter, |_, segment| {
             self.add_segment(&segment, offset, |_| true);
             offset += segment.span_bytes();
-            self.entries.len() < SEEDS_MAX
+            !self.is_full()
         })
     }
 
@@ -86,7 +97,7 @@ impl Seeds {
 
     fn add(&mut self, digest: &Digest, offset: u64) {
         let block = u32::try_from(offset / BLOCK_BYTES as u64);
-        if let (Ok(block), true) = (block, self.entries.len() < SEEDS_MAX) {
+        if let (Ok(block), false) = (block, self.is_full()) {
             self.entries.push(Seed { key: key(digest), block });
         }
     }
@@ -98,10 +109,17 @@ impl Seeds {
         self.entries.dedup_by_key(|seed| seed.key);
     }
 
-    /// Where the target may have the object with this digest, bytes.
-    pub(crate) fn find(&self, digest: &Digest) -> Option<u64> {
+    /// Where else than at `offset` the target may have the object of `length` bytes with this
+    /// digest, bytes.
+    pub(crate) fn find(&self, digest: &Digest, length: u32, offset: u64) -> Option<u64> {
         let found = self.entries.binary_search_by_key(&key(digest), |seed| seed.key).ok()?;
-        Some(u64::from(self.entries[found].block) * BLOCK_BYTES as u64)
+        let at = u64::from(self.entries[found].block) * BLOCK_BYTES as u64;
+        (at != offset && at + u64::from(length) <= self.readable_bytes).then_some(at)
+    }
+
+    /// Whether no more are remembered.
+    pub(crate) fn is_full(&self) -> bool {
+        self.entries.len() >= SEEDS_MAX
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -121,14 +139,16 @@ mod tests {
 
     #[test]
     fn the_place_that_was_added_first_is_found() {
-        let mut seeds = Seeds::default();
+        let mut seeds = Seeds::within(10 * 4096);
         let digest = |number: u32| Digest::of(&number.to_le_bytes());
         for (number, block) in [(1, 7), (2, 9), (1, 3)] {
             seeds.add(&digest(number), block * BLOCK_BYTES as u64);
         }
         seeds.sort();
-        let found = [1, 2, 3].map(|number| seeds.find(&digest(number)));
+        let found = [1, 2, 3].map(|number| seeds.find(&digest(number), 4096, 0));
         assert_eq!(found, [Some(7 * 4096), Some(9 * 4096), None]);
+        assert_eq!(seeds.find(&digest(2), 4097, 0), None, "beyond what can be read");
+        assert_eq!(seeds.find(&digest(1), 4096, 7 * 4096), None, "where it belongs");
     }
 
     #[test]

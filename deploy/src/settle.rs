@@ -5,13 +5,13 @@ use crate::content::{Part, Positioned, parts};
 use crate::fetch::{Sink, fetch, sort};
 use crate::meter::Meter;
 use crate::plan::Job;
+use crate::stop::Stop;
 use crate::target::AlignedBuffer;
 use crate::verify::Verified;
 use crate::{Error, Label};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use store::Hasher;
 use store::manifest::{Boot, Payload, Place};
 
@@ -103,7 +103,7 @@ impl Settled {
         })?;
         into.set_len(zeroes).map_err(|source| Error::HandOver { file, source })?;
         sort(&mut wants);
-        let (sink, stop) = (FileSink { name: file, file: into }, AtomicBool::new(false));
+        let (sink, stop) = (FileSink { name: file, file: into }, Stop::default());
         fetch(label, &wants, &sink, &stop, meter)
     }
 }

@@ -19,6 +19,9 @@ pub const ALIGN_BYTES: usize = 4096;
 /// Zeroes are read and written in steps of this where the target cannot zero by itself.
 const ZERO_STEP_BYTES: usize = 1 << 20;
 
+/// What is written where zeroes are expected next: no bit pattern that a disk reads by itself.
+const DIRT: u8 = 0xa5;
+
 /// What is known of [`Medium::zero`]: nothing yet, that zeroes are read after it, that they are
 /// not (or that there is no such thing).
 const ZEROING_UNKNOWN: u8 = 0;
@@ -43,6 +46,12 @@ pub enum TargetKind {
     Device,
     /// A regular file: it takes the size it needs.
     File,
+}
+
+/// Where the first and the last block of `range` start.
+fn ends(range: &Range<u64>) -> impl Iterator<Item = u64> {
+    let last = range.end.saturating_sub(ALIGN_BYTES as u64).max(range.start);
+    [range.start, last].into_iter()
 }
 
 /// Why the target cannot be used, or failed.
@@ -142,32 +151,47 @@ impl Target {
     /// Makes `range` read as zeroes: by the medium itself where it is proven that zeroes are read
     /// afterwards, else by writing them where they are not there yet.
     pub(crate) fn zero(&self, range: Range<u64>) -> Result<(), TargetError> {
-        if self.zeroing.load(Ordering::Relaxed) == ZEROING_REFUSED {
-            return self.write_zeroes(range);
+        match self.zeroing.load(Ordering::Relaxed) {
+            ZEROING_REFUSED => return self.write_zeroes(range),
+            ZEROING_UNKNOWN => self.soil(&range)?,
+            _ => {}
         }
-        match self.medium.zero(range.clone()) {
-            Ok(()) if self.zeroing.load(Ordering::Relaxed) == ZEROING_PROVEN => Ok(()),
-            Ok(()) => {
-                let proven = self.starts_with_zeroes(&range)?;
-                let known = if proven { ZEROING_PROVEN } else { ZEROING_REFUSED };
-                self.zeroing.store(known, Ordering::Relaxed);
-                if proven { Ok(()) } else { self.write_zeroes(range) }
-            }
-            // Not possible here, or a fault: if the disk is broken, writing says so.
-            Err(_) => {
-                self.zeroing.store(ZEROING_REFUSED, Ordering::Relaxed);
-                self.write_zeroes(range)
-            }
+        // An error may be that it cannot be done here, or a fault: writing says if the disk is
+        // broken.
+        let zeroed = self.medium.zero(range.clone()).is_ok();
+        if zeroed && self.zeroing.load(Ordering::Relaxed) == ZEROING_PROVEN {
+            return Ok(());
         }
+        let known = if zeroed && self.is_clean(&range)? { ZEROING_PROVEN } else { ZEROING_REFUSED };
+        self.zeroing.store(known, Ordering::Relaxed);
+        if known == ZEROING_PROVEN { Ok(()) } else { self.write_zeroes(range) }
     }
 
-    /// Whether the first step of `range` reads as zeroes.
-    fn starts_with_zeroes(&self, range: &Range<u64>) -> Result<bool, TargetError> {
+    /// Zeroing is not relied upon any more.
+    pub(crate) fn distrust_zeroing(&self) {
+        self.zeroing.store(ZEROING_REFUSED, Ordering::Relaxed);
+    }
+
+    /// Puts something other than zeroes at both ends of `range`: that zeroes are read there
+    /// afterwards then proves that zeroing works, to its edges.
+    fn soil(&self, range: &Range<u64>) -> Result<(), TargetError> {
+        let mut dirt = AlignedBuffer::new(ALIGN_BYTES.min((range.end - range.start) as usize));
+        dirt.fill(DIRT);
+        ends(range).try_for_each(|at| self.write(at, &dirt))
+    }
+
+    /// Whether zeroes are read at both ends of `range`.
+    fn is_clean(&self, range: &Range<u64>) -> Result<bool, TargetError> {
+        self.flush()?;
         self.medium.drop_cache();
-        let length = (range.end - range.start).min(ZERO_STEP_BYTES as u64);
-        let mut buffer = AlignedBuffer::new(length as usize);
-        self.read(range.start, &mut buffer)?;
-        Ok(is_zero(&buffer))
+        let mut block = AlignedBuffer::new(ALIGN_BYTES.min((range.end - range.start) as usize));
+        for at in ends(range) {
+            self.read(at, &mut block)?;
+            if !is_zero(&block) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Writes zeroes where there are none: a disk is read faster than written, and often empty.

@@ -52,6 +52,9 @@ impl Job {
         if wrong.is_empty() {
             return Ok(());
         }
+        if wrong.totals.zero_missing_bytes > 0 {
+            self.target.distrust_zeroing();
+        }
         self.bring(&wrong, &no_seeds)?;
         self.target.flush()?;
         self.target.drop_cache();
@@ -106,12 +109,11 @@ impl Job {
         let mut rest = sealed.head[..last].to_vec();
         rest[..self.fit.sector_bytes.min(first)].fill(0);
         self.put_proven(0, &rest)?;
-        let is_marked = Mark::read(&sealed.head).is_some();
-        if !is_marked {
+        if !sealed.is_marked {
             self.put_proven(last as u64, &sealed.head[last..])?;
         }
         self.put_proven(0, &sealed.head[..first])?;
-        if is_marked { self.put_proven(last as u64, &sealed.head[last..]) } else { Ok(()) }
+        if sealed.is_marked { self.put_proven(last as u64, &sealed.head[last..]) } else { Ok(()) }
     }
 
     /// Writes `bytes`, makes them durable and reads them back.
@@ -159,7 +161,7 @@ impl Job {
     /// What is held back, as the disk is to have it.
     fn sealed(&self) -> Sealed {
         let mut head = self.held.with_head(|head| head.clone());
-        self.fit.to_disk(&mut head);
+        let is_marked = self.fit.to_disk(&mut head);
         let image_end = self.label.size_bytes();
         let (tail_start, mut tail) = self.held.with_tail(|start, tail| (start, tail.clone()));
         let beyond = image_end.saturating_sub(tail_start).min(tail.len() as u64) as usize;
@@ -171,13 +173,15 @@ impl Job {
             let at = at as usize;
             tail[at..at + backup.len()].copy_from_slice(&backup);
         }
-        Sealed { head, tail_start, tail }
+        Sealed { head, is_marked, tail_start, tail }
     }
 }
 
 /// What is held back, as the disk is to have it.
 struct Sealed {
     head: Vec<u8>,
+    /// The last block of the head is a mark of ours, and no part of the image.
+    is_marked: bool,
     tail_start: u64,
     tail: Vec<u8>,
 }

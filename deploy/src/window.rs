@@ -6,14 +6,14 @@ use crate::meter::add;
 use crate::moves::{KEEP_MAX_BYTES, Move, Movers, Schedule, moves};
 use crate::plan::Job;
 use crate::seeds::Seeds;
+use crate::stop::Stop;
 use std::collections::HashSet;
-use std::sync::atomic::AtomicBool;
 
 impl Job {
     /// Brings `wants`, which are in the order of the content: moves what `seeds` know of and
     /// meanwhile fetches what belongs where nothing waits to be moved; then the rest.
     pub(crate) fn bring_window(&self, wants: Vec<Want>, seeds: &Seeds) -> Result<(), Error> {
-        let (found, local, mut now) = split(wants, seeds, self.target.size_bytes());
+        let (found, local, mut now) = split(wants, seeds);
         let schedule = Schedule::new(&found, KEEP_MAX_BYTES);
         // A frame is fetched once: all of it later where some of it has to wait.
         let is_late = |want: &&Want| {
@@ -22,7 +22,7 @@ impl Job {
         };
         let frames: HashSet<_> = now.iter().filter(is_late).map(|want| want.frame).collect();
         let mut later: Vec<_> = now.extract_if(.., |want| frames.contains(&want.frame)).collect();
-        let stop = AtomicBool::new(false);
+        let stop = Stop::default();
         let (meter, view) = (&*self.meter, self.view());
         let crew = Movers { view, wants: &local, moves: &found, sink: self, meter, stop: &stop };
         let (lost, fetched) = std::thread::scope(|scope| {
@@ -38,19 +38,15 @@ impl Job {
         self.fetch(&mut later, &stop)
     }
 
-    fn fetch(&self, wants: &mut [Want], stop: &AtomicBool) -> Result<(), Error> {
+    fn fetch(&self, wants: &mut [Want], stop: &Stop) -> Result<(), Error> {
         sort(wants);
         fetch(&self.label, wants, self, stop, &self.meter)
     }
 }
 
 /// The moves that bring some of `wants`, those wants, and the others.
-fn split(
-    wants: Vec<Want>,
-    seeds: &Seeds,
-    readable_bytes: u64,
-) -> (Vec<Move>, Vec<Want>, Vec<Want>) {
-    let mut found = moves(&wants, seeds, readable_bytes);
+fn split(wants: Vec<Want>, seeds: &Seeds) -> (Vec<Move>, Vec<Want>, Vec<Want>) {
+    let mut found = moves(&wants, seeds);
     let mut is_local = vec![false; wants.len()];
     let mut count = 0;
     for one in &mut found {

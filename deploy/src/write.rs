@@ -96,7 +96,7 @@ impl Job {
             Ok(())
         })?;
         self.bring_window(wants, seeds)?;
-        if !seeds.is_empty() {
+        if !seeds.is_empty() && missing.totals.zero_missing_bytes > 0 {
             self.each_missing(missing, |part| match part {
                 Part::Zero(range) => self.zero(range),
                 Part::Object(_) => Ok(()),
@@ -120,7 +120,7 @@ impl Job {
 
     /// Whoever writes past a multiple of [`FLUSH_EVERY_BYTES`] flushes, while the others go on.
     fn flush_now_and_then(&self, written_bytes: u64) -> Result<(), Error> {
-        let before = self.written_bytes.fetch_add(written_bytes, Ordering::Relaxed);
+        let before = self.put_bytes.fetch_add(written_bytes, Ordering::Relaxed);
         if before / FLUSH_EVERY_BYTES == (before + written_bytes) / FLUSH_EVERY_BYTES {
             return Ok(());
         }
@@ -129,7 +129,8 @@ impl Job {
 
     fn zero(&self, range: Range<u64>) -> Result<(), Error> {
         let range = self.held.zero(range);
-        if range.start < range.end {
+        let length = (range.end - range.start) as usize;
+        if length > 0 && !self.view().is_hole(range.start, length) {
             add(&self.meter.zeroed_bytes, range.end - range.start);
             self.meter.time(Limit::Disk, || self.target.zero(range))?;
         }

@@ -74,7 +74,7 @@ const CASES: [Case; 9] = [
         outcome: Outcome::Says(&["cannot flush /dev/vda", "is not known to be there"]),
     },
     Case {
-        name: "a read fails before anything is written",
+        name: "a read fails for good",
         disk: |disk, body| failing(disk, Access::Read, Some(body), false, EIO),
         outcome: Outcome::Says(&["cannot read", "/dev/vda", "Input/output error"]),
     },

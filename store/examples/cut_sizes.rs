@@ -7,6 +7,7 @@
 //! fetches (frames hold new objects only, as a push into a store that has the old one makes
 //! them), how many objects and frames that is, and what the digests take in the manifest.
 #![allow(clippy::print_stdout, reason = "it is a command")]
+#![allow(clippy::cast_precision_loss, reason = "one decimal is shown")]
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -56,7 +57,7 @@ fn main() -> io::Result<()> {
                 cold.packed_bytes as f64 / 1e6,
                 next.packed_bytes as f64 / 1e6,
                 next.objects,
-                next.frames,
+                next.count,
                 (objects * 35) as f64 / 1e6,
             );
         }
@@ -109,7 +110,7 @@ struct Frames {
     limit: usize,
     bytes: Vec<u8>,
     objects: u64,
-    frames: u64,
+    count: u64,
     packed_bytes: u64,
 }
 
@@ -117,7 +118,7 @@ impl Frames {
     fn of(frame_kib: usize) -> io::Result<Self> {
         let compressor = zstd::bulk::Compressor::new(LEVEL)?;
         let limit = frame_kib << 10;
-        Ok(Self { compressor, limit, bytes: Vec::new(), objects: 0, frames: 0, packed_bytes: 0 })
+        Ok(Self { compressor, limit, bytes: Vec::new(), objects: 0, count: 0, packed_bytes: 0 })
     }
 
     fn add(&mut self, object: &[u8]) {
@@ -132,7 +133,7 @@ impl Frames {
         if !self.bytes.is_empty() {
             let packed = self.compressor.compress(&self.bytes).map_or(0, |packed| packed.len());
             self.packed_bytes += packed as u64;
-            self.frames += 1;
+            self.count += 1;
             self.bytes.clear();
         }
     }

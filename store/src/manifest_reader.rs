@@ -12,6 +12,7 @@ use crate::manifest::{Manifest, PREFIX_BYTES, Segment};
 use crate::map::{MAP_MAX_BYTES, Map};
 use crate::source::{Item, Partly, Source, SourceError, from_io, read_all};
 use std::io::Read;
+use std::ops::Range;
 use std::time::Duration;
 
 /// A map names as many packs as its pushes made; this many at 41 bytes each fit beside its places.
@@ -132,19 +133,20 @@ pub fn read_segments<'a>(
     root_bytes: usize,
     digest: &Digest,
 ) -> Segments<'a> {
-    read_segments_from(source, manifest, root_bytes, digest, 0)
+    read_segments_of(source, manifest, root_bytes, digest, 0..manifest.segments.len())
 }
 
-/// Like [`read_segments`], from segment number `first` on: how reading goes on after a fault.
-pub fn read_segments_from<'a>(
+/// Like [`read_segments`], those with the numbers `range` only: how reading goes on after a fault.
+pub fn read_segments_of<'a>(
     source: &'a dyn Source,
     manifest: &'a Manifest,
     root_bytes: usize,
     digest: &Digest,
-    first: usize,
+    range: Range<usize>,
 ) -> Segments<'a> {
     let item = Item::Manifest(*digest);
-    Segments { source, manifest, root_bytes, item, next: first, body: None }
+    let end = range.end.min(manifest.segments.len());
+    Segments { source, manifest, root_bytes, item, next: range.start, end, body: None }
 }
 
 /// Iterator over the segments of a manifest; see [`read_segments`].
@@ -154,6 +156,7 @@ pub struct Segments<'a> {
     root_bytes: usize,
     item: Item,
     next: usize,
+    end: usize,
     body: Option<Box<dyn Read + Send>>,
 }
 
@@ -161,7 +164,7 @@ impl Iterator for Segments<'_> {
     type Item = Result<Segment, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.next >= self.manifest.segments.len() {
+        if self.next >= self.end {
             return None;
         }
         let segment = self.read_next();
@@ -193,11 +196,11 @@ impl Segments<'_> {
     }
 
     /// The bytes of all segments that are still to come.
-    fn range_left(&self) -> std::ops::Range<u64> {
+    fn range_left(&self) -> Range<u64> {
         let encoded = |segments: &[crate::manifest::SegmentRef]| {
             segments.iter().map(|segment| u64::from(segment.encoded_bytes)).sum::<u64>()
         };
-        let (before, after) = self.manifest.segments.split_at(self.next);
+        let (before, after) = self.manifest.segments[..self.end].split_at(self.next);
         let start = self.root_bytes as u64 + encoded(before);
         start..start + encoded(after)
     }

@@ -34,15 +34,13 @@ impl Move {
 }
 
 /// The moves that bring those of `wants`, which are in order of their place in the content, that
-/// `seeds` knows of, within the first `readable_bytes` of the target; in the same order.
-pub(crate) fn moves(wants: &[Want], seeds: &Seeds, readable_bytes: u64) -> Vec<Move> {
+/// `seeds` knows of; in the same order.
+pub(crate) fn moves(wants: &[Want], seeds: &Seeds) -> Vec<Move> {
     let mut moves: Vec<Move> = Vec::new();
     for (index, want) in wants.iter().enumerate() {
         let length = u64::from(want.length);
-        let Some(from) = seeds.find(&want.digest) else { continue };
-        if from + length > readable_bytes || from == want.offset_bytes {
-            continue;
-        }
+        let found = seeds.find(&want.digest, want.length, want.offset_bytes);
+        let Some(from) = found else { continue };
         match moves.last_mut() {
             Some(last)
                 if last.wants.end == index

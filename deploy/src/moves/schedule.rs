@@ -6,8 +6,11 @@
 //! whatever the moves are.
 
 use super::runs::{MOVE_MAX_BYTES, Move};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::ops::Range;
+
+/// Not on the way.
+const NOWHERE: u32 = u32::MAX;
 
 /// What the next free hand is to do. The number is the move's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +42,11 @@ pub(crate) struct Schedule<'a> {
     ready: BTreeSet<u32>,
     /// Every number below is past waiting.
     first_waiting: usize,
+    /// From whom one waits for to whom that one waits for, as far as it was followed: each has
+    /// yet to read from the destination of the one before, and all wait.
+    way: Vec<u32>,
+    /// Where on the way each is, or [`NOWHERE`].
+    on_way: Vec<u32>,
     reading: usize,
     kept_bytes: u64,
     keep_max_bytes: u64,
@@ -70,6 +78,8 @@ impl<'a> Schedule<'a> {
             blockers: vec![0; moves.len()],
             ready: BTreeSet::new(),
             first_waiting: 0,
+            way: Vec::new(),
+            on_way: vec![NOWHERE; moves.len()],
             reading: 0,
             kept_bytes: 0,
             keep_max_bytes,
@@ -100,7 +110,7 @@ impl<'a> Schedule<'a> {
                 return Step::Write(number);
             }
             self.reading += 1;
-            self.states[number] = State::Copying;
+            self.leave(number, State::Copying);
             return Step::Copy(number);
         }
         if self.reading > 0 {
@@ -109,13 +119,13 @@ impl<'a> Schedule<'a> {
         let Some(number) = self.in_a_circle() else { return Step::Done };
         let length = self.moves[number].length;
         if self.kept_bytes + length > self.keep_max_bytes {
-            self.states[number] = State::Over;
+            self.leave(number, State::Over);
             self.release(number);
             return Step::GiveUp(number);
         }
         self.kept_bytes += length;
         self.reading += 1;
-        self.states[number] = State::Keeping;
+        self.leave(number, State::Keeping);
         Step::Keep(number)
     }
 
@@ -170,25 +180,51 @@ impl<'a> Schedule<'a> {
         matches!(self.states[number], State::Waiting | State::Copying | State::Keeping)
     }
 
-    /// The smallest move of a circle, if any move waits: from whom one waits for to whom that
-    /// one waits for, until one comes up again. Nothing is ready and nothing being read, so
-    /// every move that waits has somebody unread to wait for.
+    /// The smallest move of a circle, if any move waits. Nothing is ready and nothing being
+    /// read, so every move that waits has somebody unread to wait for, and who is followed long
+    /// enough comes up again. What was followed before is not followed again.
     fn in_a_circle(&mut self) -> Option<usize> {
+        loop {
+            let Some(last) = self.way.last() else {
+                let first = self.next_waiting()?;
+                self.step_to(first);
+                continue;
+            };
+            let last = *last as usize;
+            let destination = self.moves[last].destination();
+            let Some(next) = self.readers(&destination).find(|other| *other != last) else {
+                return Some(last);
+            };
+            if self.on_way[next] == NOWHERE {
+                self.step_to(next);
+                continue;
+            }
+            let circle = &self.way[self.on_way[next] as usize..];
+            let smallest = circle.iter().min_by_key(|other| self.moves[**other as usize].length);
+            return smallest.map(|number| *number as usize);
+        }
+    }
+
+    fn next_waiting(&mut self) -> Option<usize> {
         while self.states.get(self.first_waiting).is_some_and(|state| *state != State::Waiting) {
             self.first_waiting += 1;
         }
-        let mut number = (self.first_waiting < self.moves.len()).then_some(self.first_waiting)?;
-        let (mut way, mut seen) = (Vec::new(), HashMap::new());
-        while seen.insert(number, way.len()).is_none() {
-            way.push(number);
-            let destination = self.moves[number].destination();
-            match self.readers(&destination).find(|other| *other != number) {
-                Some(next) => number = next,
-                None => return Some(number),
+        (self.first_waiting < self.moves.len()).then_some(self.first_waiting)
+    }
+
+    fn step_to(&mut self, number: usize) {
+        self.on_way[number] = self.way.len() as u32;
+        self.way.push(number as u32);
+    }
+
+    /// `number` waits no more: who waited for it may have nobody to wait for now.
+    fn leave(&mut self, number: usize, state: State) {
+        self.states[number] = state;
+        if self.on_way[number] != NOWHERE {
+            for left in self.way.drain(self.on_way[number] as usize..) {
+                self.on_way[left as usize] = NOWHERE;
             }
         }
-        let circle = way.iter().skip_while(|other| **other != number);
-        circle.copied().min_by_key(|other| self.moves[*other].length)
     }
 }
 

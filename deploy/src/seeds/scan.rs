@@ -1,7 +1,6 @@
 //! Finds seeds where no manifest tells of them: cuts what the target has as a push would.
 
 use super::Seeds;
-use crate::Error;
 use crate::meter::{Limit, Meter};
 use crate::survey::View;
 use crate::target::AlignedBuffer;
@@ -13,17 +12,17 @@ use store::cut::{OBJECT_CUT_MAX_BYTES, Piece, SEGMENT_SPAN_BYTES, pieces};
 const STEP_BYTES: usize = 1 << 20;
 
 /// Cuts and hashes the first `size_bytes` of `view`.
-pub(crate) fn scan(view: &View<'_>, size_bytes: u64, meter: &Meter) -> Result<Seeds, Error> {
-    let mut seeds = Seeds::default();
+pub(crate) fn scan(view: &View<'_>, size_bytes: u64, meter: &Meter) -> Seeds {
+    let mut seeds = Seeds::within(size_bytes);
     let mut start = 0;
     let mut buffer = AlignedBuffer::new(STEP_BYTES);
-    while start < size_bytes {
+    while start < size_bytes && !seeds.is_full() {
         let end = start.saturating_add(SEGMENT_SPAN_BYTES).min(size_bytes);
-        scan_span(view, start..end, &mut buffer, meter, &mut seeds)?;
+        scan_span(view, start..end, &mut buffer, meter, &mut seeds);
         start = end;
     }
     seeds.sort();
-    Ok(seeds)
+    seeds
 }
 
 /// One span: cuts fall on its ends, as they do in a segment of a manifest.
@@ -33,7 +32,7 @@ fn scan_span(
     buffer: &mut AlignedBuffer,
     meter: &Meter,
     seeds: &mut Seeds,
-) -> Result<(), Error> {
+) {
     let mut at = span.start;
     while at < span.end {
         let step = (span.end - at).min(STEP_BYTES as u64) as usize;
@@ -42,11 +41,14 @@ fn scan_span(
             continue;
         }
         let bytes = &mut buffer[..step];
-        meter.time(Limit::Disk, || view.read(at, bytes))?;
+        if meter.time(Limit::Disk, || view.read(at, bytes)).is_err() {
+            // A bad sector of what is replaced anyway holds no seeds.
+            at += step as u64;
+            continue;
+        }
         let is_last = at + step as u64 == span.end;
         at += meter.time(Limit::Hash, || add_pieces(bytes, at, is_last, seeds)) as u64;
     }
-    Ok(())
 }
 
 /// Adds the objects of `bytes`, which start at `at`. Returns how many bytes were dealt with: an

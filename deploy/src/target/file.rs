@@ -64,7 +64,10 @@ impl Medium for FileMedium {
 
     fn zero(&self, range: Range<u64>) -> io::Result<()> {
         let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        match rustix::fs::fallocate(&self.cached, hole, range.start, range.end - range.start) {
+        let zeroed = rustix::io::retry_on_intr(|| {
+            rustix::fs::fallocate(&self.cached, hole, range.start, range.end - range.start)
+        });
+        match zeroed {
             Ok(()) => Ok(()),
             // Not for this device, or not for this alignment. A block device that cannot say
             // what it reads afterwards answers so (fallocate(2), blkdev_issue_zeroout without

@@ -31,29 +31,29 @@ fn packs() -> Vec<Row> {
         lie(
             "a frame that swells to 1 GiB",
             Verification,
-            &["frame in the frame at", "expected"],
+            &["content in the frame at", "expected"],
             |s| {
                 replace_frame(s, &bomb());
             },
         ),
-        lie("a frame whose header says 1 GiB", Verification, &["frame in the frame at"], |s| {
+        lie("a frame whose header says 1 GiB", Verification, &["content in the frame at"], |s| {
             // Magic, descriptor with an eight-byte content size, the window, 1 GiB, a raw block.
             let mut frame = b"\x28\xb5\x2f\xfd\xc0\x50".to_vec();
             frame.extend(BOMB_BYTES.to_le_bytes());
             frame.extend(b"\x01\x00\x00");
             replace_frame(s, &frame);
         }),
-        lie("a frame that holds less", Verification, &["frame in the frame at"], |s| {
+        lie("a frame that holds less", Verification, &["content in the frame at"], |s| {
             replace_frame(s, &zstd::bulk::compress(b"less", 3).unwrap());
         }),
         lie("a frame of other bytes", Verification, &["object ", "expected ", "found "], |s| {
             let raw = s.frames()[FRAME].raw_bytes() as usize;
             replace_frame(s, &zstd::bulk::compress(&vec![7; raw], 3).unwrap());
         }),
-        lie("a pack of garbage, as long", Verification, &["frame in the frame at"], |s| {
+        lie("a pack of garbage, as long", Verification, &["content in the frame at"], |s| {
             s.change("packs", |bytes| bytes.fill(0x5a));
         }),
-        lie("a pack of zeroes, as long", Verification, &["frame in the frame at"], |s| {
+        lie("a pack of zeroes, as long", Verification, &["content in the frame at"], |s| {
             s.change("packs", |bytes| bytes.fill(0));
         }),
         lie("a pack that is cut in the last frame", Network, &["expected Content-Range: "], |s| {

@@ -32,7 +32,7 @@ const HEAD_BYTES: usize = deploy::Mark::OFFSET;
 const TRIES: usize = 6;
 
 /// Fetches that may be under way at once: each may meet a final fault by itself.
-const WORKERS_MAX: usize = 4;
+const WORKERS_MAX: usize = 8;
 
 /// How a row has to end.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use super::{Stages, open_chain};
 use crate::args::DeployArgs;
 use crate::output::Output;
 use crate::text;
-use deploy::label::resolve;
+use deploy::label::{manifest_of, resolve};
 use deploy::plan::plan_seeded;
 use deploy::settle::settle;
 use deploy::verify::verify;
@@ -25,8 +25,8 @@ pub(crate) fn run(args: &DeployArgs, output: &Output) -> anyhow::Result<()> {
 
     let label = progress.stage("label", || anyhow::Ok(resolve(&chain, &args.label, &meter)?))?;
     let seeds: Result<Vec<_>, _> =
-        args.seed.iter().map(|held| resolve(&chain, held, &meter)).collect();
-    let seeds: Vec<_> = seeds?.iter().map(|held| held.record.manifest).collect();
+        args.seed.iter().map(|held| manifest_of(&chain, held, &meter)).collect();
+    let seeds = seeds?;
     let is_new = !args.to.exists();
     let target = Target::open(&args.to)?;
     let planned = progress
