@@ -8,7 +8,6 @@ use crate::retry::{retry, retry_from};
 use std::cell::RefCell;
 use std::sync::Arc;
 use store::Digest;
-use store::Digest;
 use store::label::{LabelName, LabelRecord};
 use store::manifest::Manifest;
 use store::manifest_reader::{ReadError, read_label, read_map_on, read_root};
