@@ -32,6 +32,7 @@ mod missing;
 mod moves;
 mod probe;
 mod retry;
+mod seal;
 mod seeds;
 mod stop;
 mod survey;

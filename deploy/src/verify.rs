@@ -2,7 +2,6 @@
 //! what was held back is written, so only proven bytes can boot.
 
 use crate::Error;
-use crate::mark::Mark;
 use crate::missing::Missing;
 use crate::plan::Job;
 use crate::seeds::Seeds;
@@ -11,10 +10,6 @@ use crate::target::AlignedBuffer;
 use crate::write::Written;
 use store::Digest;
 use store::manifest::Entry;
-
-/// What is written with the first sector, without which nothing finds the partition table or
-/// boot code: direct I/O takes no less on every disk.
-pub(crate) const FIRST_BLOCK_BYTES: usize = 4096;
 
 /// Whether what was written is read back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,20 +32,38 @@ pub fn verify(written: Written, read_back: ReadBack) -> Result<Verified, Error> 
     if untouched {
         return Ok(Verified { job });
     }
-    if read_back == ReadBack::Yes {
-        job.prove()?;
+    let ended = job.prove_and_seal(read_back);
+    if ended.is_err() {
+        // Whatever was written by now must not boot. On a disk that has just failed this may
+        // fail as well; the first failure is what is reported.
+        let _ = job.unseal();
     }
-    job.seal()?;
-    Ok(Verified { job })
+    ended.map(|()| Verified { job })
 }
 
 impl Job {
+    fn prove_and_seal(&self, read_back: ReadBack) -> Result<(), Error> {
+        if read_back == ReadBack::No {
+            return self.seal();
+        }
+        self.prove()?;
+        match self.seal() {
+            // What did not arrive may have gone somewhere else: all is proven once more.
+            Err(Error::ReadBack { .. }) => {
+                self.unseal()?;
+                self.prove()?;
+                self.seal()
+            }
+            ended => ended,
+        }
+    }
+
     fn prove(&self) -> Result<(), Error> {
         self.target.drop_cache();
         let no_seeds = Seeds::default();
         let wrong = self.compare(Purpose::Proof, &no_seeds)?;
         if wrong.is_empty() {
-            return Ok(());
+            return self.prove_unsealed();
         }
         if wrong.totals.zero_missing_bytes > 0 {
             self.target.distrust_zeroing();
@@ -60,7 +73,7 @@ impl Job {
         self.target.drop_cache();
         // All of it again: on a disk that folds addresses, a repair damages what was right.
         let still = self.compare(Purpose::Proof, &no_seeds)?;
-        if still.is_empty() { Ok(()) } else { Err(self.first_wrong(&still)) }
+        if still.is_empty() { self.prove_unsealed() } else { Err(self.first_wrong(&still)) }
     }
 
     /// The error for the first entry that reads back wrong.
@@ -95,93 +108,4 @@ impl Job {
         };
         Ok(Error::ReadBack { target, offset_bytes, bytes, expected, found })
     }
-
-    /// Writes what was held back, each part durable and read back before the next: the end
-    /// of the disk, the head without its first sector, and then the block with that: it makes
-    /// the disk boot, and only one sector of it changes, which a disk writes whole or not at all.
-    /// The last block of the head comes after that where it is no part of the image but says
-    /// what the disk holds.
-    fn seal(&self) -> Result<(), Error> {
-        let sealed = self.sealed();
-        let first = sealed.head.len().min(FIRST_BLOCK_BYTES);
-        let last = sealed.head.len().min(Mark::OFFSET).max(first);
-        self.put_proven(sealed.tail_start, &sealed.tail)?;
-        let mut rest = sealed.head[..last].to_vec();
-        rest[..self.fit.sector_bytes.min(first)].fill(0);
-        self.put_proven(0, &rest)?;
-        if !sealed.is_marked {
-            self.put_proven(last as u64, &sealed.head[last..])?;
-        }
-        self.put_proven(0, &sealed.head[..first])?;
-        if sealed.is_marked { self.put_proven(last as u64, &sealed.head[last..]) } else { Ok(()) }
-    }
-
-    /// Writes `bytes`, makes them durable and reads them back.
-    fn put_proven(&self, offset_bytes: u64, bytes: &[u8]) -> Result<(), Error> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        let mut buffer = AlignedBuffer::new(bytes.len());
-        buffer.copy_from_slice(bytes);
-        self.target.write(offset_bytes, &buffer)?;
-        self.target.flush()?;
-        self.target.drop_cache();
-        buffer.fill(0);
-        self.target.read(offset_bytes, &mut buffer)?;
-        if *buffer == *bytes {
-            return Ok(());
-        }
-        Err(Error::ReadBack {
-            target: self.target.name.clone(),
-            offset_bytes,
-            bytes: bytes.len() as u64,
-            expected: Digest::of(bytes).to_string(),
-            found: Digest::of(&buffer).to_string(),
-        })
-    }
-
-    /// Whether what is held back is on the disk as it should be.
-    pub(crate) fn is_sealed(&self) -> Result<bool, Error> {
-        if self.target.size_bytes() < self.disk_bytes {
-            return Ok(false);
-        }
-        let sealed = self.sealed();
-        for (offset, bytes) in [(0, &sealed.head), (sealed.tail_start, &sealed.tail)] {
-            let mut buffer = AlignedBuffer::new(bytes.len());
-            if !bytes.is_empty() {
-                self.target.read(offset, &mut buffer)?;
-            }
-            if *buffer != **bytes {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// What is held back, as the disk is to have it.
-    fn sealed(&self) -> Sealed {
-        let mut head = self.held.with_head(|head| head.clone());
-        let is_marked = self.fit.to_disk(&mut head);
-        let image_end = self.label.size_bytes();
-        let (tail_start, mut tail) = self.held.with_tail(|start, tail| (start, tail.clone()));
-        let beyond = image_end.saturating_sub(tail_start).min(tail.len() as u64) as usize;
-        tail[beyond..].fill(0);
-        let backup = self.fit.gpt.and_then(|gpt| gpt.backup(&head));
-        if let Some((offset, backup)) = backup
-            && let Some(at) = offset.checked_sub(tail_start)
-        {
-            let at = at as usize;
-            tail[at..at + backup.len()].copy_from_slice(&backup);
-        }
-        Sealed { head, is_marked, tail_start, tail }
-    }
-}
-
-/// What is held back, as the disk is to have it.
-struct Sealed {
-    head: Vec<u8>,
-    /// The last block of the head is a mark of ours, and no part of the image.
-    is_marked: bool,
-    tail_start: u64,
-    tail: Vec<u8>,
 }

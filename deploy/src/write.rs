@@ -4,14 +4,10 @@
 use crate::Error;
 use crate::content::{Part, parts};
 use crate::fetch::Sink;
-use crate::held::HEAD_BYTES;
-use crate::mark::Mark;
 use crate::meter::{Limit, add};
 use crate::missing::Missing;
 use crate::plan::{Job, Plan};
 use crate::seeds::Seeds;
-use crate::target::{AlignedBuffer, TargetError};
-use crate::verify::FIRST_BLOCK_BYTES;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 
@@ -48,38 +44,6 @@ pub fn write(plan: Plan) -> Result<Written, Error> {
 }
 
 impl Job {
-    /// Makes the target unbootable: zeroes, durably, where firmware looks. Before that the
-    /// disk is marked as ours, so that a cut at any moment leaves one that may be written.
-    fn unseal(&self) -> Result<(), TargetError> {
-        let [mut head, tail] = self.held.ranges();
-        if head.end == HEAD_BYTES as u64 {
-            let mut block = AlignedBuffer::new(Mark::BYTES);
-            block.copy_from_slice(&self.beginning.encode());
-            self.target.write(Mark::OFFSET as u64, &block)?;
-            self.target.flush()?;
-            head.end = Mark::OFFSET as u64;
-        }
-        self.clear_first_sector(head.end)?;
-        let zeroes = AlignedBuffer::new(HEAD_BYTES);
-        for range in [head, tail] {
-            if range.start < range.end {
-                self.target.write(range.start, &zeroes[..(range.end - range.start) as usize])?;
-            }
-        }
-        self.target.flush()
-    }
-
-    /// Clears the first sector, durably, before anything else: a disk may carry out writes in
-    /// any order and in part, and boot code before half a table is not to be left.
-    fn clear_first_sector(&self, head_bytes: u64) -> Result<(), TargetError> {
-        let mut block = AlignedBuffer::new(head_bytes.min(FIRST_BLOCK_BYTES as u64) as usize);
-        self.target.read(0, &mut block)?;
-        let sector = self.fit.sector_bytes.min(block.len());
-        block[..sector].fill(0);
-        self.target.write(0, &block)?;
-        self.target.flush()
-    }
-
     /// Writes the zeroes and the objects that are `missing`. What `seeds` know of is moved.
     pub(crate) fn bring(&self, missing: &Missing, seeds: &Seeds) -> Result<(), Error> {
         let mut wants = Vec::new();
