@@ -29,8 +29,13 @@ impl Shop {
 
     /// Pushes `image` and returns the store to read it from.
     pub(crate) fn push(&self, label: &str, image: &[u8]) -> Arc<dyn Source> {
+        std::fs::write(self.path("image"), image).unwrap();
+        self.push_file(label)
+    }
+
+    /// The same of the file `image`.
+    pub(crate) fn push_file(&self, label: &str) -> Arc<dyn Source> {
         let file = self.path("image");
-        std::fs::write(&file, image).unwrap();
         let store = DirStore::create(self.path("store")).unwrap();
         let request = PushImage {
             label: label.parse().unwrap(),
