@@ -88,8 +88,10 @@ impl Job {
         let sealed = self.sealed();
         let first = sealed.head.len().min(FIRST_BLOCK_BYTES);
         let last = sealed.head.len().min(Mark::OFFSET).max(first);
-        // Zeroes between the two: a cut leaves a part of one, never of both.
-        self.put_proven(sealed.tail_start, &vec![0; sealed.tail.len()])?;
+        if self.filler() != 0 {
+            // Zeroes between the two: a cut leaves a part of one, never of both.
+            self.put_proven(sealed.tail_start, &vec![0; sealed.tail.len()])?;
+        }
         self.put_proven(sealed.tail_start, &sealed.tail)?;
         // All but the first sector; then it is the only one that changes, whole or not at all.
         let mut rest = sealed.head[..last].to_vec();
