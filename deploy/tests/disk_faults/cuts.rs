@@ -3,7 +3,7 @@
 //! the image, to the byte.
 
 use super::disk::{Disk, cut_after};
-use super::fault::Fault;
+use super::fault::{Fault, Kind};
 use super::noise::Noise;
 use super::oracle::{Judge, Verdict, says_finished};
 use super::picture::{MARK, MIB, Picture, Table};
@@ -120,20 +120,32 @@ impl Case {
         }
     }
 
-    /// The faults of run number `number`.
+    /// The faults of run number `number`. A disk that folds addresses and is cut off has content
+    /// where boot code belongs, which no order of writes prevents: it is let run to its end.
     fn faults(&self, number: usize, size: u64) -> Vec<Fault> {
         let own = self.fault.filter(|(run, _)| *run == number);
-        let cut = self.cuts.get(number).copied().flatten().map(cut_after);
-        own.map(|(_, seed)| Fault::any(seed, size)).into_iter().chain(cut).collect()
+        let own = own.map(|(_, seed)| Fault::any(seed, size));
+        let folds = own.as_ref().is_some_and(|own| matches!(own.kind, Kind::Folds { .. }));
+        let cut = self.cuts.get(number).copied().flatten().filter(|_| !folds).map(cut_after);
+        own.into_iter().chain(cut).collect()
     }
 }
 
 /// What may be after a run that failed, and after the power failed as well.
-fn check_states(case: &Case, disk: &Disk, judge: &Judge, base: &[u8]) -> Result<(), TestCaseError> {
+fn check_states(
+    case: &Case,
+    disk: &Disk,
+    judge: &Judge,
+    base: &[u8],
+    said: &str,
+) -> Result<(), TestCaseError> {
     let crashed = (0..STATES).map(|number| disk.crashed(case.seed.wrapping_add(number)));
     for (number, state) in std::iter::once(disk.content()).chain(crashed).enumerate() {
         let verdict = judge.look(&state);
-        prop_assert!(!matches!(verdict, Verdict::Wrong(_)), "state {number}: {verdict:?}");
+        prop_assert!(
+            !matches!(verdict, Verdict::Wrong(_)),
+            "state {number}: {verdict:?} after {said}"
+        );
         // A disk that is not as it was is ours to write. One without a table has the mark only
         // until its last block but one is written.
         if case.fault.is_none() && case.table != Table::None && case.kind == TargetKind::Device {
@@ -179,12 +191,12 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
                 return Ok(());
             }
             Err(error) => {
-                let said = sentence(&error);
+                let said = format!("{} by {}", sentence(&error), disk.ails());
                 let category = error.category();
                 let fits = matches!(category, Category::Storage | Category::Verification);
                 prop_assert!(fits && said.contains("the disk"), "{said}");
                 prop_assert!(disk.struck() > 0, "no fault, and yet: {said}");
-                check_states(case, &disk, &judge, &base)?;
+                check_states(case, &disk, &judge, &base, &said)?;
             }
         }
         if (case.seed >> number) & 1 == 1 {
@@ -196,7 +208,7 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 160, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn cut_and_faulty_and_run_again_it_ends_as_the_image(case in cases()) {

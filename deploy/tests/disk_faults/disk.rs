@@ -14,6 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// What the disk writes as a whole or not at all, bytes.
 pub(crate) const SECTOR_BYTES: usize = 512;
 
+/// What firmware looks at, at either end, bytes.
+const HELD_BYTES: u64 = 1 << 20;
+
 /// A handle on a disk.
 #[derive(Debug, Clone)]
 pub(crate) struct Disk(Arc<Mutex<State>>);
@@ -33,7 +36,8 @@ struct State {
     counts: [u64; 4],
     /// Everything that was done since recording began.
     log: Option<Vec<Step>>,
-    /// Where the disk itself damaged what would have booted, which no program can prevent.
+    /// Where the disk itself damaged what would have booted, which no program can prevent, or
+    /// what firmware looks at.
     damaged: Vec<Range<u64>>,
     noise: Noise,
 }
@@ -78,6 +82,11 @@ impl Disk {
     /// How often its faults have happened.
     pub(crate) fn struck(&self) -> u64 {
         self.state().faults.iter().map(|fault| fault.struck).sum()
+    }
+
+    /// What is wrong with it.
+    pub(crate) fn ails(&self) -> String {
+        format!("{:?}", self.state().faults)
     }
 
     /// Writes down from here on what is done.
@@ -194,11 +203,14 @@ impl State {
         }
     }
 
-    /// The same where the disk does something else than it was told.
+    /// The same where the disk does something else than it was told. Noted where it would have
+    /// booted, or where firmware looks: until it is read back nobody can know.
     fn put_wrong(&mut self, offset: u64, bytes: &[u8]) {
         self.put(offset, bytes);
-        if self.seen[..SECTOR_BYTES].iter().any(|byte| *byte != 0) {
-            self.damaged.push(offset..offset + bytes.len() as u64);
+        let end = offset + bytes.len() as u64;
+        let held = offset < HELD_BYTES || end + HELD_BYTES > self.seen.len() as u64;
+        if held || self.seen[..SECTOR_BYTES].iter().any(|byte| *byte != 0) {
+            self.damaged.push(offset..end);
         }
     }
 

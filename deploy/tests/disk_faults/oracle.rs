@@ -102,14 +102,15 @@ pub(crate) fn says_finished(disk: &[u8]) -> bool {
 }
 
 fn looks(disk: &[u8]) -> Looks {
-    let zero = |range: Range<usize>| {
-        disk.get(range).is_none_or(|bytes| bytes.iter().all(|byte| *byte == 0))
+    // One byte over and over is what disks are cleared with, and no code or table.
+    let blank = |range: Range<usize>| {
+        disk.get(range).is_none_or(|bytes| bytes.windows(2).all(|pair| pair[0] == pair[1]))
     };
-    if !zero(0..SECTOR) || says_finished(disk) {
+    if !blank(0..SECTOR) || says_finished(disk) {
         return Looks::Bootable;
     }
     let backup = disk.len().saturating_sub(SECTOR);
-    if !zero(SECTOR..4096) || disk[backup..].starts_with(GPT) {
+    if !blank(SECTOR..4096) || disk[backup..].starts_with(GPT) {
         return Looks::Partly;
     }
     Looks::Dead
