@@ -48,6 +48,11 @@ pub fn debian() -> Result<PathBuf> {
     file("INAUG_TEST_DEBIAN", "a Debian image; scripts/debian-image makes one")
 }
 
+/// The same Debian with its updates and some packages more: `INAUG_TEST_DEBIAN_NEXT`.
+pub fn debian_next() -> Result<PathBuf> {
+    file("INAUG_TEST_DEBIAN_NEXT", "a later Debian image; scripts/debian-image --next makes one")
+}
+
 /// The operator's command: `INAUG_TEST_INAUG`.
 pub fn inaug() -> Result<PathBuf> {
     file("INAUG_TEST_INAUG", "the built `inaug`")

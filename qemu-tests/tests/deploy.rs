@@ -141,7 +141,6 @@ fn the_same_label_again_fetches_nothing_and_the_next_little() -> Result<()> {
     store.forget();
     let next = run("lab/next")?;
     assert!(!next.contains("fetch   0 objects"), "{next}");
-    // Blocks that moved are fetched too: what is on the disk is compared by position.
     assert!(store.bytes() < cold_bytes * 3 / 4, "{} of {cold_bytes} bytes", store.bytes());
     Ok(())
 }

@@ -177,7 +177,7 @@ mod tests {
     fn a_finished_mark_on_a_dead_disk_is_wrong_and_an_unfinished_one_is_not() {
         let judge = Judge::of([("v1".to_owned(), whole())]);
         let mut disk = vec![0; DISK_BYTES];
-        disk[MARK.start..MARK.start + 8].copy_from_slice(b"inaugdm1");
+        disk[MARK.start..MARK.start + 8].copy_from_slice(b"inaugdm2");
         assert_eq!(judge.of_state(&disk), Verdict::Dead);
         disk[MARK_STATE] = MARK_FINISHED;
         assert!(matches!(judge.of_state(&disk), Verdict::Wrong(_)));
