@@ -19,7 +19,7 @@
 mod error;
 pub(crate) mod index;
 mod labels;
-mod lock;
+pub(crate) mod lock;
 pub(crate) mod packs;
 mod read;
 pub(crate) mod temp;
@@ -73,7 +73,7 @@ impl DirStore {
         for directory in DIRECTORIES.map(|name| path.join(name)) {
             fs::create_dir_all(&directory).map_err(DirError::io("create", &directory))?;
         }
-        labels::write_list(&store, &[])?;
+        labels::write_list(&store, &labels::Labels::new())?;
         store.write_marker()?;
         Ok(store)
     }

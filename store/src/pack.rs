@@ -18,7 +18,7 @@ pub const HEADER: [u8; 16] = *b"\x50\x2a\x4d\x18\x08\x00\x00\x00inaugpk1";
 const INDEX_FRAME_MAGIC: u32 = 0x184d_2a51;
 
 /// Magic number and length: what stands before the index itself.
-const INDEX_FRAME_HEADER_BYTES: u64 = 8;
+pub const INDEX_HEAD_BYTES: usize = 8;
 
 const TAIL_MAGIC: [u8; 8] = *b"inaugpkx";
 
@@ -85,12 +85,20 @@ impl IndexWriter {
         let mut check = Hasher::new();
         check.update(&count);
         check.update(&self.frames);
-        let (magic, rest) = (INDEX_FRAME_MAGIC.to_le_bytes(), (length + TAIL_BYTES) as u32);
-        let head = [&magic[..], &rest.to_le_bytes(), &count].concat();
+        let head = [&index_head(length as u64)[..], &count].concat();
         let length = (length as u64).to_le_bytes();
         let tail = [&check.finish().as_bytes()[..], &length, &TAIL_MAGIC].concat();
         [head, self.frames, tail]
     }
+}
+
+/// The start of the skippable frame that holds an index of `length` bytes and the tail.
+pub fn index_head(length: u64) -> [u8; INDEX_HEAD_BYTES] {
+    let mut head = [0; INDEX_HEAD_BYTES];
+    let (magic, rest) = head.split_at_mut(4);
+    magic.copy_from_slice(&INDEX_FRAME_MAGIC.to_le_bytes());
+    rest.copy_from_slice(&(length as u32 + TAIL_BYTES as u32).to_le_bytes());
+    head
 }
 
 impl Index {
@@ -110,7 +118,7 @@ impl Index {
         reader.digest("index check")?;
         let length = u64::from_le_bytes(reader.array("index length")?);
         reader.magic(TAIL_MAGIC)?;
-        let around = (HEADER.len() + 8 + TAIL_BYTES) as u64;
+        let around = (HEADER.len() + INDEX_HEAD_BYTES + TAIL_BYTES) as u64;
         let max = file_bytes.saturating_sub(around).min(INDEX_MAX_BYTES);
         if length > max {
             let found = format!("{length}");
@@ -147,7 +155,7 @@ impl Index {
             take(frame);
         }
         reader.end()?;
-        let end = offset_bytes + INDEX_FRAME_HEADER_BYTES;
+        let end = offset_bytes + INDEX_HEAD_BYTES as u64;
         if end != at_bytes {
             let (expected, found) = (format!("the index at {end}"), format!("at {at_bytes}"));
             return Err(reader.wrong("frames", &expected, &found));
@@ -164,8 +172,30 @@ fn read_frame(reader: &mut Reader<'_>, offset_bytes: u64) -> Result<Frame, Forma
     for _ in 0..count {
         let digest = reader.digest("object digest")?;
         let length = reader.varint("object length", left)?;
+        if length == 0 {
+            // An index of nothing but such would name more objects than any pack can hold.
+            return Err(reader.wrong("object length", "at least 1", "0"));
+        }
         left -= length;
         objects.push((digest, length as u32));
     }
     Ok(Frame { offset_bytes, packed_bytes, objects })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_without_bytes_is_refused() {
+        let (digest, offset_bytes) = (Digest::of(b""), HEADER.len() as u64);
+        let frame = Frame { offset_bytes, packed_bytes: 9, objects: alloc::vec![(digest, 0)] };
+        let bytes = Index { frames: alloc::vec![frame] }.encode();
+        let (body, tail) = bytes[INDEX_HEAD_BYTES..].split_at(bytes.len() - 8 - TAIL_BYTES);
+        let error = Index::decode(body, offset_bytes + 9 + 8, tail).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "pack index: object length at byte 36: expected at least 1, found 0"
+        );
+    }
 }

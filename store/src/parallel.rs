@@ -1,5 +1,6 @@
 //! Work done by several threads whose results come out in the order it went in.
 
+use std::any::Any;
 use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
@@ -16,6 +17,12 @@ pub(crate) struct Results<O>(Receiver<Receiver<O>>);
 /// The other side is gone: it failed and says why.
 #[derive(Debug)]
 pub(crate) struct Closed;
+
+/// What a thread that panicked said (`std::panic`: a string, or nothing known).
+pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("nothing").to_owned()
+}
 
 /// Starts `threads` threads in `scope`, each with a worker made by `worker`. At most about
 /// twice as many pieces of work as threads are held at any time.

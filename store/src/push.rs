@@ -33,6 +33,7 @@ mod tally;
 pub use boot::{BootInput, PAYLOAD_MAX_BYTES, PayloadInput};
 pub use error::PushError;
 pub use free::Free;
+pub use image::Stamp;
 pub use tally::{Done, Progress, Seconds};
 
 use crate::Digest;
@@ -238,14 +239,17 @@ fn store_content<'a>(
         let reader = scope.spawn(move || read_all(image, boot, &to_hash, tally));
         let gatherer = scope.spawn(move || gather(store, hashed, to_compress, tally));
         let written = write_packs(store, frames, tally);
-        let content = gatherer.join().map_err(|_| PushError::Thread)?;
-        let read = reader.join().map_err(|_| PushError::Thread)?;
+        let content = gatherer.join().map_err(|payload| PushError::panicked(&*payload))?;
+        let read = reader.join().map_err(|payload| PushError::panicked(&*payload))?;
         // Whoever failed first has made the others stop: the last stage's error comes first.
         let written = written?;
         let content = match (content, read) {
             (Err(Stop::Failed(error)), _) | (_, Err(Stop::Failed(error))) => return Err(error),
             (Ok(content), Ok(())) => content,
-            _ => return Err(PushError::Thread),
+            _ => {
+                let said = "that another failed, which none did".to_owned();
+                return Err(PushError::Thread { said });
+            }
         };
         Ok((content, written))
     })

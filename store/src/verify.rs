@@ -2,7 +2,7 @@
 //!
 //! Packs first: the file's digest, the index, each frame, each object. Then labels: record,
 //! manifest, segments, map, and that the map leads to each object in a frame that is right.
-//! Nothing is changed. The index is not looked at: a push believes none of it that fails its
+//! Nothing is changed, and pushes and removals may go on meanwhile. The index is not looked at: a push believes none of it that fails its
 //! checks. About 60 bytes of memory for each object in the packs.
 
 mod direct;
@@ -73,8 +73,8 @@ pub fn verify(store: &DirStore, label: Option<&LabelName>) -> Result<Report, Dir
         Some(_) => labels::packs(store, &names),
         None => store.packs()?,
     };
-    let packs = packs::check(store, &needed, &mut report);
-    labels::check(store, &names, &packs, &mut report);
+    let mut packs = packs::check(store, &needed, &mut report);
+    labels::check(store, &names, label.is_some(), &mut packs, &mut report);
     if label.is_none() {
         list::check(store, &mut report);
     }

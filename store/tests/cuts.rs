@@ -5,12 +5,16 @@ mod common;
 
 use common::disk::SmallDisk;
 use common::{Place, PushImage, content, files, label, listed, noise, request};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use store::dir::DirStore;
 use store::push::push_image;
 use store::verify::verify;
+
+/// signal(7), on every architecture.
+const SIGKILL: i32 = 9;
 
 const STORE: &str = "INAUG_TEST_STORE";
 const IMAGE: &str = "INAUG_TEST_IMAGE";
@@ -56,13 +60,14 @@ fn a_killed_push_leaves_the_old_label_or_the_new_one() {
                 std::fs::remove_file(entry.unwrap().path()).unwrap();
             }
         }
+        std::fs::remove_file(place.store.path().join("labels.list")).unwrap();
         let (old, new) = (&images[(round % 2) as usize], &images[(1 - round % 2) as usize]);
         let push = PushImage { force: true, ..request("label", &old.0) };
         cleaned += push_image(&place.store, &push, &()).unwrap().cleaned_files;
         let mut child = start_child(place.store.path(), &new.0);
         std::thread::sleep(Duration::from_micros(whole.as_micros() as u64 * u64::from(round) / 20));
         child.kill().ok();
-        killed += u32::from(!child.wait().unwrap().success());
+        killed += u32::from(child.wait().unwrap().signal() == Some(SIGKILL));
         let image = content(&place.store, &label("label")).1;
         assert!(image == old.1 || image == new.1, "round {round}");
         let damages = verify(&place.store, None).unwrap().damages;

@@ -215,7 +215,7 @@ fn maps() -> impl Strategy<Value = Map> {
 }
 
 fn indexes() -> impl Strategy<Value = Index> {
-    let frame = (1_u32..1 << 20, vec((digests(), 0_u32..65536), 0..16));
+    let frame = (1_u32..1 << 20, vec((digests(), 1_u32..65536), 0..16));
     vec(frame, 0..8).prop_map(|frames| {
         let mut offset_bytes = HEADER.len() as u64;
         let frame = |(packed_bytes, objects)| {

@@ -5,12 +5,14 @@ mod common;
 
 use common::{Place, content, label, noise, request};
 use proptest::prelude::*;
-use store::push::{Free, PushError, PushImage, push_image};
+use std::fs::File;
+use std::time::Duration;
+use store::push::{Free, PushError, PushImage, Stamp, push_image};
 
 /// Pushes `image` with `ranges` free.
 fn push(place: &Place, name: &str, image: &[u8], ranges: Vec<(u64, u64)>) -> store::Digest {
     let path = place.file(name, image);
-    let as_of = std::fs::metadata(&path).unwrap().modified().unwrap();
+    let as_of = Stamp::of(&File::open(&path).unwrap()).unwrap();
     let free = Some(Free { ranges, as_of });
     let push = PushImage { free, ..request(name, &path) };
     push_image(&place.store, &push, &()).unwrap().manifest
@@ -44,14 +46,23 @@ proptest! {
 fn what_is_free_is_counted_and_an_image_written_to_since_is_not_pushed() {
     let place = Place::new();
     let path = place.file("image", &noise(100_000, 1));
-    let as_of = std::fs::metadata(&path).unwrap().modified().unwrap();
+    let as_of = Stamp::of(&File::open(&path).unwrap()).unwrap();
     let ranges = vec![(4096, 8192), (8192, 8192), (99_000, 1 << 40)];
     let free = Some(Free { ranges, as_of });
     let push = PushImage { free, ..request("a", &path) };
     let report = push_image(&place.store, &push, &()).unwrap();
     assert_eq!(report.trimmed_bytes, 12_288 + 1000);
-    let file = std::fs::File::options().write(true).open(&path).unwrap();
-    file.set_modified(as_of + std::time::Duration::from_nanos(1)).unwrap();
-    let error = push_image(&place.store, &push, &()).unwrap_err();
-    assert!(matches!(error, PushError::Changed { .. }), "{error}");
+    let refused = || {
+        let error = push_image(&place.store, &push, &()).unwrap_err();
+        assert!(matches!(error, PushError::Changed { .. }), "{error}");
+    };
+    let modified = std::fs::metadata(&path).unwrap().modified().unwrap();
+    let file = File::options().write(true).open(&path).unwrap();
+    file.set_modified(modified + Duration::from_nanos(1)).unwrap();
+    refused();
+    file.set_modified(modified).unwrap();
+    refused();
+    std::fs::rename(place.file("other", &noise(100_000, 1)), &path).unwrap();
+    File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+    refused();
 }

@@ -62,12 +62,10 @@ fn metadata_only(fs: &Superblock, group: u64, descriptor: &Descriptor, bitmap: &
     let start = fs.group_start(group);
     let copies = if fs.has_superblock(group) { 1 + fs.descriptor_blocks } else { 0 };
     for (first, length) in descriptor.metadata(fs).into_iter().chain([(start, copies)]) {
-        for block in first..first + length {
-            if let Some(index) = block.checked_sub(start)
-                && index < fs.group_blocks(group)
-            {
-                bitmap[index as usize / 8] |= 1 << (index % 8);
-            }
+        let end = start + fs.group_blocks(group);
+        for block in first.max(start)..(first + length).min(end) {
+            let index = block - start;
+            bitmap[index as usize / 8] |= 1 << (index % 8);
         }
     }
 }

@@ -111,13 +111,16 @@ impl Superblock {
         let fits = blocks.checked_mul(block_bytes).is_some_and(|all| all <= window.length_bytes)
             && (1..=8 * block_bytes).contains(&blocks_per_group)
             && blocks_per_group.is_multiple_of(8)
+            // The inodes' bitmap is one block as well: so is the length of their table bounded.
+            && u64::from(inodes_per_group) <= 8 * block_bytes
+            && inode_bytes <= block_bytes
             && first_block == u64::from(block_bytes == 1024)
             && (32..=1024).contains(&descriptor_bytes)
             && descriptor_bytes.is_power_of_two()
             && (1..=GROUPS_MAX).contains(&groups);
         if !fits {
             let found = format!(
-                "{blocks} blocks of {block_bytes} bytes from {first_block} in groups of {blocks_per_group}, descriptors of {descriptor_bytes} bytes"
+                "{blocks} blocks of {block_bytes} bytes from {first_block} in groups of {blocks_per_group}, descriptors of {descriptor_bytes} bytes, {inodes_per_group} inodes of {inode_bytes} bytes in a group"
             );
             return Err(doubt("a geometry that fits the volume", found));
         }

@@ -1,7 +1,7 @@
 //! Which objects the store has, and where: sorted runs in `index/`, made from the packs' own
 //! indexes and made again whenever they are lost. Advice, never the truth: a pack that is
-//! not there with the length that a run says holds nothing, and what fails its check is
-//! read from the packs again.
+//! not there with the length that a run says, or does not begin and end like a pack, holds
+//! nothing, and what fails its check is read from the packs again.
 //!
 //! ```text
 //! index/HEX   blocks of 4096 bytes: up to 73 records, each

@@ -4,9 +4,11 @@ use super::temp::{self, TempFile, sync_directory};
 use super::{DirError, DirStore};
 use crate::Digest;
 use crate::label::{LabelName, LabelRecord};
-use crate::label_list;
+use crate::label_list::{self, LABEL_LIST_MAX_BYTES};
 use crate::manifest_reader::{ReadError, read_label};
-use crate::source::{Item, SourceError};
+use crate::source::{Item, SourceError, read_all};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 
 /// What publishing a record did to its label.
@@ -55,15 +57,17 @@ impl DirStore {
         Ok(names)
     }
 
-    /// Removes the label `name`. Its manifest, map and objects stay until they are collected.
+    /// Removes the label `name`, or, where its record is lost, its line in the list. Its
+    /// manifest, map and objects stay until they are collected.
     pub fn remove_label(&self, name: &LabelName) -> Result<(), DirError> {
         let _lock = super::lock::lock(&self.lock_path())?;
         let mut others = self.list()?;
-        others.retain(|(other, _)| other != name);
+        let listed = others.remove(name).is_some();
         let path = self.path().join(Item::Label(name.clone()).path());
         if !path.exists() {
             let (label, store) = (name.clone(), self.path().display().to_string());
-            return Err(DirError::NoLabel { label, store });
+            let missing = DirError::NoLabel { label, store };
+            return if listed { write_list(self, &others) } else { Err(missing) };
         }
         // Off the list first: a label that is listed and has no record was lost, not removed.
         let unlisted = write_list(self, &others);
@@ -73,13 +77,26 @@ impl DirStore {
         unlisted.or_else(|_| write_list(self, &others))
     }
 
-    /// All labels whose records can be read, in order.
-    fn list(&self) -> Result<Vec<(LabelName, Digest)>, DirError> {
-        let names = self.labels("*")?.into_iter();
-        let record = |name: LabelName| Some((self.read_record(&name).ok()?.manifest, name));
-        Ok(names.filter_map(record).map(|(digest, name)| (name, digest)).collect())
+    /// The labels that the list is to have: those on it, also where the record is gone, of which
+    /// it is the one trace; and those that are there and not on it.
+    fn list(&self) -> Result<Labels, DirError> {
+        let bytes = read_all(self, &Item::LabelList, LABEL_LIST_MAX_BYTES).ok();
+        let listed = bytes.and_then(|bytes| label_list::decode(&bytes).ok());
+        // A list that cannot be read is made again from the records.
+        let mut labels: Labels = listed.unwrap_or_default().into_iter().collect();
+        for name in self.labels("*")? {
+            if let Entry::Vacant(vacant) = labels.entry(name)
+                && let Ok(record) = self.read_record(vacant.key())
+            {
+                vacant.insert(record.manifest);
+            }
+        }
+        Ok(labels)
     }
 }
+
+/// Labels with what they name, in order.
+pub(super) type Labels = BTreeMap<LabelName, Digest>;
 
 /// What publishing `record` would do. A record that cannot be read is replaced like one
 /// that is not there: it names nothing.
@@ -112,14 +129,13 @@ pub(crate) fn publish_label(
 ) -> Result<LabelChange, LabelRefusal> {
     let _lock = super::lock::lock(&store.lock_path())?;
     let change = label_change(store, record, force)?;
+    let mut labels = store.list()?;
+    labels.insert(record.name.clone(), record.manifest);
     if change == LabelChange::Same {
+        settle_same(store, &labels)?;
         return Ok(change);
     }
-    let mut labels = store.list()?;
-    labels.retain(|(other, _)| *other != record.name);
-    labels.push((record.name.clone(), record.manifest));
-    labels.sort();
-    let list = prepare(store, "the list of labels", &label_list::encode(&labels))?;
+    let list = prepare(store, "the list of labels", &encode(labels))?;
     let item = Item::Label(record.name.clone());
     prepare(store, &item.to_string(), &record.encode())?.rename(store, &item)?;
     sync_directory(&store.path().join("labels"))?;
@@ -128,9 +144,24 @@ pub(crate) fn publish_label(
     Ok(change)
 }
 
+/// Finishes what a push that was cut may have left: a record that is not durable, a list that
+/// does not say it.
+fn settle_same(store: &DirStore, labels: &Labels) -> Result<(), DirError> {
+    sync_directory(&store.path().join("labels"))?;
+    let listed = read_all(store, &Item::LabelList, LABEL_LIST_MAX_BYTES).ok();
+    if listed.as_deref() == Some(encode(labels.clone()).as_bytes()) {
+        return Ok(());
+    }
+    write_list(store, labels)
+}
+
+fn encode(labels: Labels) -> String {
+    label_list::encode(&labels.into_iter().collect::<Vec<_>>())
+}
+
 /// Writes the list of labels; the caller holds the store's lock.
-pub(super) fn write_list(store: &DirStore, labels: &[(LabelName, Digest)]) -> Result<(), DirError> {
-    prepare(store, "the list of labels", &label_list::encode(labels))?
+pub(super) fn write_list(store: &DirStore, labels: &Labels) -> Result<(), DirError> {
+    prepare(store, "the list of labels", &encode(labels.clone()))?
         .rename(store, &Item::LabelList)?;
     sync_directory(store.path())
 }

@@ -4,7 +4,7 @@ use super::{DirError, DirStore};
 use crate::Digest;
 use crate::codec::FormatError;
 use crate::map::PackRef;
-use crate::pack::{Frame, HEADER, Index, TAIL_BYTES};
+use crate::pack::{Frame, HEADER, INDEX_HEAD_BYTES, Index, TAIL_BYTES, index_head};
 use crate::source::Item;
 use std::fs::{self, File};
 use std::io;
@@ -63,26 +63,53 @@ pub(crate) fn read_index(file: &File) -> Result<(Index, u64), IndexError> {
 /// on is to be believed.
 pub(crate) fn each_frame(file: &File, take: &mut dyn FnMut(Frame)) -> Result<u64, IndexError> {
     let size = file.metadata()?.len();
-    let wrong = |expected: &str, found: String| FormatError {
-        what: "pack".into(),
-        at: 0,
-        expected: expected.into(),
-        found,
-    };
-    let around = (HEADER.len() + 8 + TAIL_BYTES) as u64;
-    if size < around {
-        return Err(wrong(&format!("at least {around} bytes"), format!("{size}")).into());
-    }
-    let mut header = [0; HEADER.len()];
-    file.read_exact_at(&mut header, 0)?;
-    if header != HEADER {
-        return Err(wrong("a pack's header", format!("\"{}\"", header.escape_ascii())).into());
-    }
-    let mut tail = [0; TAIL_BYTES];
-    file.read_exact_at(&mut tail, size - TAIL_BYTES as u64)?;
-    let (offset, length) = Index::locate(&tail, size)?;
+    let Ends { tail, offset, length } = read_ends(file, size)?;
     let mut body = vec![0; length as usize];
     file.read_exact_at(&mut body, offset)?;
     Index::visit(&body, offset, &tail, take)?;
     Ok(size)
+}
+
+/// Where a pack's own ends say that its index is, bytes.
+struct Ends {
+    tail: [u8; TAIL_BYTES],
+    offset: u64,
+    length: u64,
+}
+
+/// Reads what is around the frames and the index of a pack of `size` bytes.
+fn read_ends(file: &File, size: u64) -> Result<Ends, IndexError> {
+    let wrong = |at: u64, expected: &str, found: String| FormatError {
+        what: "pack".into(),
+        at,
+        expected: expected.into(),
+        found,
+    };
+    let around = (HEADER.len() + INDEX_HEAD_BYTES + TAIL_BYTES) as u64;
+    if size < around {
+        return Err(wrong(0, &format!("at least {around} bytes"), format!("{size}")).into());
+    }
+    let mut header = [0; HEADER.len()];
+    file.read_exact_at(&mut header, 0)?;
+    if header != HEADER {
+        return Err(wrong(0, "a pack's header", format!("\"{}\"", header.escape_ascii())).into());
+    }
+    let mut tail = [0; TAIL_BYTES];
+    file.read_exact_at(&mut tail, size - TAIL_BYTES as u64)?;
+    let (offset, length) = Index::locate(&tail, size)?;
+    let mut head = [0; INDEX_HEAD_BYTES];
+    let at = offset - INDEX_HEAD_BYTES as u64;
+    file.read_exact_at(&mut head, at)?;
+    if head != index_head(length) {
+        let found = format!("\"{}\"", head.escape_ascii());
+        return Err(wrong(at, "a skippable frame as long as the index", found).into());
+    }
+    Ok(Ends { tail, offset, length })
+}
+
+/// Whether `pack` still begins and ends like one: what a look at every pack can afford. A pack
+/// whose blocks were lost in a power cut, and that has its length, mostly does not.
+pub(crate) fn has_ends(store: &DirStore, pack: &PackRef) -> bool {
+    let file = File::open(store.path().join(Item::Pack(pack.digest).path()));
+    file.is_ok_and(|file| read_ends(&file, pack.size_bytes).is_ok())
 }

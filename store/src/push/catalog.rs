@@ -5,6 +5,7 @@
 use crate::Digest;
 use crate::dir::index::{Kept, Record, Run, RunError, Sorter, Source, Spot, Written};
 use crate::dir::index::{add_pack, open_all, unreadable};
+use crate::dir::packs::has_ends;
 use crate::dir::{DirError, DirStore};
 use crate::map::PackRef;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
@@ -50,8 +51,12 @@ impl<'a> Catalog<'a> {
         for number in state.mounted.iter().flat_map(|mounted| mounted.numbers.iter().flatten()) {
             missing[*number as usize] = false;
         }
-        let missing = catalog.packs.iter().zip(missing).filter(|(_, missing)| *missing);
-        let missing: Vec<_> = missing.map(|(pack, _)| *pack).collect();
+        let (missing, known): (Vec<_>, Vec<_>) =
+            catalog.packs.iter().zip(missing).partition(|(_, missing)| *missing);
+        for (pack, _) in known {
+            catalog.check_ends(pack, &mut state);
+        }
+        let missing: Vec<_> = missing.into_iter().map(|(pack, _)| *pack).collect();
         catalog.make_run(&missing, &mut state)?;
         Ok(Self { state: RwLock::new(state), ..catalog })
     }
@@ -60,6 +65,20 @@ impl<'a> Catalog<'a> {
         let number = |pack: &PackRef| self.packs.binary_search(pack).ok();
         let numbers = run.run().packs().iter().map(number);
         Mounted { numbers: numbers.map(|number| number.map(|n| n as u32)).collect(), run }
+    }
+
+    /// Believes nothing that the runs say of `pack` if it does not begin and end like a pack: a
+    /// run knows what was written, not what is left of it.
+    fn check_ends(&self, pack: &PackRef, state: &mut State) {
+        if has_ends(self.store, pack) {
+            return;
+        }
+        state.damaged.push(pack.digest);
+        let of_it = |number: &Option<u32>| {
+            number.and_then(|number| self.packs.get(number as usize)) == Some(pack)
+        };
+        let numbers = state.mounted.iter_mut().flat_map(|mounted| mounted.numbers.iter_mut());
+        numbers.filter(|number| of_it(number)).for_each(|number| *number = None);
     }
 
     /// Reads the indexes of `packs`. One that cannot be read holds nothing that can be relied
@@ -139,7 +158,7 @@ impl<'a> Catalog<'a> {
         &self.packs
     }
 
-    /// Packs whose index cannot be read: their objects count as missing.
+    /// Packs whose ends or index cannot be read: their objects count as missing.
     pub(super) fn damaged(&self) -> Vec<Digest> {
         self.state().damaged.clone()
     }

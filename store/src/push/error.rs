@@ -4,6 +4,8 @@ use crate::Digest;
 use crate::codec::FormatError;
 use crate::dir::{DirError, LabelRefusal};
 use crate::label::LabelName;
+use crate::parallel::panic_text;
+use std::any::Any;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -103,12 +105,20 @@ pub enum PushError {
     /// zstd failed.
     #[error("compress")]
     Compress(#[source] io::Error),
-    /// A thread of the push is gone without saying why.
-    #[error("a thread of the push ended early")]
-    Thread,
+    /// A thread of the push is gone.
+    #[error("a thread of the push ended early; it said: {said}")]
+    Thread {
+        /// The words of its panic.
+        said: String,
+    },
 }
 
 impl PushError {
+    /// A thread that panicked.
+    pub(super) fn panicked(payload: &(dyn Any + Send)) -> Self {
+        Self::Thread { said: panic_text(payload) }
+    }
+
     /// A failed read, to be handed to `map_err`.
     pub(super) fn reading(path: &Path) -> impl Fn(io::Error) -> Self {
         move |source| Self::Read { path: path.to_owned(), source }

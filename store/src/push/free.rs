@@ -1,7 +1,7 @@
 //! Bytes of an image that no file system uses: they are pushed as if they were zeroes.
 
+use super::image::Stamp;
 use std::ops::Range;
-use std::time::SystemTime;
 
 /// Free stretches this long are not even read, bytes; shorter ones are read and made zeroes, so
 /// that a fragmented image is still read in large steps.
@@ -12,9 +12,10 @@ const SKIPPED_MIN_BYTES: u64 = 1 << 20;
 pub struct Free {
     /// Where, as (offset, length) in bytes.
     pub ranges: Vec<(u64, u64)>,
-    /// When the image was last written to when this was found out (stat(2), `st_mtim`): an
-    /// image that was written to since is not pushed.
-    pub as_of: SystemTime,
+    /// What the image was before this was found out: another file, or one that was written to
+    /// since, is not pushed. A block device shows nothing of that kind; who trims one holds it
+    /// exclusively (open(2), `O_EXCL`) until it is pushed.
+    pub as_of: Stamp,
 }
 
 /// The ranges in order and apart, for looking up.

@@ -20,11 +20,35 @@ pub(super) struct Input {
     free: FreeMap,
 }
 
-/// What changes when a file is written to. A block device shows nothing of that kind.
+/// Which file it is, and what changes when it is written to (stat(2)). A block device shows
+/// nothing of the latter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+pub struct Stamp {
+    device: u64,
+    inode: u64,
     size_bytes: u64,
     modified: (i64, i64),
+    /// Unlike the time before, nobody sets this one back.
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// That of `file`, now.
+    pub fn of(file: &File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        Ok(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size_bytes: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        })
+    }
+
+    /// What a write changes and a new name or mode does not.
+    fn content(&self) -> (u64, (i64, i64)) {
+        (self.size_bytes, self.modified)
+    }
 }
 
 impl Input {
@@ -38,7 +62,7 @@ impl Input {
             return Err(PushError::NotReadable { path: path.to_owned(), found });
         }
         let file = File::open(path).map_err(&failed)?;
-        let stamp = stamp(&file).map_err(&failed)?;
+        let stamp = Stamp::of(&file).map_err(&failed)?;
         let size_bytes = if kind.is_file() {
             stamp.size_bytes
         } else {
@@ -53,8 +77,7 @@ impl Input {
     /// found out.
     pub(super) fn without(mut self, free: Option<&Free>) -> Result<Self, PushError> {
         let Some(free) = free else { return Ok(self) };
-        let modified = self.file.metadata().and_then(|metadata| metadata.modified());
-        if modified.map_err(PushError::reading(&self.path))? != free.as_of {
+        if self.stamp != free.as_of {
             return Err(PushError::Changed { path: self.path });
         }
         self.free = FreeMap::new(&free.ranges, self.size_bytes);
@@ -114,16 +137,10 @@ impl Input {
 
     /// An error if the file is not what it was when it was opened.
     pub(super) fn check_unchanged(&self) -> Result<(), PushError> {
-        let now = stamp(&self.file).map_err(PushError::reading(&self.path))?;
-        if now == self.stamp {
+        let now = Stamp::of(&self.file).map_err(PushError::reading(&self.path))?;
+        if now.content() == self.stamp.content() {
             return Ok(());
         }
         Err(PushError::Changed { path: self.path.clone() })
     }
-}
-
-fn stamp(file: &File) -> io::Result<Stamp> {
-    let metadata = file.metadata()?;
-    let modified = (metadata.mtime(), metadata.mtime_nsec());
-    Ok(Stamp { size_bytes: metadata.len(), modified })
 }

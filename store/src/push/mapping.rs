@@ -15,6 +15,7 @@ use std::collections::HashMap;
 
 /// How a map is made from spots, in packs old and new.
 pub(super) struct Mapping<'a, 'c> {
+    store: &'c DirStore,
     catalog: &'a Catalog<'c>,
     written: &'a Written<'c>,
     /// The packs the map names, numbered as they come up.
@@ -37,7 +38,7 @@ impl<'a, 'c> Mapping<'a, 'c> {
         written: &'a Written<'c>,
     ) -> Self {
         let sections = Spool::new(store, "the map's sections");
-        Self { catalog, written, packs: Vec::new(), numbers: HashMap::new(), sections }
+        Self { store, catalog, written, packs: Vec::new(), numbers: HashMap::new(), sections }
     }
 
     /// The map of `content`.
@@ -73,10 +74,11 @@ impl<'a, 'c> Mapping<'a, 'c> {
     fn frame(&mut self, spot: Spot) -> Result<FrameRef, DirError> {
         let (spot, pack) = if spot.pack == NEW {
             let frame = new_frame(&self.written.frames, spot.offset_bytes)?;
-            (frame, self.written.packs[frame.pack as usize].pack)
+            (frame, self.written.packs.get(frame.pack as usize).map(|pack| pack.pack))
         } else {
-            (spot, self.catalog.packs()[spot.pack as usize])
+            (spot, self.catalog.packs().get(spot.pack as usize).copied())
         };
+        let pack = pack.ok_or_else(|| self.astray(spot.pack))?;
         let next = self.packs.len() as u32;
         let number = *self.numbers.entry(pack).or_insert(next);
         if number == next {
@@ -88,6 +90,16 @@ impl<'a, 'c> Mapping<'a, 'c> {
             packed_bytes: spot.packed_bytes,
             raw_bytes: spot.raw_bytes,
         })
+    }
+}
+
+impl Mapping<'_, '_> {
+    /// What was read back from a temporary file is not what was written.
+    fn astray(&self, found: u32) -> DirError {
+        let packs = (self.catalog.packs().len(), self.written.packs.len());
+        let what = format!("pack {found} of {} old and {} new ones", packs.0, packs.1);
+        let error = std::io::Error::new(std::io::ErrorKind::InvalidData, what);
+        DirError::io("read back a temporary file in", &self.store.path().join("tmp"))(error)
     }
 }
 

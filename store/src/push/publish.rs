@@ -11,8 +11,8 @@ use crate::dir::temp::{self, sync_directory};
 use crate::dir::{DirError, DirStore, LabelChange, label_change, publish_label};
 use crate::label::LabelRecord;
 use crate::manifest::Manifest;
-use crate::manifest_reader::map_max_bytes;
-use crate::map::PackRef;
+use crate::manifest_reader::{map_max_bytes, read_map};
+use crate::map::{Map, PackRef};
 use crate::source::Item;
 use crate::{Digest, FormatError};
 
@@ -58,13 +58,17 @@ pub(super) fn publish(
     let refused = |refusal| PushError::refused(refusal, &request.label, store.path(), digest);
     label_change(store, &record, request.force).map_err(refused)?;
 
-    let map = Mapping::new(store, catalog, &written).map(content)?;
-    check_map_length(manifest, map.size_bytes())?;
+    let map_file = if old_map_serves(store, manifest, &digest, content, catalog, &written) {
+        None
+    } else {
+        let map = Mapping::new(store, catalog, &written).map(content)?;
+        check_map_length(manifest, map.size_bytes())?;
+        Some(map.write(store, &Item::Map(digest))?)
+    };
     let mut manifest_file = temp::create(store, Item::Manifest(digest).to_string())?;
     manifest_file.write(&root)?;
     content.encoded.copy(&mut |bytes| manifest_file.write(bytes))?;
     manifest_file.sync()?;
-    let map_file = map.write(store, &Item::Map(digest))?;
     let new_packs: Vec<PackRef> = written.packs.iter().map(|pack| pack.pack).collect();
     for pack in written.packs {
         pack.file.rename(store, &Item::Pack(pack.pack.digest))?;
@@ -72,12 +76,31 @@ pub(super) fn publish(
     // Also when nothing is new: what this push relies on may just have been renamed by another.
     sync_directory(&store.path().join("packs"))?;
     manifest_file.rename(store, &Item::Manifest(digest))?;
-    map_file.rename(store, &Item::Map(digest))?;
+    map_file.map_or(Ok(()), |map| map.rename(store, &Item::Map(digest)))?;
     sync_directory(&store.path().join("manifests"))?;
     sync_directory(&store.path().join("maps"))?;
     let change = publish_label(store, &record, request.force).map_err(refused)?;
     let index_failure = index(store, content, catalog, &new_packs, &written.frames).err();
     Ok(Published { manifest: digest, change, index_failure })
+}
+
+/// Whether the map that this content has already is to stay: all its packs are there, and
+/// nothing had to be stored. A new one might name other packs that have the same objects, and
+/// that something is wrong with which only reading all of them would tell.
+fn old_map_serves(
+    store: &DirStore,
+    manifest: &Manifest,
+    digest: &Digest,
+    content: &Content<'_>,
+    catalog: &Catalog<'_>,
+    written: &Written<'_>,
+) -> bool {
+    let fits = |map: &Map| {
+        let sections = map.sections.iter().map(|section| section.places.len());
+        map.packs.iter().all(|pack| catalog.had(pack))
+            && sections.eq(content.objects.iter().map(|objects| *objects as usize))
+    };
+    written.packs.is_empty() && read_map(store, digest, manifest).is_ok_and(|map| fits(&map))
 }
 
 /// Refuses a map that is longer than readers take.
@@ -106,12 +129,14 @@ fn index(
         let pack = number.and_then(Result::ok).map_or(u32::MAX, |number| number as u32);
         Ok(Spot { pack, at_bytes: spot.at_bytes, ..frame })
     };
+    // Before the catalog is locked: it is asked for nothing more while it is.
+    let damaged = catalog.damaged();
     let is_live = |pack: &PackRef| {
         let found = || store.pack_with_size(pack.digest);
         packs.binary_search(pack).is_ok()
-            || catalog.had(pack)
-            || !catalog.damaged().contains(&pack.digest)
-                && found().is_ok_and(|found| found == Some(*pack))
+            || !damaged.contains(&pack.digest)
+                && (catalog.packs().binary_search(pack).is_ok()
+                    || found().is_ok_and(|found| found == Some(*pack)))
     };
     catalog.made(|made| {
         let fresh = content.fresh.sources(&packs, &place);

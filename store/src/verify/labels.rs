@@ -9,7 +9,7 @@ use crate::label::LabelName;
 use crate::manifest::{Entry, Manifest, Segment};
 use crate::manifest_reader::{ReadError, read_map, read_root, read_segments};
 use crate::map::{Map, Place, Section};
-use crate::source::Item;
+use crate::source::{Item, SourceError};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// The packs that `names` need, as far as their maps can be read.
@@ -26,11 +26,21 @@ pub(super) fn packs(store: &DirStore, names: &[LabelName]) -> Vec<Digest> {
     packs.into_iter().filter(there).collect()
 }
 
-/// Looks at the labels `names`, given what the packs hold.
-pub(super) fn check(store: &DirStore, names: &[LabelName], packs: &Packs, report: &mut Report) {
+/// Looks at the labels `names`, given what the packs hold. One that is not there is wrong only
+/// if it `must_be`: it was listed a moment ago, so it was removed, or it is lost, and the list
+/// of labels tells.
+pub(super) fn check(
+    store: &DirStore,
+    names: &[LabelName],
+    must_be: bool,
+    packs: &mut Packs,
+    report: &mut Report,
+) {
     let mut by_manifest: BTreeMap<Digest, Vec<LabelName>> = BTreeMap::new();
     for name in names {
-        match store.read_record(name) {
+        // Read again before it is judged: it may just have been replaced.
+        match store.read_record(name).or_else(|_| store.read_record(name)) {
+            Err(ReadError::Source(SourceError::NotFound { .. })) if !must_be => {}
             Ok(record) => by_manifest.entry(record.manifest).or_default().push(name.clone()),
             Err(error) => {
                 let labels = vec![name.clone()];
@@ -41,6 +51,7 @@ pub(super) fn check(store: &DirStore, names: &[LabelName], packs: &Packs, report
     for (digest, labels) in by_manifest {
         report.manifests += 1;
         let (hurt, direct) = (HashSet::new(), Direct::new(store));
+        let (packs, report) = (&mut *packs, &mut *report);
         let mut check = Check { store, packs, report, digest, labels, hurt, direct };
         check.manifest();
         check.note_hurt();
@@ -50,7 +61,7 @@ pub(super) fn check(store: &DirStore, names: &[LabelName], packs: &Packs, report
 /// One manifest being looked at.
 struct Check<'a> {
     store: &'a DirStore,
-    packs: &'a Packs,
+    packs: &'a mut Packs,
     report: &'a mut Report,
     digest: Digest,
     labels: Vec<LabelName>,
@@ -81,6 +92,7 @@ impl Check<'_> {
     fn packs_of(&mut self, map: &Map) {
         for pack in &map.packs {
             let object = Item::Pack(pack.digest).to_string();
+            self.packs.look_if_new(self.store, &pack.digest, self.report);
             match self.packs.get(&pack.digest) {
                 None => self.damage(object, "a file of the store".into(), "none".into()),
                 Some(found) => {

@@ -2,6 +2,7 @@
 
 use super::{Damage, Report, chain};
 use crate::dir::DirStore;
+use crate::dir::lock::lock;
 use crate::label::LabelName;
 use crate::label_list::{LABEL_LIST_MAX_BYTES, decode};
 use crate::source::{Item, read_all};
@@ -13,7 +14,9 @@ pub(super) fn check(store: &DirStore, report: &mut Report) {
     if !listed.iter().any(lost) {
         return;
     }
-    // A label that is being removed leaves the list before its record goes.
+    // Nothing is pushed or removed while this is held, so list and records agree. Where nobody
+    // can write, the lock cannot be taken, and what was seen holds.
+    let _lock = lock(&store.lock_path()).ok();
     let Some(listed) = read(store, report) else { return };
     for name in listed.into_iter().filter(lost) {
         report.damages.push(Damage {

@@ -5,12 +5,13 @@ use crate::dir::DirStore;
 use crate::dir::packs::read_index;
 use crate::map::{FrameRef, Place};
 use crate::pack::{Frame, HEADER};
-use crate::parallel::{Submit, lane};
+use crate::parallel::{Closed, Submit, lane, panic_text};
 use crate::source::Item;
 use crate::{Digest, Hasher};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::Path;
 use std::thread;
 
 /// How much of a pack's end, which no frame holds, is read at once, bytes.
@@ -66,30 +67,40 @@ impl Packs {
     pub(super) fn get(&self, pack: &Digest) -> Option<&Pack> {
         self.packs.get(pack)
     }
+
+    /// Looks at `name`, which is not among these yet.
+    fn look(&mut self, path: &Path, name: &Digest, report: &mut Report) {
+        report.packs += 1;
+        let pack = check_pack(path, name, report).unwrap_or_else(|found| {
+            let expected = "a whole pack".to_owned();
+            let object = Item::Pack(*name).to_string();
+            let damage = Some(report.damages.len());
+            report.damages.push(Damage { object, expected, found, labels: Vec::new() });
+            Pack { damage, ..Pack::default() }
+        });
+        self.packs.insert(*name, pack);
+    }
+
+    /// Looks at `name` if it is there and was not when the packs were listed: a push that went
+    /// on meanwhile put it there.
+    pub(super) fn look_if_new(&mut self, store: &DirStore, name: &Digest, report: &mut Report) {
+        let path = store.path().join(Item::Pack(*name).path());
+        if !self.packs.contains_key(name) && path.exists() {
+            self.look(&path, name, report);
+        }
+    }
 }
 
 /// Looks at all of `names`.
 pub(super) fn check(store: &DirStore, names: &[Digest], report: &mut Report) -> Packs {
     let mut packs = Packs::default();
     for name in names {
-        report.packs += 1;
-        let path = store.path().join(Item::Pack(*name).path());
-        let pack = match check_pack(&path, name, report) {
-            Ok(pack) => pack,
-            Err(found) => {
-                let expected = "a whole pack".to_owned();
-                let object = Item::Pack(*name).to_string();
-                let damage = Some(report.damages.len());
-                report.damages.push(Damage { object, expected, found, labels: Vec::new() });
-                Pack { damage, ..Pack::default() }
-            }
-        };
-        packs.packs.insert(*name, pack);
+        packs.look(&store.path().join(Item::Pack(*name).path()), name, report);
     }
     packs
 }
 
-fn check_pack(path: &std::path::Path, name: &Digest, report: &mut Report) -> Result<Pack, String> {
+fn check_pack(path: &Path, name: &Digest, report: &mut Report) -> Result<Pack, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let (index, size_bytes) = read_index(&file).map_err(|error| chain(&error))?;
     report.pack_bytes += size_bytes;
@@ -107,7 +118,9 @@ fn check_pack(path: &std::path::Path, name: &Digest, report: &mut Report) -> Res
             });
             pack.frames.insert(frame.offset_bytes, CheckedFrame { frame, damage });
         }
-        let read = reader.join().map_err(|_| "a reader that ended early".to_owned())?;
+        let read = reader.join().map_err(|payload| {
+            format!("a reader that ended early; it said: {}", panic_text(&*payload))
+        })?;
         read.map_err(|error| error.to_string())
     })?;
     let frames_right = pack.frames.values().all(|frame| frame.damage.is_none());
@@ -138,7 +151,7 @@ fn read_frames(
         file.read_exact(&mut packed)?;
         hasher.update(&packed);
         let handed_on = submit.submit((frame, packed));
-        handed_on.map_err(|_| io::Error::other("a checker that ended early"))?;
+        handed_on.map_err(|Closed| io::Error::other("a checker that ended early"))?;
     }
     let mut rest = vec![0; READ_BYTES];
     loop {

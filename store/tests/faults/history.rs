@@ -6,6 +6,7 @@ use crate::common::{Place, PushImage, label, noise, request};
 use proptest::prelude::*;
 use std::fs;
 use std::path::{Path, PathBuf};
+use store::pack::{HEADER, TAIL_BYTES};
 use store::push::push_image;
 
 /// Images that share parts.
@@ -17,6 +18,10 @@ enum Event {
     Push(u64),
     LosePack(usize),
     CutPack(usize, usize),
+    /// In its header or tail: what is between them only reading all of it would find.
+    FlipPack(usize, usize),
+    /// As long as before, all zeroes: what a power cut leaves where nothing was written back.
+    ZeroPack(usize),
     LoseRun(usize),
     CutRun(usize, usize),
     FlipRun(usize, usize),
@@ -30,6 +35,8 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         6 => (0..IMAGES).prop_map(Event::Push),
         2 => any().prop_map(Event::LosePack),
         1 => (any(), any()).prop_map(|(pack, at)| Event::CutPack(pack, at)),
+        1 => (any(), any()).prop_map(|(pack, at)| Event::FlipPack(pack, at)),
+        1 => any().prop_map(Event::ZeroPack),
         1 => any().prop_map(Event::LoseRun),
         1 => (any(), any()).prop_map(|(run, at)| Event::CutRun(run, at)),
         2 => (any(), any()).prop_map(|(run, at)| Event::FlipRun(run, at)),
@@ -73,6 +80,21 @@ fn copy_all(from: &Path, to: &Path) {
     }
 }
 
+/// Flips one bit of a pack's header or tail. A pack that was cut shorter has none.
+fn flip_end(at: usize) -> impl FnOnce(&mut Vec<u8>) {
+    move |bytes| {
+        let (header, tail) = (HEADER.len(), TAIL_BYTES);
+        let of_ends = at / 8 % (header + tail);
+        let place = match of_ends.checked_sub(header) {
+            None => Some(of_ends),
+            Some(of_tail) => bytes.len().checked_sub(tail - of_tail),
+        };
+        if let Some(byte) = place.and_then(|place| bytes.get_mut(place)) {
+            *byte ^= 1 << (at % 8);
+        }
+    }
+}
+
 fn happen(place: &Place, event: &Event) {
     let (index, saved) = (place.store.path().join("index"), place.root.path().join("saved"));
     let cut = |at: usize| move |bytes: &mut Vec<u8>| bytes.truncate(at % (bytes.len() + 1));
@@ -93,6 +115,8 @@ fn happen(place: &Place, event: &Event) {
             remove(one(place, "packs", number));
         }
         Event::CutPack(number, at) => change(one(place, "packs", number), cut(at)),
+        Event::FlipPack(number, at) => change(one(place, "packs", number), flip_end(at)),
+        Event::ZeroPack(number) => change(one(place, "packs", number), |bytes| bytes.fill(0)),
         Event::LoseRun(number) => {
             remove(one(place, "index", number));
         }

@@ -129,6 +129,70 @@ pub fn packs_changed() -> String {
     "what it held is stored again by the next push, the same bytes".into()
 }
 
+pub fn pack_zeroed() -> String {
+    let pushed = pushed();
+    let whole = fs::read(pushed.pack()).unwrap();
+    let zeroed = |range: std::ops::Range<usize>| {
+        let mut bytes = whole.clone();
+        bytes[range].fill(0);
+        bytes
+    };
+    let (length, page) = (whole.len(), 4096);
+    for range in
+        [0..length, 0..page, length - page..length, length - 1..length, length - 16..length]
+    {
+        fs::write(pushed.pack(), zeroed(range.clone())).unwrap();
+        let report = pushed.again();
+        assert_eq!(report.damaged_packs, [pushed.first.packs[0].digest], "{range:?}");
+        assert_eq!(report.packs, pushed.first.packs, "{range:?}");
+        assert_eq!(report.index_failure, None);
+    }
+    assert!(fs::read(pushed.pack()).unwrap() == whole);
+    "noticed by its ends though a run knows it; stored again, the same bytes".into()
+}
+
+/// Two pushes at once may store the same objects twice, in other frames.
+pub fn doubled() -> String {
+    for seed in 2..10 {
+        let (ours, other) = (pushed(), Place::new());
+        let bytes = [ours.bytes.clone(), noise(1 << 20, seed)].concat();
+        let image = other.file("image", &bytes);
+        let pack = push_image(&other.store, &request("x", &image), &()).unwrap().packs[0].digest;
+        if pack > ours.first.packs[0].digest {
+            continue; // ours is preferred
+        }
+        let mut rotten = fs::read(other.item(&Item::Pack(pack))).unwrap();
+        rotten[1000] ^= 1;
+        fs::write(ours.place.item(&Item::Pack(pack)), rotten).unwrap();
+        let push = request("a", &ours.image);
+        assert_eq!(push_image(&ours.place.store, &push, &()).unwrap().objects_new, 0);
+        assert!(read_back(&ours.place.store, &label("a")).unwrap() == ours.bytes);
+        return "the same push again keeps the map that works".into();
+    }
+    panic!("no pack with a lower name");
+}
+
+pub fn record_lost() -> String {
+    let pushed = pushed();
+    let store = &pushed.place.store;
+    fs::remove_file(pushed.place.item(&Item::Label(label("a")))).unwrap();
+    for name in ["b", "c", "c"] {
+        push_image(store, &request(name, &pushed.image), &()).unwrap();
+        let damages = verify(store, None).unwrap().damages;
+        assert_eq!(damages.iter().map(|damage| &*damage.object).collect::<Vec<_>>(), ["label a"]);
+    }
+    // A list that a cut left behind its records is made right by the same push.
+    let list = pushed.place.item(&Item::LabelList);
+    let before = fs::read(&list).unwrap();
+    fs::write(&list, &before[..before.len() - 67]).unwrap();
+    push_image(store, &request("c", &pushed.image), &()).unwrap();
+    assert!(fs::read(&list).unwrap() == before);
+    store.remove_label(&label("a")).unwrap();
+    assert_eq!(verify(store, None).unwrap().damages, []);
+    assert!(store.remove_label(&label("a")).is_err());
+    "it stays on the list, so a verification says so until it is removed or pushed".into()
+}
+
 pub fn unknown_pack() -> String {
     let (ours, other) = (pushed(), Place::new());
     let bytes = noise(IMAGE_BYTES, 2);

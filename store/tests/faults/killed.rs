@@ -3,15 +3,20 @@
 use crate::common::oracle::read_back;
 use crate::common::{Place, PushImage, label, noise, request};
 use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use store::dir::DirStore;
 use store::push::push_image;
+use store::source::Item;
 use store::verify::verify;
 
 const STORE: &str = "INAUG_TEST_FAULTS_STORE";
 const IMAGES: &str = "INAUG_TEST_FAULTS_IMAGES";
+
+/// signal(7), on every architecture.
+const SIGKILL: i32 = 9;
 
 /// How many processes are killed.
 const KILLS: u64 = 30;
@@ -69,6 +74,7 @@ fn forget_packs(place: &Place) {
             std::fs::remove_file(entry.unwrap().path()).unwrap();
         }
     }
+    std::fs::remove_file(place.item(&Item::LabelList)).unwrap();
     push_image(&place.store, &request("a", &place.root.path().join("0")), &()).unwrap();
 }
 
@@ -90,5 +96,5 @@ fn kill_one(place: &Place, after: Duration) {
     }
     std::thread::sleep(after); // the moment of the kill is what is tried, nothing is waited for
     child.kill().unwrap();
-    assert!(!child.wait().unwrap().success());
+    assert_eq!(child.wait().unwrap().signal(), Some(SIGKILL));
 }

@@ -38,6 +38,7 @@ const CASES: &[(&str, Case)] = &[
     ("10 pushers, own labels, own content", || crowd::own_labels(10, false)),
     ("readers while a label is replaced", crowd::readers_of_replaced),
     ("readers while a label is removed and pushed", crowd::readers_of_removed),
+    ("verified while labels are pushed and removed", crowd::verified_beside),
     ("killed anywhere: push, replace, remove", killed::anywhere),
     ("the clock jumps back and forth between pushes", clock::pushes),
     ("leftovers with times of the past and the future", clock::leftovers),
@@ -49,6 +50,9 @@ const CASES: &[(&str, Case)] = &[
     ("a run of another store", index::foreign),
     ("the index is a file", index::occupied),
     ("a pack removed, cut or replaced behind the index", index::packs_changed),
+    ("a pack as long as before, its bytes lost", index::pack_zeroed),
+    ("of two packs with the same objects the first is rotten", index::doubled),
+    ("a label's record lost, then other pushes", index::record_lost),
     ("a pack that no run knows", index::unknown_pack),
 ];
 

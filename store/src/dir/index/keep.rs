@@ -1,5 +1,6 @@
 //! The runs that have names: opened by a push when it starts, kept few when it ends.
 
+use super::layout::PACKS_MAX;
 use super::merge::{MergeError, Sequence, merge};
 use super::plan::absorbed;
 use super::run::{Run, RunError};
@@ -117,6 +118,10 @@ fn merge_all(
     packs: Vec<PackRef>,
     named: &[Kept],
 ) -> Result<Written, DirError> {
+    if packs.len() as u64 > PACKS_MAX {
+        let found = format!("expected at most {PACKS_MAX} packs in a run, found {}", packs.len());
+        return Err(DirError::io("write", &directory(store))(std::io::Error::other(found)));
+    }
     let inputs = sources.into_iter().map(|source| renumbered(source, &packs)).collect();
     let mut writer = Writer::create(store, packs)?;
     merge(inputs, &mut writer).map_err(|error| match error {

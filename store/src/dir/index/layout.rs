@@ -16,7 +16,7 @@ const MAGIC: [u8; 8] = *b"inaugix1";
 const PACK_BYTES: usize = Digest::LEN + 8;
 
 /// No run is made of more packs than this: its table is held in memory while a push runs.
-const PACKS_MAX: u64 = 1 << 20;
+pub(super) const PACKS_MAX: u64 = 1 << 20;
 
 /// The digest that each so-many-th block starts with is known without reading: 8 bytes of
 /// memory for 2336 records, and a look-up reads one block more often than two.
