@@ -110,7 +110,7 @@ fn of_push(error: &PushError) -> u8 {
         | PushError::PayloadSize { .. }
         | PushError::Format(_)
         | PushError::Compress(_)
-        | PushError::Thread => FAILED,
+        | PushError::Thread { .. } => FAILED,
     }
 }
 

@@ -23,7 +23,9 @@ pub(crate) fn run(args: PushArgs, output: &Output) -> anyhow::Result<()> {
     let image = File::open(&args.image)
         .with_context(|| format!("cannot open the image {}", args.image.display()))?;
     let boot = boot::find(&args, &image)?;
-    let trimmed = args.trim.then(|| trim::find(&image)).transpose()?;
+    // Held until the push is done: nobody mounts a device whose free space was looked at.
+    let trimmed = args.trim.then(|| trim::find(&args.image)).transpose()?;
+    let (free, _held) = trimmed.unzip();
     let store = DirStore::create(directory)?;
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
     let request = PushImage {
@@ -35,7 +37,7 @@ pub(crate) fn run(args: PushArgs, output: &Output) -> anyhow::Result<()> {
         pushed_unix_s: since_1970.context("this machine's clock is before 1970")?.as_secs(),
         force: args.force,
         level: args.level,
-        free: trimmed,
+        free,
     };
     let bar = Bar(Output::bar("push", 0));
     let pushed = push_image(&store, &request, &bar);
@@ -77,6 +79,9 @@ struct Document {
     packs: Vec<String>,
     /// Packs whose index could not be read; what they held was stored again.
     damaged_packs: Vec<String>,
+    /// Why the store's index could not be brought up to date: the next push takes longer to
+    /// begin, and nothing else is wrong.
+    index_failure: Option<String>,
     /// Files of pushes that were cut, removed.
     cleaned_files: usize,
     boot_source: Option<String>,
@@ -111,6 +116,7 @@ impl Document {
             reused_bytes: report.reused_bytes,
             packs: report.packs.iter().map(|pack| pack.digest.to_string()).collect(),
             damaged_packs: report.damaged_packs.iter().map(ToString::to_string).collect(),
+            index_failure: report.index_failure.clone(),
             cleaned_files: report.cleaned_files,
             boot_source: request.boot.as_ref().map(|boot| boot.source.clone()),
             seconds: Stages(vec![
@@ -156,6 +162,12 @@ impl fmt::Display for Document {
         if !self.damaged_packs.is_empty() {
             let packs = self.damaged_packs.join(" ");
             writeln!(f, "damaged   {packs}: what was in them was stored again")?;
+        }
+        if let Some(failure) = &self.index_failure {
+            writeln!(
+                f,
+                "index     not brought up to date, the next push starts slower: {failure}"
+            )?;
         }
         if self.cleaned_files > 0 {
             let files = text::count(self.cleaned_files as u64, "file");
