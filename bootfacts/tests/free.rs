@@ -233,6 +233,11 @@ fn what_may_be_in_use_is_refused_in_a_sentence() {
     let image = bench.ext4("refused", 20, &plain, &[]);
     run("debugfs", &["-w", "-R", "set_bg 0 free_blocks_count 7", image.to_str().unwrap()], "");
     assert!(refusal(&image).contains("expected as many free blocks as are counted, found 7 for "));
+    // A table of inodes that its bitmap, one block, cannot name: a walk without end.
+    let image = bench.ext4("refused", 20, &plain, &[]);
+    let disk = File::options().write(true).open(&image).unwrap();
+    disk.write_all_at(&u32::MAX.to_le_bytes(), 1024 + 0x28).unwrap();
+    assert!(refusal(&image).contains("expected a geometry that fits the volume"));
     for options in [&["-O", "bigalloc"] as &[&str], &["-O", "meta_bg,^resize_inode"]] {
         let image = bench.ext4("refused", 20, options, &[]);
         let said = refusal(&image);
