@@ -72,14 +72,20 @@ pub(crate) struct Outcome {
     pub(crate) wrong: Vec<String>,
 }
 
-/// Runs a row. Where nothing may be asked again it has a second chance: on a machine under load
-/// a good server may be silent for too long.
+/// What is wrong where nothing may be asked again.
+const ASKED_AGAIN: &str = "asked again";
+
+/// Runs a row. Where nothing may be asked again and all else is right it has a second chance:
+/// on a machine under load a good server may be silent for too long.
 pub(crate) fn run(shelf: &Shelf, row: &Row) -> Outcome {
     let outcome = run_once(shelf, row);
-    if outcome.wrong.is_empty() || !matches!(row.expect, Expect::RightAtOnce) {
-        return outcome;
-    }
-    run_once(shelf, row)
+    if outcome.wrong == [ASKED_AGAIN] { run_once(shelf, row) } else { outcome }
+}
+
+/// What is on the disk before: nothing or, for every other name, an older image that boots.
+fn older<'a>(shelf: &'a Shelf, row: &Row) -> Option<&'a [u8]> {
+    let sum: u32 = row.name.bytes().map(u32::from).sum();
+    sum.is_multiple_of(2).then_some(&*shelf.two.image)
 }
 
 /// Deploys, judges, mends the store, and deploys again onto the same target.
@@ -92,6 +98,9 @@ fn run_once(shelf: &Shelf, row: &Row) -> Outcome {
     }
     let server = Server::start(&root, &shelf.two.path(), row.rules.clone());
     let target = place.path().join("disk");
+    if let Some(older) = older(shelf, row) {
+        fs::write(&target, older).unwrap();
+    }
     let meter = Arc::new(Meter::new());
     let watched = Arc::new(Tap::new(&server.url(), TIMEOUTS));
     let source: Arc<dyn Source> = Arc::clone(&watched) as _;
@@ -160,7 +169,7 @@ impl End {
         match &self.ended {
             Err(error) if right => wrong.push(chain(error)),
             Ok(()) => wrong.extend(first_bytes_differ(target, &stores.one.image, "the run")),
-            Err(_) => wrong.extend(boots(target)),
+            Err(_) => wrong.extend(boots(target, older(stores, row))),
         }
         match &row.expect {
             Expect::Right => wrong.extend(self.ridden_out(row, stores)),
@@ -171,10 +180,26 @@ impl End {
                     wrong.push(format!("waited {waited:?}, not {least:?}"));
                 }
             }
-            Expect::RightAtOnce if self.retries > 0 => wrong.push("asked again".into()),
-            Expect::Final(..) if self.strikes() > WORKERS_MAX => wrong.push("asked again".into()),
-            Expect::Tired(..) if self.strikes() < TRIES => wrong.push("gave up early".into()),
+            Expect::RightAtOnce | Expect::Final(..) if self.retries > 0 => {
+                wrong.push(ASKED_AGAIN.into());
+            }
+            Expect::Final(..) if self.strikes() > WORKERS_MAX => wrong.push(ASKED_AGAIN.into()),
+            Expect::Tired(..) => wrong.extend(self.tired(row)),
             _ => {}
+        }
+        wrong
+    }
+
+    /// All tries were made and, where it is a pack that was asked for, counted in the sentence.
+    fn tired(&self, row: &Row) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if self.strikes() < TRIES {
+            wrong.push("gave up early".to_owned());
+        }
+        let counted = format!("tried {TRIES} times");
+        let said = self.ended.as_ref().map_or_else(chain, |()| String::new());
+        if row.rules.iter().all(|rule| rule.on == On::Pack) && !said.contains(&counted) {
+            wrong.push(format!("{counted:?} is not said in: {said}"));
         }
         wrong
     }
@@ -241,11 +266,17 @@ fn chain(error: &deploy::Error) -> String {
 
 fn first_bytes_differ(target: &Path, image: &[u8], run: &str) -> Option<String> {
     let disk = fs::read(target).unwrap();
-    (disk.get(..image.len()) != Some(image)).then(|| format!("{run} ended with other bytes"))
+    if disk.len() != image.len() {
+        return Some(format!("{run} ended with {} bytes, not {}", disk.len(), image.len()));
+    }
+    (disk != image).then(|| format!("{run} ended with other bytes"))
 }
 
-/// After a failure nothing boots.
-fn boots(target: &Path) -> Option<String> {
+/// After a failure nothing boots but what was there before and is whole.
+fn boots(target: &Path, older: Option<&[u8]>) -> Option<String> {
     let disk = fs::read(target).unwrap_or_default(); // it may have failed before there was any
+    if older == Some(&*disk) {
+        return None;
+    }
     disk.iter().take(HEAD_BYTES).any(|byte| *byte != 0).then(|| "what is there may boot".into())
 }
