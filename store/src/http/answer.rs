@@ -109,9 +109,9 @@ fn accept_whole(
     }
     let expected = range.end - range.start;
     if let Some(total) = total_bytes.filter(|total| *total < range.end) {
-        let (item, store) = (wanted.item.clone(), wanted.store.to_owned());
-        let found = total.saturating_sub(range.start);
-        return Err(SourceError::Short { item, store, expected, found });
+        // The server says that it has no more: it says so again.
+        let (least, found) = (format!("at least {} bytes", range.end), format!("{total}"));
+        return Err(wanted.wrong(&least, &found, false));
     }
     Ok(Accepted {
         skip_bytes: range.start,
@@ -224,7 +224,7 @@ mod tests {
                 "final: expected Content-Length: 3, found 4",
             ),
             (range(2, 5), 200, &[length("9")], "skip 2 take Some(3) of Some(9) ends false"),
-            (range(2, 5), 200, &[length("4")], "again: expected 3 bytes, found 2"),
+            (range(2, 5), 200, &[length("4")], "final: expected at least 5 bytes, found 4"),
             (
                 range(2 << 20, 3 << 20),
                 200,
