@@ -13,6 +13,9 @@ use store::label::LabelName;
 
 const MAGIC: &[u8; 8] = b"inaugdm2";
 
+/// The first version: the same, without seeds, and its check is that of the whole block.
+const MAGIC_1: &[u8; 8] = b"inaugdm1";
+
 /// What of the block says something, bytes: the smallest sector, which a disk writes whole or
 /// not at all, so that a cut leaves the old mark or the new one.
 const SAID_BYTES: usize = 512;
@@ -81,8 +84,10 @@ impl Mark {
     /// Reads the mark of a disk's first MiB.
     pub fn read(head: &[u8]) -> Option<Self> {
         let block = head.get(Self::OFFSET..HEAD_BYTES)?;
-        let (body, check) = block.get(..SAID_BYTES)?.split_last_chunk::<{ Digest::LEN }>()?;
-        if !body.starts_with(MAGIC) || Digest::of(body) != Digest::from_bytes(*check) {
+        let (magic, length) =
+            if block.starts_with(MAGIC_1) { (MAGIC_1, Self::BYTES) } else { (MAGIC, SAID_BYTES) };
+        let (body, check) = block.get(..length)?.split_last_chunk::<{ Digest::LEN }>()?;
+        if !body.starts_with(magic) || Digest::of(body) != Digest::from_bytes(*check) {
             return None;
         }
         let length = usize::from(body[LABEL_AT - 1]);
@@ -164,6 +169,20 @@ mod tests {
         let mark = Mark::unfinished(&label, digest(0), (0..9).map(digest).collect());
         assert_eq!(mark.holds(), [digest(0), digest(1), digest(2), digest(3)]);
         assert_eq!(mark.finished([1; 16]).holds(), [digest(0)]);
+    }
+
+    #[test]
+    fn a_mark_of_the_first_version_is_read() {
+        let label: LabelName = "v1".parse().unwrap();
+        let mark = Mark::unfinished(&label, Digest::of(b"m"), Vec::new()).finished([7; 16]);
+        let mut block = mark.encode();
+        block[..8].copy_from_slice(MAGIC_1);
+        block[SAID_BYTES - Digest::LEN..].fill(0);
+        let (body, check) = block.split_at_mut(Mark::BYTES - Digest::LEN);
+        check.copy_from_slice(Digest::of(body).as_bytes());
+        let mut head = vec![0; HEAD_BYTES];
+        head[Mark::OFFSET..].copy_from_slice(&block);
+        assert_eq!(Mark::read(&head), Some(mark));
     }
 
     #[test]
