@@ -8,8 +8,9 @@ use qemu_tests::{
     Bus, Disk, Fault, Machine, Misbehaviour, Nic, NicModel, StaticServer, deadline, environment,
 };
 
-/// Both ends of a disk are zeroed before anything is written.
-const ENDS_BYTES: u64 = 2 << 20;
+/// Before anything else is written the first sector's block, the head and the end of a disk are
+/// zeroed, the end is filled, and the mark is written.
+const ENDS_BYTES: u64 = (3 << 20) + 4096;
 
 /// Less than the first frame of each of four requests holds.
 const SOME_BYTES: u64 = 100_000;
