@@ -25,6 +25,16 @@ pub enum Error {
         /// The stores asked.
         stores: String,
     },
+    /// The label is of a kind that cannot be put there.
+    #[error("label {label}: expected one of kind {expected}, found {found}")]
+    Kind {
+        /// The label.
+        label: String,
+        /// What can be put there.
+        expected: &'static str,
+        /// What the label is.
+        found: &'static str,
+    },
     /// A safety check said no; nothing was written.
     #[error("refused")]
     Refused(#[from] Refusal),
@@ -143,7 +153,7 @@ impl Error {
             | Self::Map { .. }
             | Self::ReadBack { .. }
             | Self::BootFile { .. } => Category::Verification,
-            Self::Refused(_) => Category::Refused,
+            Self::Refused(_) | Self::Kind { .. } => Category::Refused,
             Self::Target(_) => Category::Storage,
             Self::HandOver { .. } | Self::Stopped => Category::Other,
         }

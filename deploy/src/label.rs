@@ -117,9 +117,9 @@ fn ask<T>(meter: &Meter, read: impl FnMut() -> Result<T, ReadError>) -> Result<T
 }
 
 impl Label {
-    /// Length of the image, bytes.
+    /// Length of the image, or of all files of the tree, bytes.
     pub fn size_bytes(&self) -> u64 {
-        self.manifest.image().size_bytes
+        self.manifest.size_bytes()
     }
 
     /// How many segments are the image; those after them are payloads.

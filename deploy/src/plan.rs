@@ -106,8 +106,8 @@ pub fn plan_seeded(
     seeds: &[Digest],
     meter: Arc<Meter>,
 ) -> Result<Plan, Error> {
-    let image = label.manifest.image();
-    refuse(&label.record.name.to_string(), image, &target)?;
+    let image = image_of(&label)?;
+    refuse(&label.record.name.to_string(), &image, &target)?;
     let disk_bytes = match target.kind() {
         TargetKind::Device => target.size_bytes(),
         TargetKind::File => target.size_bytes().max(image.size_bytes),
@@ -120,7 +120,7 @@ pub fn plan_seeded(
     let mut holds = mark.map(|mark| mark.holds()).unwrap_or_default();
     holds.extend(seeds);
     let beginning = Mark::unfinished(&label.record.name, label.record.manifest, holds.clone());
-    let fit = fit(&label, &target, disk_bytes, &beginning);
+    let fit = fit(&image, &target, disk_bytes, &beginning);
     held.with_head(|head| fit.to_image(head));
     let kept = Kept::default();
     let put_bytes = AtomicU64::new(0);
@@ -128,6 +128,15 @@ pub fn plan_seeded(
     let (missing, seeds) = job.look(&holds)?;
     let sealed = missing.is_empty() && job.is_sealed()?;
     Ok(Plan { job, missing, seeds, sealed })
+}
+
+/// Facts of the image that `label` is.
+fn image_of(label: &Label) -> Result<Image, Error> {
+    label.manifest.image().cloned().ok_or_else(|| Error::Kind {
+        label: label.record.name.to_string(),
+        expected: "image",
+        found: "tree",
+    })
 }
 
 /// What makes it impossible or unsafe to put an image on a target.
@@ -153,8 +162,7 @@ fn refuse(label: &str, image: &Image, target: &Target) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn fit(label: &Label, target: &Target, disk_bytes: u64, beginning: &Mark) -> Fit {
-    let image = label.manifest.image();
+fn fit(image: &Image, target: &Target, disk_bytes: u64, beginning: &Mark) -> Fit {
     let sector_bytes = image.sector_bytes as usize;
     // The backup table is moved only where it comes to lie beyond the image: it must not
     // replace anything that was proven.

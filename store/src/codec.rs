@@ -135,12 +135,17 @@ impl<'a> Reader<'a> {
 
     /// A length-prefixed UTF-8 string of at most `max` bytes.
     pub(crate) fn string(&mut self, field: &str, max: usize) -> Result<String, FormatError> {
-        let length = self.varint(field, max as u64)? as usize;
-        let bytes = self.take(field, length)?;
+        let bytes = self.bytes(field, max)?;
         match core::str::from_utf8(bytes) {
             Ok(text) => Ok(text.into()),
             Err(error) => Err(self.wrong(field, "UTF-8", &alloc::format!("{error}"))),
         }
+    }
+
+    /// A length-prefixed byte string of at most `max` bytes.
+    pub(crate) fn bytes(&mut self, field: &str, max: usize) -> Result<&'a [u8], FormatError> {
+        let length = self.varint(field, max as u64)? as usize;
+        self.take(field, length)
     }
 
     pub(crate) fn end(&self) -> Result<(), FormatError> {

@@ -21,6 +21,7 @@ pub mod label_list;
 pub mod manifest;
 pub mod map;
 pub mod pack;
+pub mod tree;
 
 #[cfg(feature = "std")]
 pub mod dir;

@@ -5,15 +5,16 @@
 //! one segment at a time, however large the image, and a segment that two
 //! labels share is the same bytes in both.
 
-mod segment;
+mod boot;
+pub(crate) mod segment;
 
-pub use segment::{Entry, OBJECT_MAX_BYTES, SEGMENT_MAX_BYTES, Segment};
+pub use boot::{Boot, Payload, Place};
+pub use segment::{Entry, OBJECT_MAX_BYTES, SEGMENT_MAX_BYTES, Segment, SegmentKind};
 
 use crate::Digest;
-use crate::codec::{FormatError, Reader, put_bytes, put_varint};
+use crate::codec::{FormatError, Reader, put_varint};
 use crate::cut::SEGMENT_SPAN_BYTES;
 use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 const MAGIC: [u8; 8] = *b"inaugmf1";
@@ -23,15 +24,6 @@ pub const PREFIX_BYTES: usize = 12;
 
 /// A root of 16 MiB describes an image of about 24 TiB; a longer one is a lie.
 pub const ROOT_MAX_BYTES: usize = 16 << 20;
-
-/// The kernel's own limit on x86 is 2048 (`COMMAND_LINE_SIZE`); others allow 4096.
-const CMDLINE_MAX_BYTES: usize = 4096;
-
-/// A kernel or initrd in more pieces than this is not worth reading in pieces.
-const EXTENTS_MAX: usize = 65_536;
-
-/// What is found at push time in words, for people.
-const SOURCE_MAX_BYTES: usize = 1024;
 
 /// The root of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,11 +36,22 @@ pub struct Manifest {
     pub segments: Vec<SegmentRef>,
 }
 
-/// The kinds of manifest. `tree` (number 2) is reserved.
+/// The kinds of manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     /// A disk or partition image as blocks.
     Image(Image),
+    /// A file system's content as files; see [`crate::tree`].
+    Tree(Tree),
+}
+
+/// Facts of a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tree {
+    /// Lengths of all its regular files together, each hard link counted once, bytes.
+    pub size_bytes: u64,
+    /// How many nodes it has, its root included.
+    pub nodes: u64,
 }
 
 /// Facts of an image.
@@ -72,39 +75,6 @@ pub struct Gpt {
     pub last_usable_lba: u64,
     /// Size field of the protective MBR, sectors.
     pub protective_sectors: u32,
-}
-
-/// How to boot what the label holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Boot {
-    /// The kernel to kexec.
-    pub kernel: Payload,
-    /// Its initial RAM file system; several are joined in order.
-    pub initrd: Option<Payload>,
-    /// Its command line.
-    pub cmdline: String,
-    /// Where this was found, in words.
-    pub source: String,
-}
-
-/// A file the boot needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Payload {
-    /// Its length, bytes.
-    pub size_bytes: u64,
-    /// Its digest, whole.
-    pub digest: Digest,
-    /// Where its bytes are.
-    pub place: Place,
-}
-
-/// Where the bytes of a [`Payload`] are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// In the image itself, as (offset, length) in bytes, in order: nothing more to fetch.
-    Extents(Vec<(u64, u64)>),
-    /// In a segment of its own, by its index in [`Manifest::segments`].
-    Segment(usize),
 }
 
 /// A segment as the root names it.
@@ -140,6 +110,11 @@ impl Manifest {
                 out.push(1);
                 image.encode(&mut out);
             }
+            Kind::Tree(tree) => {
+                out.push(2);
+                put_varint(&mut out, tree.size_bytes);
+                put_varint(&mut out, tree.nodes);
+            }
         }
         put_option(&mut out, self.boot.as_ref(), Boot::encode);
         put_varint(&mut out, self.segments.len() as u64);
@@ -160,7 +135,13 @@ impl Manifest {
         }
         let kind = match reader.take("kind", 1)?[0] {
             1 => Kind::Image(Image::decode(&mut reader)?),
-            other => return Err(reader.wrong("kind", "1 (image)", &format!("{other}"))),
+            2 => Kind::Tree(Tree {
+                size_bytes: reader.varint("tree size", i64::MAX as u64)?,
+                nodes: reader.varint("nodes", i64::MAX as u64)?,
+            }),
+            other => {
+                return Err(reader.wrong("kind", "1 (image) or 2 (tree)", &format!("{other}")));
+            }
         };
         let boot = read_option(&mut reader, "boot", Boot::decode)?;
         let count = reader.count("segments", Digest::LEN + 3)?;
@@ -184,15 +165,24 @@ impl Manifest {
         Err(reader.wrong("root length", &expected, &format!("{length}")))
     }
 
-    /// Facts of the image.
-    pub fn image(&self) -> &Image {
+    /// Facts of the image, if it is one.
+    pub fn image(&self) -> Option<&Image> {
         match &self.kind {
-            Kind::Image(image) => image,
+            Kind::Image(image) => Some(image),
+            Kind::Tree(_) => None,
+        }
+    }
+
+    /// Length of the image, or of all files of the tree together, bytes.
+    pub fn size_bytes(&self) -> u64 {
+        match &self.kind {
+            Kind::Image(image) => image.size_bytes,
+            Kind::Tree(tree) => tree.size_bytes,
         }
     }
 
     fn check(&self, reader: &Reader<'_>) -> Result<(), FormatError> {
-        let size = self.image().size_bytes;
+        let size = self.size_bytes();
         let content = self.segments.iter().filter(|segment| segment.part == Part::Content);
         let spans = content.fold(0_u64, |sum, segment| sum.saturating_add(segment.span_bytes));
         if spans != size {
@@ -224,16 +214,21 @@ impl Manifest {
     ) -> Result<(), FormatError> {
         let covered = match &payload.place {
             Place::Extents(extents) => {
-                let size = self.image().size_bytes;
+                let Some(Image { size_bytes: size, .. }) = self.image() else {
+                    return Err(reader.wrong(field, "a file of the tree", "extents"));
+                };
                 if let Some((offset, length)) = extents
                     .iter()
-                    .find(|(offset, length)| offset.checked_add(*length).is_none_or(|e| e > size))
+                    .find(|(offset, length)| offset.checked_add(*length).is_none_or(|e| e > *size))
                 {
                     let found = format!("{length} bytes at {offset}");
                     return Err(reader.wrong(field, &format!("extents within {size}"), &found));
                 }
                 extents.iter().fold(0_u64, |sum, (_, length)| sum.saturating_add(*length))
             }
+            // That the tree has it is for whoever reads the segments to find out.
+            Place::Path(_) if self.image().is_none() => payload.size_bytes,
+            Place::Path(_) => return Err(reader.wrong(field, "extents", "a path in an image")),
             Place::Segment(index) => match self.segments.get(*index) {
                 Some(segment) if segment.part == Part::Payload => segment.span_bytes,
                 _ => return Err(reader.wrong(field, "a payload segment", &format!("{index}"))),
@@ -272,63 +267,6 @@ impl Image {
             })
         })?;
         Ok(Self { size_bytes, sector_bytes, gpt })
-    }
-}
-
-impl Boot {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.kernel.encode(out);
-        put_option(out, self.initrd.as_ref(), Payload::encode);
-        put_bytes(out, self.cmdline.as_bytes());
-        put_bytes(out, self.source.as_bytes());
-    }
-
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
-        Ok(Self {
-            kernel: Payload::decode(reader)?,
-            initrd: read_option(reader, "initrd", Payload::decode)?,
-            cmdline: reader.string("cmdline", CMDLINE_MAX_BYTES)?,
-            source: reader.string("boot source", SOURCE_MAX_BYTES)?,
-        })
-    }
-}
-
-impl Payload {
-    fn encode(&self, out: &mut Vec<u8>) {
-        put_varint(out, self.size_bytes);
-        out.extend_from_slice(self.digest.as_bytes());
-        match &self.place {
-            Place::Extents(extents) => {
-                out.push(0);
-                put_varint(out, extents.len() as u64);
-                for (offset, length) in extents {
-                    put_varint(out, *offset);
-                    put_varint(out, *length);
-                }
-            }
-            Place::Segment(index) => {
-                out.push(1);
-                put_varint(out, *index as u64);
-            }
-        }
-    }
-
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
-        let size_bytes = reader.varint("payload size", i64::MAX as u64)?;
-        let digest = reader.digest("payload digest")?;
-        let place = match reader.take("payload place", 1)?[0] {
-            0 => {
-                let count = reader.varint("extents", EXTENTS_MAX as u64)?;
-                let extent = |reader: &mut Reader<'_>| {
-                    let offset = reader.varint("extent offset", i64::MAX as u64)?;
-                    Ok((offset, reader.varint("extent length", i64::MAX as u64)?))
-                };
-                Place::Extents((0..count).map(|_| extent(reader)).collect::<Result<_, _>>()?)
-            }
-            1 => Place::Segment(reader.varint("payload segment", u64::from(u32::MAX))? as usize),
-            other => return Err(reader.wrong("payload place", "0 or 1", &format!("{other}"))),
-        };
-        Ok(Self { size_bytes, digest, place })
     }
 }
 

@@ -8,10 +8,11 @@
 use crate::Digest;
 use crate::codec::FormatError;
 use crate::label::{LabelName, LabelRecord, RECORD_MAX_BYTES, RecordError};
-use crate::manifest::{Manifest, PREFIX_BYTES, Segment};
+use crate::manifest::{Manifest, PREFIX_BYTES, SegmentKind};
 use crate::map::{MAP_MAX_BYTES, Map};
 use crate::source::{Item, Partly, Source, SourceError, from_io, read_all};
 use std::io::Read;
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -124,33 +125,34 @@ pub fn read_root(source: &dyn Source, digest: &Digest) -> Result<(Manifest, usiz
     Ok((manifest, length))
 }
 
-/// Reads and checks all segments of `manifest`, whose digest is `digest` and whose root has
+/// Reads and checks all segments of `manifest`, which are of the kind `S`, whose digest is `digest` and whose root has
 /// `root_bytes`, in order. One request for all, made at the first `next`; one segment is
 /// held at a time. The first error ends the iterator.
-pub fn read_segments<'a>(
+pub fn read_segments<'a, S: SegmentKind>(
     source: &'a dyn Source,
     manifest: &'a Manifest,
     root_bytes: usize,
     digest: &Digest,
-) -> Segments<'a> {
+) -> Segments<'a, S> {
     read_segments_of(source, manifest, root_bytes, digest, 0..manifest.segments.len())
 }
 
 /// Like [`read_segments`], those with the numbers `range` only: how reading goes on after a fault.
-pub fn read_segments_of<'a>(
+pub fn read_segments_of<'a, S: SegmentKind>(
     source: &'a dyn Source,
     manifest: &'a Manifest,
     root_bytes: usize,
     digest: &Digest,
     range: Range<usize>,
-) -> Segments<'a> {
+) -> Segments<'a, S> {
     let item = Item::Manifest(*digest);
     let end = range.end.min(manifest.segments.len());
-    Segments { source, manifest, root_bytes, item, next: range.start, end, body: None }
+    let next = range.start;
+    Segments { source, manifest, root_bytes, item, next, end, body: None, kind: PhantomData }
 }
 
 /// Iterator over the segments of a manifest; see [`read_segments`].
-pub struct Segments<'a> {
+pub struct Segments<'a, S> {
     source: &'a dyn Source,
     manifest: &'a Manifest,
     root_bytes: usize,
@@ -158,10 +160,11 @@ pub struct Segments<'a> {
     next: usize,
     end: usize,
     body: Option<Box<dyn Read + Send>>,
+    kind: PhantomData<fn() -> S>,
 }
 
-impl Iterator for Segments<'_> {
-    type Item = Result<Segment, ReadError>;
+impl<S: SegmentKind> Iterator for Segments<'_, S> {
+    type Item = Result<S, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.next >= self.end {
@@ -173,8 +176,8 @@ impl Iterator for Segments<'_> {
     }
 }
 
-impl Segments<'_> {
-    fn read_next(&mut self) -> Result<Segment, ReadError> {
+impl<S: SegmentKind> Segments<'_, S> {
+    fn read_next(&mut self) -> Result<S, ReadError> {
         let expected = self.manifest.segments[self.next];
         let mut bytes = vec![0; expected.encoded_bytes as usize];
         if !bytes.is_empty() {
@@ -183,7 +186,7 @@ impl Segments<'_> {
         }
         let name = || format!("{}: segment {}", self.item, self.next);
         check_digest(self.source, name, &expected.digest, &bytes)?;
-        Segment::decode(&bytes, expected.span_bytes)
+        S::decode(&bytes, expected.span_bytes)
             .map_err(|error| format_error(self.source, name(), error))
     }
 

@@ -15,7 +15,7 @@ use store::Digest;
 use store::label::LabelRecord;
 use store::manifest::{
     Boot, Entry, Gpt, Image, Kind, Manifest, Part, Payload, Place as PayloadPlace, Segment,
-    SegmentRef,
+    SegmentKind, SegmentRef,
 };
 use store::map::{FrameRef, Map, PackRef, Place as ObjectPlace, Section};
 use store::pack::{Frame, HEADER, Index, TAIL_BYTES};

@@ -175,8 +175,8 @@ fn the_partition_table_is_read() {
     push_image(&place.store, &request("disk", &image), &()).unwrap();
     let (manifest, ..) = content(&place.store, &label("disk"));
     let sectors = (8 << 20) / 512;
-    let gpt = manifest.image().gpt.unwrap();
-    assert_eq!(manifest.image().sector_bytes, 512);
+    let gpt = manifest.image().unwrap().gpt.unwrap();
+    assert_eq!(manifest.image().unwrap().sector_bytes, 512);
     assert_eq!((gpt.alternate_lba, gpt.protective_sectors), (sectors - 1, sectors as u32 - 1));
     assert!(matches!(gpt, Gpt { last_usable_lba, .. } if last_usable_lba < sectors - 1));
     let push = common::PushImage { sector_bytes: Some(4096), ..request("disk", &image) };

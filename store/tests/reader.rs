@@ -27,13 +27,19 @@ fn reading_goes_on_where_it_stopped() {
     let place = Place::new();
     let digest = three_segments(&place);
     let (manifest, root_bytes) = read_root(&place.store, &digest).unwrap();
-    let segments: Vec<_> = read_segments(&place.store, &manifest, root_bytes, &digest)
-        .collect::<Result<_, _>>()
-        .unwrap();
+    let segments: Vec<_> =
+        read_segments::<store::manifest::Segment>(&place.store, &manifest, root_bytes, &digest)
+            .collect::<Result<_, _>>()
+            .unwrap();
     assert_eq!(segments.len(), 3);
     for first in 0..=3 {
-        let rest =
-            read_segments_of(&place.store, &manifest, root_bytes, &digest, first..usize::MAX);
+        let rest = read_segments_of::<store::manifest::Segment>(
+            &place.store,
+            &manifest,
+            root_bytes,
+            &digest,
+            first..usize::MAX,
+        );
         assert_eq!(rest.collect::<Result<Vec<_>, _>>().unwrap(), segments[first..]);
     }
 }
@@ -48,7 +54,9 @@ fn the_first_wrong_segment_ends_the_reading_and_is_named() {
     let second = root_bytes + manifest.segments[0].encoded_bytes as usize;
     bytes[second + 10] ^= 4;
     fs::write(&path, &bytes).unwrap();
-    let read: Vec<_> = read_segments(&place.store, &manifest, root_bytes, &digest).collect();
+    let read: Vec<_> =
+        read_segments::<store::manifest::Segment>(&place.store, &manifest, root_bytes, &digest)
+            .collect();
     assert!(read.len() == 2 && read[0].is_ok());
     let error = read[1].as_ref().unwrap_err();
     let expected = format!(
@@ -59,7 +67,9 @@ fn the_first_wrong_segment_ends_the_reading_and_is_named() {
     );
     assert!(error.to_string().starts_with(&expected) && !error.is_transient(), "{error}");
     fs::write(&path, &bytes[..second + 10]).unwrap();
-    let read: Vec<_> = read_segments(&place.store, &manifest, root_bytes, &digest).collect();
+    let read: Vec<_> =
+        read_segments::<store::manifest::Segment>(&place.store, &manifest, root_bytes, &digest)
+            .collect();
     assert!(matches!(read.last(), Some(Err(ReadError::Source(error))) if error.is_transient()));
 }
 

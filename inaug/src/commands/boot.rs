@@ -40,6 +40,7 @@ impl PayloadDocument {
         let place = match payload.place {
             Place::Extents(_) => "image",
             Place::Segment(_) => "beside",
+            Place::Path(_) => "tree",
         };
         Self { size_bytes: payload.size_bytes, digest: payload.digest.to_string(), place }
     }

@@ -1,7 +1,7 @@
 //! A label with everything that is known about it before content moves.
 
 use store::label::{LabelName, LabelRecord};
-use store::manifest::Manifest;
+use store::manifest::{Manifest, Segment};
 use store::manifest_reader::{ReadError, Segments, read_label, read_map, read_root, read_segments};
 use store::map::Map;
 use store::source::Source;
@@ -34,7 +34,7 @@ pub(crate) fn manifest_bytes(label: &Label) -> u64 {
 
 impl Label {
     /// Its segments, in order.
-    pub(crate) fn segments<'a>(&'a self, source: &'a dyn Source) -> Segments<'a> {
+    pub(crate) fn segments<'a>(&'a self, source: &'a dyn Source) -> Segments<'a, Segment> {
         read_segments(source, &self.manifest, self.root_bytes, &self.record.manifest)
     }
 }

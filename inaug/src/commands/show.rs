@@ -27,9 +27,9 @@ pub(crate) fn run(args: &ShowArgs, output: &Output) -> anyhow::Result<()> {
         manifest: record.manifest.to_string(),
         pushed_unix_s: record.pushed_unix_s,
         facts: Facts(record.facts.clone()),
-        size_bytes: image.size_bytes,
-        sector_bytes: image.sector_bytes,
-        gpt: image.gpt.as_ref().map(GptDocument::of),
+        size_bytes: label.manifest.size_bytes(),
+        sector_bytes: image.map(|image| image.sector_bytes),
+        gpt: image.and_then(|image| image.gpt.as_ref()).map(GptDocument::of),
         data_bytes: content.data_bytes,
         zero_bytes: content.zero_bytes,
         objects: content.objects.len() as u64,
@@ -85,7 +85,7 @@ struct Document {
     pushed_unix_s: u64,
     facts: Facts,
     size_bytes: u64,
-    sector_bytes: u32,
+    sector_bytes: Option<u32>,
     gpt: Option<GptDocument>,
     data_bytes: u64,
     zero_bytes: u64,
@@ -124,7 +124,9 @@ impl fmt::Display for Document {
             writeln!(f, "fact      {key}={value}")?;
         }
         writeln!(f, "size      {} ({} bytes)", text::size(self.size_bytes), self.size_bytes)?;
-        writeln!(f, "sectors   {} bytes", self.sector_bytes)?;
+        if let Some(sector_bytes) = self.sector_bytes {
+            writeln!(f, "sectors   {sector_bytes} bytes")?;
+        }
         match &self.gpt {
             Some(gpt) => writeln!(f, "table     GPT, backup at sector {}", gpt.alternate_lba)?,
             None => writeln!(f, "table     no GPT")?,

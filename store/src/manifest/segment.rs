@@ -35,7 +35,25 @@ pub enum Entry {
     },
 }
 
+/// What the segments of a kind of manifest hold: entries of an image or a payload
+/// ([`Segment`]), or nodes of a tree ([`crate::tree::TreeSegment`]).
+pub trait SegmentKind: Sized {
+    /// Reads a segment that must cover exactly `span_bytes` of content.
+    fn decode(bytes: &[u8], span_bytes: u64) -> Result<Self, FormatError>;
+
+    /// Its objects with their lengths, in the order of the places in its map.
+    fn objects(&self) -> impl Iterator<Item = (Digest, u32)>;
+}
+
 impl Entry {
+    /// The object, if it is one, and its length, bytes.
+    pub fn object(&self) -> Option<(Digest, u32)> {
+        match self {
+            Self::Zero { .. } => None,
+            Self::Data { digest, length } => Some((*digest, *length)),
+        }
+    }
+
     /// Bytes of content this entry covers.
     pub fn length(&self) -> u64 {
         match self {
@@ -49,22 +67,18 @@ impl Segment {
     /// The segment as bytes. Equal segments have equal bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.entries.len() * (Digest::LEN + 3));
-        for entry in &self.entries {
-            match entry {
-                Entry::Zero { length } => put_varint(&mut out, length << 1),
-                Entry::Data { digest, length } => {
-                    put_varint(&mut out, u64::from(*length) << 1 | 1);
-                    out.extend_from_slice(digest.as_bytes());
-                }
-            }
-        }
+        self.entries.iter().for_each(|entry| put_entry(&mut out, entry));
         out
     }
 
-    /// Reads a segment that covers `span_bytes`. Zeroes follow an object or nothing: one run
-    /// is one entry, so that equal content has equal bytes and every second entry at least
-    /// takes a digest's room, which bounds what a segment takes in memory.
-    pub fn decode(bytes: &[u8], span_bytes: u64) -> Result<Self, FormatError> {
+    /// Bytes of content the segment covers.
+    pub fn span_bytes(&self) -> u64 {
+        self.entries.iter().map(Entry::length).sum()
+    }
+}
+
+impl SegmentKind for Segment {
+    fn decode(bytes: &[u8], span_bytes: u64) -> Result<Self, FormatError> {
         let mut reader = Reader::new("manifest segment", bytes);
         let mut entries = Vec::with_capacity(bytes.len() / (Digest::LEN + 3));
         let mut covered = 0_u64;
@@ -83,13 +97,24 @@ impl Segment {
         Ok(Self { entries })
     }
 
-    /// Bytes of content the segment covers.
-    pub fn span_bytes(&self) -> u64 {
-        self.entries.iter().map(Entry::length).sum()
+    fn objects(&self) -> impl Iterator<Item = (Digest, u32)> {
+        self.entries.iter().filter_map(Entry::object)
     }
 }
 
-fn read_entry(reader: &mut Reader<'_>) -> Result<Entry, FormatError> {
+/// Appends an entry as bytes.
+pub(crate) fn put_entry(out: &mut Vec<u8>, entry: &Entry) {
+    match entry {
+        Entry::Zero { length } => put_varint(out, length << 1),
+        Entry::Data { digest, length } => {
+            put_varint(out, u64::from(*length) << 1 | 1);
+            out.extend_from_slice(digest.as_bytes());
+        }
+    }
+}
+
+/// Reads an entry.
+pub(crate) fn read_entry(reader: &mut Reader<'_>) -> Result<Entry, FormatError> {
     let head = reader.varint("entry", u64::MAX)?;
     let length = head >> 1;
     let is_data = head & 1 == 1;

@@ -50,7 +50,7 @@ pub(super) fn publish(
         name: request.label.clone(),
         manifest: digest,
         kind: "image".into(),
-        size_bytes: manifest.image().size_bytes,
+        size_bytes: manifest.size_bytes(),
         pushed_unix_s: request.pushed_unix_s,
         facts: request.sorted_facts(),
     };

@@ -77,7 +77,8 @@ pub fn content(source: &dyn Source, name: &LabelName) -> (Manifest, Vec<u8>, Vec
     let (manifest, root_bytes) = read_root(source, &record.manifest).unwrap();
     let map = read_map(source, &record.manifest, &manifest).unwrap();
     let (mut image, mut payloads) = (Vec::new(), Vec::new());
-    let segments = read_segments(source, &manifest, root_bytes, &record.manifest);
+    let segments =
+        read_segments::<store::manifest::Segment>(source, &manifest, root_bytes, &record.manifest);
     for ((segment, section), of) in segments.zip(&map.sections).zip(&manifest.segments) {
         let mut bytes = Vec::new();
         let mut places = section.places.iter();

@@ -15,7 +15,7 @@ pub fn read_back(source: &dyn Source, name: &LabelName) -> Result<Vec<u8>, Strin
     let read = read_root(source, &record.manifest);
     let (manifest, root_bytes) = read.map_err(|error| error.to_string())?;
     let map = read_map(source, &record.manifest, &manifest).map_err(|error| error.to_string())?;
-    let segments = read_segments(source, &manifest, root_bytes, &record.manifest);
+    let segments = read_segments::<Segment>(source, &manifest, root_bytes, &record.manifest);
     let mut image = Vec::new();
     for ((segment, section), of) in segments.zip(&map.sections).zip(&manifest.segments) {
         let segment = segment.map_err(|error| error.to_string())?;
