@@ -2,17 +2,17 @@
 
 use crate::fetch::Want;
 use crate::label::Label;
+use crate::links::{Link, Links};
 use crate::meter::{Meter, add};
-use crate::retry::{TRIES_MAX, noise, pause};
+use crate::retry::{noise, pause};
 use crate::{Error, target};
 use std::ops::Range;
 use std::sync::OnceLock;
 use store::Digest;
 use store::cut::SEGMENT_SPAN_BYTES;
-use store::manifest::{self, Entry, Manifest, Segment};
+use store::manifest::{self, Entry, Manifest, Segment, SegmentKind};
 use store::manifest_reader::{ReadError, read_segments_of};
 use store::map::Section;
-use store::source::Source;
 
 /// Segments are kept between passes while all of them together are encoded in at most
 /// this, bytes: about 4 GiB of content. Longer manifests are read again for each pass.
@@ -121,10 +121,10 @@ impl<'a> Content<'a> {
         meter: &Meter,
         mut give: impl FnMut(usize, Segment) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let Label { source, manifest, record, root_bytes, .. } = self.label;
+        let Label { links, manifest, record, root_bytes, .. } = self.label;
         let mut failure = None;
         let root = (manifest, *root_bytes, &record.manifest);
-        let read = read_segments(&**source, root, range, meter, |index, segment| {
+        let read = read_segments(links, root, range, meter, |index, segment| {
             let given = self.check(index, &segment).and_then(|()| give(index, segment));
             given.map_err(|error| failure = Some(error)).is_ok()
         });
@@ -150,26 +150,46 @@ impl<'a> Content<'a> {
     }
 }
 
-/// Reads the segments `range` of any manifest, whose root, its length and its digest are given, going
-/// on after what may pass, for as long as `give` says so.
-pub(crate) fn read_segments(
-    source: &dyn Source,
-    (manifest, root_bytes, digest): (&Manifest, usize, &Digest),
-    range: Range<usize>,
+/// Reads the segments `range` of any manifest, whose root, its length and its digest are given, for as
+/// long as `give` says so: going on after what may pass, and in the next store after what does not.
+pub(crate) fn read_segments<S: SegmentKind>(
+    links: &Links,
+    root: (&Manifest, usize, &Digest),
+    mut range: Range<usize>,
     meter: &Meter,
-    mut give: impl FnMut(usize, Segment) -> bool,
+    mut give: impl FnMut(usize, S) -> bool,
 ) -> Result<(), ReadError> {
-    let (mut next, mut tries) = (range.start, 1);
-    while next < range.end {
-        for segment in read_segments_of(source, manifest, root_bytes, digest, next..range.end) {
+    let mut first = None;
+    for (link, tries_max) in links.live() {
+        match read_segments_from(link, tries_max, root, &mut range, meter, &mut give) {
+            Ok(()) => return Ok(()),
+            Err(error) => links.failed(link, error, &mut first),
+        }
+    }
+    Err(first.unwrap_or_else(|| links.nobody()))
+}
+
+/// The same from one store; leaves in `range` what was not read.
+fn read_segments_from<S: SegmentKind>(
+    link: &Link,
+    tries_max: u32,
+    (manifest, root_bytes, digest): (&Manifest, usize, &Digest),
+    range: &mut Range<usize>,
+    meter: &Meter,
+    give: &mut impl FnMut(usize, S) -> bool,
+) -> Result<(), ReadError> {
+    let mut tries = 1;
+    while range.start < range.end {
+        for segment in read_segments_of(&*link.source, manifest, root_bytes, digest, range.clone())
+        {
             match segment {
                 Ok(segment) => {
-                    if !give(next, segment) {
+                    if !give(range.start, segment) {
                         return Ok(());
                     }
-                    (next, tries) = (next + 1, 1);
+                    (range.start, tries) = (range.start + 1, 1);
                 }
-                Err(error) if error.is_transient() && tries < TRIES_MAX => {
+                Err(error) if error.is_transient() && tries < tries_max => {
                     add(&meter.retries, 1);
                     std::thread::sleep(pause(tries, &error, noise()));
                     tries += 1;
@@ -198,7 +218,8 @@ pub(crate) enum Part {
 /// The entries of a segment in order, each object with where the map says it is.
 /// [`Content::check`] has seen to it that each has a place.
 pub(crate) fn parts(positioned: &Positioned<'_>, section: &Section) -> impl Iterator<Item = Part> {
-    let mut places = section.places.iter();
+    let mut places = section.places.iter().enumerate();
+    let segment = positioned.index as u32;
     let mut next = positioned.offset_bytes;
     positioned.segment.entries.iter().map_while(move |entry| {
         let offset_bytes = next;
@@ -206,8 +227,10 @@ pub(crate) fn parts(positioned: &Positioned<'_>, section: &Section) -> impl Iter
         Some(match entry {
             Entry::Zero { .. } => Part::Zero(offset_bytes..next),
             Entry::Data { digest, length } => {
-                let place = places.next()?;
+                let (object, place) = places.next()?;
                 Part::Object(Want {
+                    segment,
+                    object: object as u32,
                     frame: section.frames[place.frame as usize],
                     inner_bytes: place.offset_bytes,
                     length: *length,

@@ -142,6 +142,21 @@ pub enum Category {
 }
 
 impl Error {
+    /// Whether a store gave other bytes than the digest says.
+    pub(crate) fn is_lie(&self) -> bool {
+        matches!(self, Self::Frame { .. })
+    }
+
+    /// Whether a store did not give what was asked for.
+    pub(crate) fn is_not_given(&self) -> bool {
+        matches!(self, Self::Fetch { .. })
+    }
+
+    /// Whether a store does not have what its own map leads to.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self, Self::Fetch { source: SourceError::NotFound { .. }, .. })
+    }
+
     /// What kind of failure this is.
     pub fn category(&self) -> Category {
         match self {

@@ -5,22 +5,20 @@
 //! by their number. An object is hashed before it is put anywhere.
 
 mod requests;
+mod worker;
 
 pub(crate) use requests::{Want, sort};
 
-use crate::meter::{Limit, Meter, add};
-use crate::retry::{TRIES_MAX, noise, pause};
+use crate::links::Link;
+use crate::meter::Meter;
 use crate::stop::Stop;
-use crate::target::AlignedBuffer;
 use crate::{Error, Label};
-use requests::{FrameWants, Request, requests};
-use std::io::Read;
-use std::ops::Range;
+use requests::requests;
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-use store::Digest;
-use store::map::{FRAME_MAX_BYTES, FrameRef};
-use store::source::{Item, SourceError, from_io};
+use std::sync::{Arc, Mutex, PoisonError};
+use store::map::Map;
+use worker::Worker;
 
 /// Requests under way at once: most of the time a worker waits for the disk, and disks do
 /// more at once than one thing.
@@ -32,8 +30,9 @@ pub(crate) trait Sink: Sync {
     fn put(&self, offset: u64, bytes: &[u8]) -> Result<(), Error>;
 }
 
-/// Fetches `wants`, which are sorted, and puts them into `sink`. The first failure ends it, as
-/// does `stop`, which a failure sets.
+/// Fetches `wants`, which are sorted, and puts them into `sink`: from the nearest store of the
+/// label, and what that does not give from the next. A failure that no store is left for ends it,
+/// as does `stop`, which such a failure sets.
 pub(crate) fn fetch(
     label: &Label,
     wants: &[Want],
@@ -41,249 +40,150 @@ pub(crate) fn fetch(
     stop: &Stop,
     meter: &Meter,
 ) -> Result<(), Error> {
-    let requests = requests(wants);
-    let job = Fetch { label, wants, sink, meter, stop };
-    let next = AtomicUsize::new(0);
-    let failure = Mutex::new(None);
-    let work = || {
-        let mut worker = Worker::new(&job);
-        while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if let Err(error) = worker.request(request) {
-                // What stopped the others is said, not that they stopped.
-                if !matches!(error, Error::Stopped) {
-                    failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                }
-                job.stop.say();
-                return;
+    let job = Job { label, sink, meter, stop };
+    let mut left = Left { wants: Cow::Borrowed(wants), map: Arc::clone(&label.map) };
+    let mut first = None;
+    for (link, tries_max) in label.links.live() {
+        if left.wants.is_empty() {
+            break;
+        }
+        left = match job.ask(link, tries_max, left, &mut first) {
+            Ok(left) => left,
+            // Of several stores that failed the nearest is named.
+            Err(error) if error.is_lie() || error.is_not_given() => {
+                return Err(first.unwrap_or(error));
             }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..WORKERS.min(requests.len()) {
-            scope.spawn(work);
-        }
-    });
-    failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+            Err(error) => return Err(error),
+        };
+    }
+    if left.wants.is_empty() { Ok(()) } else { Err(first.unwrap_or(Error::Stopped)) }
 }
 
-struct Fetch<'a> {
+/// What is to be fetched, where `map` says it is.
+struct Left<'a> {
+    wants: Cow<'a, [Want]>,
+    map: Arc<Map>,
+}
+
+/// One fetch, whatever store it is from.
+#[derive(Clone, Copy)]
+struct Job<'a> {
     label: &'a Label,
-    wants: &'a [Want],
     sink: &'a dyn Sink,
     meter: &'a Meter,
     stop: &'a Stop,
 }
 
-/// One of the hands that fetch. What it has proven and lies next to each other in the content is
-/// collected in `raw` and put at once: disks like long writes.
-struct Worker<'a> {
-    job: &'a Fetch<'a>,
-    packed: Vec<u8>,
-    raw: AlignedBuffer,
-    /// How much of `raw` is proven and not put yet, bytes.
-    filled: usize,
-    /// Where it belongs in the content, bytes.
-    filled_offset: u64,
-}
-
-impl<'a> Worker<'a> {
-    fn new(job: &'a Fetch<'a>) -> Self {
-        let raw = AlignedBuffer::new(FRAME_MAX_BYTES as usize);
-        Self { job, packed: Vec::new(), raw, filled: 0, filled_offset: 0 }
-    }
-
-    /// Does all of a request, and puts what it brought also where it fails: what was proven is
-    /// not fetched again by the next run.
-    fn request(&mut self, request: &Request) -> Result<(), Error> {
-        let fetched = self.frames(request);
-        let put = self.put_filled();
-        fetched.and(put)
-    }
-
-    /// Does all frames of a request; after a fault that may pass goes on with the first frame
-    /// that has not come.
-    fn frames(&mut self, request: &Request) -> Result<(), Error> {
-        let (mut frames, mut tries) = (&request.frames[..], 1);
-        while !frames.is_empty() {
-            self.job.stop.check()?;
-            let mut done = 0;
-            let Err(failure) = self.stream(request.pack, frames, &mut done) else { break };
-            frames = &frames[done..];
-            tries = if done > 0 { 1 } else { tries };
-            match failure {
-                Failure::Source(error) if error.is_transient() && tries < TRIES_MAX => {
-                    add(&self.job.meter.retries, 1);
-                    self.job.stop.pause(pause(tries, &error, noise()))?;
-                    tries += 1;
-                }
-                Failure::Source(source) => return Err(self.failed(request, frames, tries, source)),
-                Failure::Final(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads `frames` from one body, counting those that are done.
-    fn stream(
-        &mut self,
-        pack: u32,
-        frames: &[FrameWants],
-        done: &mut usize,
-    ) -> Result<(), Failure> {
-        let (Some(first), Some(last)) = (frames.first(), frames.last()) else { return Ok(()) };
-        let Fetch { label, meter, .. } = self.job;
-        let item = Item::Pack(label.map.packs[pack as usize].digest);
-        let mut at = first.frame.offset_bytes;
-        let body = meter.time(Limit::Net, || label.source.open(&item, Some(at..last.end_bytes())));
-        let mut body = body?.reader;
-        for wanted in frames {
-            self.job.stop.check()?;
-            let gap = wanted.frame.offset_bytes - at;
-            let packed = wanted.frame.packed_bytes as usize;
-            let read = meter.time(Limit::Net, || {
-                std::io::copy(&mut body.by_ref().take(gap), &mut std::io::sink())?;
-                self.packed.resize(packed, 0);
-                body.read_exact(&mut self.packed)
-            });
-            read.map_err(|error| from_io(error, &*label.source, &item))?;
-            self.frame(wanted)?;
-            at = wanted.end_bytes();
-            *done += 1;
-        }
-        Ok(())
-    }
-
-    /// Decompresses a frame, proves the objects wanted of it, and puts them.
-    fn frame(&mut self, wanted: &FrameWants) -> Result<(), Error> {
-        let Fetch { meter, wants, .. } = self.job;
-        let frame = &wanted.frame;
-        let length = frame.raw_bytes as usize;
-        if self.filled + length > self.raw.len() {
-            self.put_filled()?;
-        }
-        let start = self.filled;
-        self.decompress(frame, start..start + length)?;
-        let wants = &wants[wanted.wants.clone()];
-        // The map is not trusted: only the very same object at the very same place is proven.
-        let mut proven = None;
-        for want in wants {
-            let object = (want.inner_bytes, want.length, want.digest);
-            if proven != Some(object) {
-                let raw = &self.raw[start..start + length];
-                meter.time(Limit::Hash, || self.prove(frame, raw, want))?;
-                add(&meter.fetched_objects, 1);
-                proven = Some(object);
-            }
-        }
-        for run in runs(wants) {
-            self.take(start, length, run)?;
-        }
-        Ok(())
-    }
-
-    /// Puts a run of wants of the frame whose `length` bytes are at `start` of `raw`, or
-    /// leaves it where it is to be put with what follows.
-    fn take(&mut self, start: usize, length: usize, run: &[Want]) -> Result<(), Error> {
-        let bytes: usize = run.iter().map(|want| want.length as usize).sum();
-        let (at, offset) = (start + run[0].inner_bytes as usize, run[0].offset_bytes);
-        let whole = at == start && bytes == length;
-        let follows = self.filled_offset + self.filled as u64 == offset;
-        if whole && at == self.filled && (follows || self.filled == 0) {
-            if self.filled == 0 {
-                self.filled_offset = offset;
-            }
-            self.filled += bytes;
-            return Ok(());
-        }
-        self.put(offset, at..at + bytes)
-    }
-
-    /// Puts what is collected.
-    fn put_filled(&mut self) -> Result<(), Error> {
-        let filled = std::mem::take(&mut self.filled);
-        if filled == 0 { Ok(()) } else { self.put(self.filled_offset, 0..filled) }
-    }
-
-    fn put(&self, offset: u64, range: Range<usize>) -> Result<(), Error> {
-        let length = range.len() as u64;
-        self.job.sink.put(offset, &self.raw[range])?;
-        add(&self.job.meter.done_bytes, length);
-        Ok(())
-    }
-
-    fn decompress(&mut self, frame: &FrameRef, into: Range<usize>) -> Result<(), Error> {
-        let length = into.len();
-        let raw = &mut self.raw[into];
-        let unpacked = self
-            .job
-            .meter
-            .time(Limit::Decompress, || zstd::bulk::decompress_to_buffer(&self.packed, raw));
-        let found = match unpacked {
-            Ok(unpacked) if unpacked == length => return Ok(()),
-            Ok(unpacked) => format!("{unpacked}"),
-            Err(error) => error.to_string(),
-        };
-        Err(self.wrong(frame, "content".into(), format!("{length} bytes"), found))
-    }
-
-    fn prove(&self, frame: &FrameRef, raw: &[u8], want: &Want) -> Result<(), Error> {
-        let start = want.inner_bytes as usize;
-        let object = || format!("object {}", want.digest.short());
-        let Some(bytes) = raw.get(start..start + want.length as usize) else {
-            let expected = format!("{} bytes at {start}", want.length);
-            let found = format!("a frame of {}", frame.raw_bytes);
-            return Err(self.wrong(frame, object(), expected, found));
-        };
-        let found = Digest::of(bytes);
-        if found == want.digest {
-            return Ok(());
-        }
-        Err(self.wrong(frame, object(), want.digest.to_string(), found.to_string()))
-    }
-
-    fn wrong(&self, frame: &FrameRef, object: String, expected: String, found: String) -> Error {
-        let pack = self.job.label.map.packs[frame.pack as usize].digest;
-        Error::Frame { object, offset_bytes: frame.offset_bytes, pack, expected, found }
-    }
-
-    fn failed(
+impl Job<'_> {
+    /// Fetches from `link` what it has of `left`; returns the rest, and leaves in `first` why it
+    /// did not come, unless something is there already.
+    fn ask<'w>(
         &self,
-        request: &Request,
-        frames: &[FrameWants],
-        tries: u32,
-        source: SourceError,
-    ) -> Error {
-        let pack = self.job.label.map.packs[request.pack as usize].digest;
-        let start = frames.first().map_or(0, |first| first.frame.offset_bytes);
-        let bytes = frames.last().map_or(0, FrameWants::end_bytes) - start;
-        Error::Fetch { pack, offset_bytes: start, bytes, tries, source }
+        link: &Link,
+        tries_max: u32,
+        mut left: Left<'w>,
+        first: &mut Option<Error>,
+    ) -> Result<Left<'w>, Error> {
+        let Label { record, manifest, links, .. } = self.label;
+        let digest = &record.manifest;
+        let mut map = match link.map(digest, manifest) {
+            Ok(map) => map,
+            Err(source) => {
+                links.pass_over(link, &source);
+                let object = format!("map of label {}", record.name);
+                first.get_or_insert(Error::Label { object, source });
+                return Ok(left);
+            }
+        };
+        loop {
+            let (here, mut elsewhere) = relocate(&left, &map);
+            let round = Round { job: *self, link, tries_max, map: &map, wants: &here };
+            let lost = round.run()?;
+            elsewhere.extend(lost.wants);
+            *first = first.take().or(lost.failure);
+            sort(&mut elsewhere);
+            left = Left { wants: Cow::Owned(elsewhere), map: Arc::clone(&map) };
+            // Where a pack is gone, the store may have been tidied up since its map was read.
+            let newer = lost.is_gone.then(|| link.newer_map(&map, digest, manifest)).flatten();
+            match newer {
+                Some(newer) => map = newer,
+                None => return Ok(left),
+            }
+        }
     }
 }
 
-/// Wants that lie next to each other both in the frame and in the content.
-fn runs(wants: &[Want]) -> impl Iterator<Item = &[Want]> {
-    wants.chunk_by(|one, next| {
-        one.inner_bytes + one.length == next.inner_bytes
-            && one.offset_bytes + u64::from(one.length) == next.offset_bytes
-    })
-}
-
-/// Why a body was not read to its end.
-enum Failure {
-    /// The store or the way to it.
-    Source(SourceError),
-    /// Something that asking again does not mend.
-    Final(Error),
-}
-
-impl From<SourceError> for Failure {
-    fn from(error: SourceError) -> Self {
-        Self::Source(error)
+/// The wants of `left` where `map` says they are, sorted, and those that it does not know of.
+fn relocate<'a>(left: &Left<'a>, map: &Arc<Map>) -> (Cow<'a, [Want]>, Vec<Want>) {
+    if Arc::ptr_eq(&left.map, map) {
+        return (left.wants.clone(), Vec::new());
     }
+    let (mut here, mut elsewhere) = (Vec::new(), Vec::new());
+    for want in left.wants.iter() {
+        match want.located(map) {
+            Some(want) => here.push(want),
+            None => elsewhere.push(want.clone()),
+        }
+    }
+    sort(&mut here);
+    (Cow::Owned(here), elsewhere)
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Final(error)
+/// What one store is asked for.
+struct Round<'a> {
+    job: Job<'a>,
+    link: &'a Link,
+    tries_max: u32,
+    map: &'a Map,
+    wants: &'a [Want],
+}
+
+/// What a store did not give.
+#[derive(Default)]
+struct Lost {
+    wants: Vec<Want>,
+    /// Why, the first of it.
+    failure: Option<Error>,
+    /// Whether a pack was not there.
+    is_gone: bool,
+}
+
+impl Round<'_> {
+    /// Fetches all wants; returns those that another store is to be asked for.
+    fn run(&self) -> Result<Lost, Error> {
+        let requests = requests(self.wants);
+        let next = AtomicUsize::new(0);
+        let (failure, lost) = (Mutex::new(None), Mutex::new(Lost::default()));
+        let work = || {
+            let mut worker = Worker::new(self, &lost);
+            while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if let Err(error) = worker.request(request) {
+                    // What stopped the others is said, not that they stopped.
+                    if !matches!(error, Error::Stopped) {
+                        failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                    }
+                    self.job.stop.say();
+                    return;
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..WORKERS.min(requests.len()) {
+                scope.spawn(work);
+            }
+        });
+        match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(lost.into_inner().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+
+    /// Whether what this store does not give may come from another, or from this one by a newer
+    /// map.
+    fn has_other(&self, error: &Error) -> bool {
+        let is_other = |(other, _): (&Link, u32)| !std::ptr::eq(other, self.link);
+        // A link is only ever followed by those after it.
+        self.job.label.links.live().last().is_some_and(is_other)
+            || error.is_gone() && self.link.may_have_newer_map()
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::Error;
 use crate::content::content_segments;
-use crate::counted::Counted;
-use crate::meter::{Meter, add};
-use crate::retry::{retry, retry_from};
+use crate::links::{Link, Links};
+use crate::meter::{Meter, PassedOver, add};
+use crate::retry::{retry_at_most, retry_from};
 use std::cell::RefCell;
 use std::sync::Arc;
 use store::Digest;
@@ -24,21 +24,22 @@ pub struct Label {
     pub record: LabelRecord,
     /// The root of its manifest.
     pub manifest: Manifest,
-    pub(crate) map: Map,
+    /// The map of the nearest store that has one.
+    pub(crate) map: Arc<Map>,
     pub(crate) root_bytes: usize,
-    pub(crate) source: Arc<dyn Source>,
+    pub(crate) links: Links,
 }
 
-/// Reads `name` from the first store of `chain`, nearest first, that has it. A store that does
-/// not answer is passed over, after one try while another is left; where none has the label, the
-/// first such failure is the error.
+/// Reads `name` from the first store of `chain`, nearest first, that has it. A store that fails is
+/// passed over where another has the label; where none has, the first such failure is the error.
+/// Stores after that one are asked for what it cannot give.
 pub fn resolve(
     chain: &[Arc<dyn Source>],
     name: &LabelName,
     meter: &Arc<Meter>,
 ) -> Result<Label, Error> {
-    let (source, record) = find(chain, name, meter)?;
-    read(source, record, meter)
+    let (links, record) = find(chain, name, meter)?;
+    read(links, record, meter)
 }
 
 /// The digest of the manifest that `name` names, by the first store of `chain` that has it.
@@ -50,46 +51,68 @@ pub fn manifest_of(
     find(chain, name, meter).map(|(_, record)| record.manifest)
 }
 
-/// The record of `name`, and the store that has it.
+/// The record of `name`, and the stores from the one on that has it.
 fn find(
     chain: &[Arc<dyn Source>],
     name: &LabelName,
     meter: &Arc<Meter>,
-) -> Result<(Arc<dyn Source>, LabelRecord), Error> {
-    let mut silent = None;
-    for (index, source) in chain.iter().enumerate() {
-        let source: Arc<dyn Source> =
-            Arc::new(Counted { inner: Arc::clone(source), meter: Arc::clone(meter) });
-        let is_last = index + 1 == chain.len();
-        let read = || read_label(&*source, name);
-        match if is_last { ask(meter, read) } else { read() } {
-            Ok(record) => return Ok((source, record)),
+) -> Result<(Links, LabelRecord), Error> {
+    let links = Links::new(chain.iter().cloned(), meter);
+    let mut failures = Vec::new();
+    let mut ask = |(index, (link, tries)): (usize, (&Link, u32))| {
+        let retried = || add(&meter.retries, 1);
+        match retry_at_most(tries, || read_label(&*link.source, name), retried) {
+            Ok(record) => return Some((index, record)),
             Err(ReadError::Source(SourceError::NotFound { .. })) => {}
-            Err(error) if error.is_transient() => {
-                silent.get_or_insert(error);
-            }
-            Err(error) => {
-                return Err(Error::Label { object: format!("label {name}"), source: error });
-            }
+            Err(error) => failures.push((chain[index].name(), error)),
         }
+        None
+    };
+    let found = links.live().enumerate().find_map(&mut ask);
+    if let Some((index, record)) = found {
+        for (store, error) in failures {
+            meter.pass_over(PassedOver::new(store, &error));
+        }
+        return Ok((links.starting_at(index), record));
     }
-    if let Some(source) = silent {
+    if let Some((_, source)) = failures.into_iter().next() {
         return Err(Error::Label { object: format!("label {name}"), source });
     }
     let stores: Vec<_> = chain.iter().map(|source| source.name()).collect();
     Err(Error::NoSuchLabel { label: name.to_string(), stores: stores.join(", ") })
 }
 
-fn read(source: Arc<dyn Source>, record: LabelRecord, meter: &Meter) -> Result<Label, Error> {
+fn read(links: Links, record: LabelRecord, meter: &Meter) -> Result<Label, Error> {
     let wrong = |object: &str| {
         let object = format!("{object} of label {}", record.name);
         move |source| Error::Label { object, source }
     };
     let digest = &record.manifest;
     let (manifest, root_bytes) =
-        ask(meter, || read_root(&*source, digest)).map_err(wrong("manifest"))?;
-    let map = ask_map(&*source, digest, &manifest, meter).map_err(wrong("map"))?;
-    Ok(Label { record, manifest, map, root_bytes, source })
+        links.read(|link| read_root(&*link.source, digest)).map_err(wrong("manifest"))?;
+    let map = read_a_map(&links, digest, &manifest, meter).map_err(wrong("map"))?;
+    Ok(Label { record, manifest, map, root_bytes, links })
+}
+
+/// The map of the nearest store that has one.
+fn read_a_map(
+    links: &Links,
+    digest: &Digest,
+    manifest: &Manifest,
+    meter: &Meter,
+) -> Result<Arc<Map>, ReadError> {
+    let mut first = None;
+    for (link, tries) in links.live() {
+        match ask_map(&*link.source, digest, manifest, tries, meter) {
+            Ok(map) => {
+                let map = Arc::new(map);
+                link.set_map(&map);
+                return Ok(map);
+            }
+            Err(error) => links.failed(link, error, &mut first),
+        }
+    }
+    Err(first.unwrap_or_else(|| links.nobody()))
 }
 
 /// A map may be long: each try goes on where the last one broke.
@@ -97,6 +120,7 @@ fn ask_map(
     source: &dyn Source,
     digest: &Digest,
     manifest: &Manifest,
+    tries_max: u32,
     meter: &Meter,
 ) -> Result<Map, ReadError> {
     let (partly, mut counted) = (RefCell::new(Partly::default()), 0);
@@ -109,11 +133,8 @@ fn ask_map(
         }
         enough
     };
-    retry_from(|| read_map_on(source, digest, manifest, &mut partly.borrow_mut()), came_enough)
-}
-
-fn ask<T>(meter: &Meter, read: impl FnMut() -> Result<T, ReadError>) -> Result<T, ReadError> {
-    retry(read, || add(&meter.retries, 1))
+    let read = || read_map_on(source, digest, manifest, &mut partly.borrow_mut());
+    retry_from(tries_max, read, came_enough)
 }
 
 impl Label {

@@ -5,6 +5,7 @@
 //! workers spend most of their time in.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A kind of work.
@@ -35,6 +36,24 @@ impl Limit {
     }
 }
 
+/// A store that did not give what it should have, and another did.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct PassedOver {
+    /// What it is called.
+    pub store: String,
+    /// Why, with all causes.
+    pub why: String,
+}
+
+impl PassedOver {
+    /// The store with this name, because of `error`.
+    pub(crate) fn new(store: &str, error: &dyn std::error::Error) -> Self {
+        let causes = std::iter::successors(error.source(), |error| error.source());
+        let why = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+        Self { store: store.to_owned(), why }
+    }
+}
+
 /// Live counters of one deployment.
 #[derive(Debug, Default)]
 pub struct Meter {
@@ -62,6 +81,7 @@ pub struct Meter {
     /// Bytes of the stage that runs: how much there is.
     pub(crate) total_bytes: AtomicU64,
     busy_ns: [AtomicU64; Limit::ALL.len()],
+    passed_over: Mutex<Vec<PassedOver>>,
 }
 
 /// The counters at one moment.
@@ -115,6 +135,16 @@ impl Meter {
             total_bytes: read(&self.total_bytes),
             busy_ns: self.busy_ns.each_ref().map(read),
         }
+    }
+
+    /// The stores that failed and were passed over, in that order.
+    pub fn passed_over(&self) -> Vec<PassedOver> {
+        self.passed_over.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes a store that is passed over.
+    pub(crate) fn pass_over(&self, store: PassedOver) {
+        self.passed_over.lock().unwrap_or_else(PoisonError::into_inner).push(store);
     }
 
     /// Starts a stage that has `total_bytes` of content to do.

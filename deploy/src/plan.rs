@@ -250,7 +250,7 @@ impl fmt::Display for Plan {
         let (label, target) = (&self.job.label, &self.job.target);
         let record = &label.record;
         writeln!(f, "label   {} ({} {})", record.name, record.kind, record.manifest.short())?;
-        writeln!(f, "store   {}", label.source.name())?;
+        writeln!(f, "store   {}", label.links.name())?;
         let (size, disk) = (human(label.size_bytes()), human(self.job.disk_bytes));
         writeln!(f, "target  {}: the label takes {size} of {disk}", target.name())?;
         writeln!(f, "keep    {kept_objects} objects, {}", human(kept_bytes))?;

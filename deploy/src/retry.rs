@@ -51,12 +51,13 @@ pub(crate) fn noise() -> u8 {
     std::hash::RandomState::new().build_hasher().finish() as u8
 }
 
-/// Does `work` until it gives something, fails for good, or has failed [`TRIES_MAX`] times.
-pub(crate) fn retry<T, E: Passing>(
+/// Does `work` until it gives something, fails for good, or has failed `tries_max` times.
+pub(crate) fn retry_at_most<T, E: Passing>(
+    tries_max: u32,
     work: impl FnMut() -> Result<T, E>,
     mut failed: impl FnMut(),
 ) -> Result<T, E> {
-    retry_from(work, || {
+    retry_from(tries_max, work, || {
         failed();
         false
     })
@@ -65,13 +66,14 @@ pub(crate) fn retry<T, E: Passing>(
 /// The same for work that goes on where it broke: `failed` says whether enough came since the
 /// last failure to start counting anew. Enough must be so much that it ends some time.
 pub(crate) fn retry_from<T, E: Passing>(
+    tries_max: u32,
     mut work: impl FnMut() -> Result<T, E>,
     mut failed: impl FnMut() -> bool,
 ) -> Result<T, E> {
     let mut tries = 1;
     loop {
         match work() {
-            Err(error) if tries < TRIES_MAX && error.is_transient() => {
+            Err(error) if tries < tries_max && error.is_transient() => {
                 if failed() {
                     tries = 1;
                 }
@@ -145,6 +147,7 @@ mod tests {
     fn tries_are_counted_anew_while_something_comes() {
         let (mut tries, mut came) = (0, 0);
         let result = retry_from(
+            TRIES_MAX,
             || {
                 tries += 1;
                 Err::<(), _>(Failed { passes: tries <= 8, asked_s: None })
@@ -160,7 +163,8 @@ mod tests {
     #[test]
     fn what_cannot_pass_is_not_tried_again() {
         let mut tries = 0;
-        let result = retry(
+        let result = retry_at_most(
+            TRIES_MAX,
             || {
                 tries += 1;
                 Err::<(), _>(Failed { passes: false, asked_s: None })

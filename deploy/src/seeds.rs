@@ -66,11 +66,15 @@ impl Seeds {
         digest: &Digest,
         meter: &Meter,
     ) -> Result<(), ReadError> {
-        // Asked once: nobody waits for what can be done without.
-        let (manifest, root_bytes) = read_root(&*label.source, digest)?;
+        // Each store is asked once: nobody waits for what can be done without.
+        let mut roots = label.links.live().map(|(link, _)| read_root(&*link.source, digest));
+        let Some((manifest, root_bytes)) = roots.find_map(Result::ok) else { return Ok(()) };
+        if manifest.image().is_none() {
+            return Ok(());
+        }
         let (root, mut offset) = ((&manifest, root_bytes, digest), 0);
         let range = 0..content_segments(&manifest);
-        read_segments(&*label.source, root, range, meter, |_, segment| {
+        read_segments(&label.links, root, range, meter, |_, segment: Segment| {
             self.add_segment(&segment, offset, |_| true);
             offset += segment.span_bytes();
             !self.is_full()

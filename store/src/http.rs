@@ -48,6 +48,19 @@ pub struct Timeouts {
     pub rate_min_bytes: u64,
 }
 
+impl Timeouts {
+    /// For a store that another may stand in for: a connection in 4 s (two SYNs get lost), silence
+    /// no longer than 8 s, and 1 MiB in 10 s, what a line of 1 Mbit/s carries.
+    pub fn with_another_left() -> Self {
+        Self {
+            connect: Duration::from_secs(4),
+            silence: Duration::from_secs(8),
+            rate_window: Duration::from_secs(10),
+            rate_min_bytes: 1 << 20,
+        }
+    }
+}
+
 impl Default for Timeouts {
     /// For machines in one network: a connection in 10 s (three SYNs get lost), silence no longer
     /// than 20 s (a store that wakes a disk answers in 10 s), and 256 KiB a minute, a

@@ -43,4 +43,4 @@ pub mod verify;
 pub use codec::FormatError;
 pub use digest::{Digest, DigestParseError, Hasher};
 #[cfg(feature = "std")]
-pub use open::{OpenError, is_url, open_store};
+pub use open::{OpenError, is_url, open_chain, open_store};

@@ -1,7 +1,10 @@
 //! A store by the text that names it: a directory or a URL.
 
 use crate::dir::{DirError, DirStore};
-use crate::source::Source;
+use crate::source::{Body, Item, Source, SourceError};
+use crate::verify::chain as causes;
+use std::ops::Range;
+use std::sync::Arc;
 
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -26,9 +29,55 @@ pub enum OpenError {
 /// directory. A directory is looked at; to a server nothing is sent yet.
 pub fn open_store(text: &str) -> Result<Box<dyn Source>, OpenError> {
     if is_url(text) {
-        return open_url(text);
+        return open_url(text, true);
     }
     Ok(Box::new(DirStore::open(text)?))
+}
+
+/// Opens the stores that `texts` name, nearest first. Those that another follows are waited for less
+/// long, and a directory among them that is no store fails only when it is asked: another may have
+/// what it has not.
+pub fn open_chain<'a>(
+    texts: impl IntoIterator<Item = &'a str>,
+) -> Result<Vec<Arc<dyn Source>>, OpenError> {
+    let mut texts = texts.into_iter().peekable();
+    let mut chain: Vec<Arc<dyn Source>> = Vec::new();
+    while let Some(text) = texts.next() {
+        let is_only = chain.is_empty() && texts.peek().is_none();
+        chain.push(if is_url(text) {
+            Arc::from(open_url(text, texts.peek().is_none())?)
+        } else {
+            match DirStore::open(text) {
+                Ok(store) => Arc::new(store),
+                Err(error) if is_only => return Err(error.into()),
+                Err(error) => Arc::new(NoStore { name: text.to_owned(), why: causes(&error) }),
+            }
+        });
+    }
+    Ok(chain)
+}
+
+/// A directory that is no store.
+struct NoStore {
+    name: String,
+    why: String,
+}
+
+impl Source for NoStore {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn open(&self, item: &Item, _: Option<Range<u64>>) -> Result<Body, SourceError> {
+        Err(SourceError::Answer {
+            item: item.clone(),
+            store: self.name.clone(),
+            expected: "a store".to_owned(),
+            found: self.why.clone(),
+            again: false,
+            retry_after: None,
+        })
+    }
 }
 
 /// Whether `text` names a store by URL.
@@ -40,13 +89,14 @@ pub fn is_url(text: &str) -> bool {
 }
 
 #[cfg(feature = "http")]
-fn open_url(text: &str) -> Result<Box<dyn Source>, OpenError> {
-    let timeouts = crate::http::Timeouts::default();
+fn open_url(text: &str, is_last: bool) -> Result<Box<dyn Source>, OpenError> {
+    use crate::http::Timeouts;
+    let timeouts = if is_last { Timeouts::default() } else { Timeouts::with_another_left() };
     Ok(Box::new(crate::http::HttpStore::new(text, timeouts)?))
 }
 
 #[cfg(not(feature = "http"))]
-fn open_url(text: &str) -> Result<Box<dyn Source>, OpenError> {
+fn open_url(text: &str, _: bool) -> Result<Box<dyn Source>, OpenError> {
     Err(OpenError::NoHttp { text: text.into() })
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use store::Digest;
-use store::map::FrameRef;
+use store::map::{FrameRef, Map};
 
 /// Most that one request asks for, bytes: many of them share one image evenly among
 /// the workers, and 256 MB of packs are still only some sixty requests.
@@ -15,6 +15,11 @@ const GAP_MAX_BYTES: u64 = 64 << 10;
 /// An object that is wanted, and where it goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Want {
+    /// The segment of the manifest that has it, by number: with the next one, what finds it in
+    /// another store's map.
+    pub(crate) segment: u32,
+    /// Which of that segment's objects it is.
+    pub(crate) object: u32,
     /// The frame that holds it.
     pub(crate) frame: FrameRef,
     /// Where it starts in the decompressed frame, bytes.
@@ -43,6 +48,16 @@ pub(crate) struct FrameWants {
     pub(crate) frame: FrameRef,
     /// Which of the wants.
     pub(crate) wants: Range<usize>,
+}
+
+impl Want {
+    /// The same object where `map`, another map of the manifest, says that it is.
+    pub(crate) fn located(&self, map: &Map) -> Option<Self> {
+        let section = map.sections.get(self.segment as usize)?;
+        let place = section.places.get(self.object as usize)?;
+        let frame = *section.frames.get(place.frame as usize)?;
+        Some(Self { frame, inner_bytes: place.offset_bytes, ..self.clone() })
+    }
 }
 
 impl FrameWants {
@@ -97,7 +112,9 @@ mod tests {
         let frame =
             FrameRef { pack, offset_bytes: offset, packed_bytes: packed, raw_bytes: 1 << 20 };
         let digest = Digest::of(&inner.to_le_bytes());
-        Want { frame, inner_bytes: inner, length: 4096, digest, offset_bytes: u64::from(inner) }
+        let (inner_bytes, offset_bytes) = (inner, u64::from(inner));
+        let (segment, object, length) = (0, 0, 4096);
+        Want { segment, object, frame, inner_bytes, length, digest, offset_bytes }
     }
 
     fn shape(wants: &[Want]) -> Vec<(u32, Vec<(u64, usize)>)> {

@@ -11,7 +11,7 @@ use deploy::plan::plan_seeded;
 use deploy::settle::settle;
 use deploy::verify::verify;
 use deploy::write::write;
-use deploy::{Limit, Meter, Plan, ReadBack, Settled, Snapshot, Target};
+use deploy::{Limit, Meter, PassedOver, Plan, ReadBack, Settled, Snapshot, Target};
 use progress::Progress;
 use serde::Serialize;
 use std::fmt;
@@ -121,6 +121,8 @@ struct Document {
     zeroed_bytes: u64,
     requests: u64,
     retries: u64,
+    /// Stores of the chain that did not give what they should have, and why.
+    passed_over: Vec<PassedOver>,
     /// Whether all that was written was read back and hashed.
     read_back: bool,
     /// `net`, `decompress`, `hash` or `disk`: what the workers spent most of their time in.
@@ -165,6 +167,7 @@ impl Document {
             zeroed_bytes: done.zeroed_bytes,
             requests: done.requests,
             retries: done.retries,
+            passed_over: settled.meter().passed_over(),
             read_back: read_back == ReadBack::Yes,
             limit: done.limit_since(&Snapshot::default()),
             busy_seconds: BusyDocument {
@@ -187,6 +190,9 @@ impl fmt::Display for Document {
         let objects = text::count(self.fetched_objects, "object");
         let requests = text::count(self.requests, "request");
         writeln!(f, "fetched   {objects}, {} in {requests}", text::size(self.fetched_bytes))?;
+        for PassedOver { store, why } in &self.passed_over {
+            writeln!(f, "but not   from {store}: {why}")?;
+        }
         let kept = text::count(self.kept_objects, "object");
         writeln!(f, "kept      {kept}, {}", text::size(self.kept_bytes))?;
         let moved = text::count(self.copied_objects, "object");

@@ -19,8 +19,7 @@ pub(crate) fn open_chain(chain: &str) -> anyhow::Result<Vec<Arc<dyn Source>>> {
         let sentence = format!("--store: expected stores joined by commas, found {chain:?}");
         return Err(Usage(sentence).into());
     }
-    let stores = chain.split(',').map(|store| Ok(Arc::from(open_store(store.trim())?)));
-    stores.collect()
+    Ok(store::open_chain(chain.split(',').map(str::trim))?)
 }
 
 /// A store in a directory that must be there.

@@ -10,7 +10,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deploy::{Label, Meter, Plan, ReadBack, Settled, Target, Verified, Written};
+use deploy::{Label, Meter, PassedOver, Plan, ReadBack, Settled, Target, Verified, Written};
 use store::source::Source;
 
 use crate::config::{Config, Mode, OnFail, Then};
@@ -147,6 +147,9 @@ fn write(machine: &Machine, plan: Plan, meter: &Arc<Meter>) -> Result<Written, F
     drop(progress);
     let now = meter.snapshot();
     let human = deploy::plan::human;
+    for PassedOver { store, why } in meter.passed_over() {
+        machine.console.say("write", &format!("not all from {store}: {why}"));
+    }
     machine.console.say(
         "write",
         &format!(

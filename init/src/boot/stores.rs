@@ -7,7 +7,7 @@ use store::http::{HttpStore, Timeouts};
 use store::label::LabelName;
 use store::manifest_reader::{ReadError, read_label};
 use store::source::{Source, SourceError};
-use store::{OpenError, is_url, open_store};
+use store::{OpenError, is_url, open_chain};
 
 /// A NIC that is asked whether it reaches the store must answer soon: another
 /// NIC waits for its turn. Three lost SYNs are 7 s; a store in the same network
@@ -21,7 +21,7 @@ const REACH: Timeouts = Timeouts {
 
 /// Opens every store of the chain, nearest first. Nothing is sent yet.
 pub(super) fn open_all(chain: &[String]) -> Result<Vec<Arc<dyn Source>>, OpenError> {
-    chain.iter().map(|text| open_store(text).map(Arc::from)).collect()
+    open_chain(chain.iter().map(String::as_str))
 }
 
 /// Whether any store needs a network.
