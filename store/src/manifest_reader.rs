@@ -284,6 +284,7 @@ fn check_digest(
     Err(ReadError::Wrong { object, store, expected: *expected, found })
 }
 
-fn format_error(source: &dyn Source, object: String, error: FormatError) -> ReadError {
+/// What does not follow its format, said of `object`.
+pub(crate) fn format_error(source: &dyn Source, object: String, error: FormatError) -> ReadError {
     ReadError::Format { object, store: source.name().into(), source: Box::new(error) }
 }

@@ -6,9 +6,10 @@ use super::{Damage, Report, chain};
 use crate::Digest;
 use crate::dir::DirStore;
 use crate::label::LabelName;
-use crate::manifest::{Entry, Manifest, Segment};
-use crate::manifest_reader::{ReadError, read_map, read_root, read_segments};
+use crate::manifest::Manifest;
+use crate::manifest_reader::{ReadError, read_map, read_root};
 use crate::map::{Map, Place, Section};
+use crate::objects::read_objects;
 use crate::source::{Item, SourceError};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -107,14 +108,14 @@ impl Check<'_> {
     }
 
     fn segments(&mut self, manifest: &Manifest, root_bytes: usize, map: Option<&Map>) {
-        let segments = read_segments(self.store, manifest, root_bytes, &self.digest);
+        let segments = read_objects(self.store, manifest, root_bytes, &self.digest);
         for (number, segment) in segments.enumerate() {
             let segment = match segment {
                 Ok(segment) => segment,
                 Err(error) => return self.unreadable(&Item::Manifest(self.digest), &error),
             };
             if let Some((map, section)) = map.zip(map.and_then(|map| map.sections.get(number)))
-                && let Some((expected, found)) = self.section(&segment, section, map)
+                && let Some((expected, found)) = self.section(&segment.objects, section, map)
             {
                 let object = format!("{}: section {number}", Item::Map(self.digest));
                 self.damage(object, expected, found);
@@ -125,15 +126,10 @@ impl Check<'_> {
     /// The first thing wrong with a section, as expected and found.
     fn section(
         &mut self,
-        segment: &Segment,
+        objects: &[(Digest, u32)],
         section: &Section,
         map: &Map,
     ) -> Option<(String, String)> {
-        let data = |entry: &Entry| match entry {
-            Entry::Data { digest, length } => Some((*digest, *length)),
-            Entry::Zero { .. } => None,
-        };
-        let objects: Vec<_> = segment.entries.iter().filter_map(data).collect();
         if objects.len() != section.places.len() {
             let expected = format!("{} objects", objects.len());
             return Some((expected, section.places.len().to_string()));
