@@ -40,9 +40,13 @@ pub mod push;
 #[cfg(feature = "std")]
 pub mod source;
 #[cfg(feature = "std")]
+mod stamp;
+#[cfg(feature = "std")]
 pub mod verify;
 
 pub use codec::FormatError;
 pub use digest::{Digest, DigestParseError, Hasher};
 #[cfg(feature = "std")]
 pub use open::{OpenError, is_url, open_chain, open_store};
+#[cfg(feature = "std")]
+pub use stamp::Stamp;

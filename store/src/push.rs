@@ -33,8 +33,9 @@ mod tally;
 pub use boot::{BootInput, PAYLOAD_MAX_BYTES, PayloadInput};
 pub use error::PushError;
 pub use free::Free;
-pub use image::Stamp;
 pub use tally::{Done, Progress, Seconds};
+
+pub use crate::stamp::Stamp;
 
 use crate::Digest;
 use crate::dir::{DirError, DirStore, LabelChange, temp};

@@ -12,6 +12,10 @@ mod cut;
 mod node;
 mod path;
 mod segment;
+#[cfg(feature = "std")]
+pub mod walk;
+#[cfg(feature = "std")]
+mod window;
 
 pub use continuity::Continuity;
 pub use cut::{LOOK_AHEAD_BYTES, OBJECT_CUT_MAX_BYTES, Piece, next_piece};
@@ -21,3 +25,5 @@ pub use node::{
 };
 pub use path::{NAME_MAX_BYTES, PATH_MAX_BYTES, check_path, compare, name, parent};
 pub use segment::{NodeEntry, TreeSegment, TreeSegmentWriter};
+#[cfg(feature = "std")]
+pub use window::{FilePiece, FilePieces};

@@ -1,6 +1,6 @@
 //! Bytes of an image that no file system uses: they are pushed as if they were zeroes.
 
-use super::image::Stamp;
+use crate::stamp::Stamp;
 use std::ops::Range;
 
 /// Free stretches this long are not even read, bytes; shorter ones are read and made zeroes, so

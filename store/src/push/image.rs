@@ -3,11 +3,12 @@
 
 use super::PushError;
 use super::free::{Free, FreeMap};
+use crate::stamp::Stamp;
 use rustix::fs::{Advice, SeekFrom, fadvise, seek};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 
 /// An image or payload opened for reading.
@@ -18,37 +19,6 @@ pub(super) struct Input {
     size_bytes: u64,
     stamp: Stamp,
     free: FreeMap,
-}
-
-/// Which file it is, and what changes when it is written to (stat(2)). A block device shows
-/// nothing of the latter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    device: u64,
-    inode: u64,
-    size_bytes: u64,
-    modified: (i64, i64),
-    /// Unlike the time before, nobody sets this one back.
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    /// That of `file`, now.
-    pub fn of(file: &File) -> io::Result<Self> {
-        let metadata = file.metadata()?;
-        Ok(Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size_bytes: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        })
-    }
-
-    /// What a write changes and a new name or mode does not.
-    fn content(&self) -> (u64, (i64, i64)) {
-        (self.size_bytes, self.modified)
-    }
 }
 
 impl Input {
@@ -138,7 +108,7 @@ impl Input {
     /// An error if the file is not what it was when it was opened.
     pub(super) fn check_unchanged(&self) -> Result<(), PushError> {
         let now = Stamp::of(&self.file).map_err(PushError::reading(&self.path))?;
-        if now.content() == self.stamp.content() {
+        if now.has_content_of(&self.stamp) {
             return Ok(());
         }
         Err(PushError::Changed { path: self.path.clone() })

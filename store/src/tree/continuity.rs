@@ -18,6 +18,8 @@ pub struct Continuity {
     /// What is left of that file: where it goes on and its length, bytes.
     open: Option<(u64, u64)>,
     nodes: u64,
+    /// How much content there was.
+    content_bytes: u64,
 }
 
 impl Continuity {
@@ -32,6 +34,8 @@ impl Continuity {
         }
         let goes_on = u64::from(first.start_bytes > 0);
         self.nodes += segment.nodes.len() as u64 - goes_on;
+        let pieces = segment.nodes.iter().flat_map(|entry| &entry.pieces);
+        self.content_bytes += pieces.map(Entry::length).sum::<u64>();
         if let Some(last) = segment.nodes.last() {
             self.path = Some(last.node.path.clone());
             self.open = open_end(last);
@@ -86,7 +90,7 @@ impl Continuity {
 
     fn wrong(&self, expected: &str, found: &str) -> FormatError {
         let (expected, found) = (expected.into(), found.into());
-        FormatError { what: "tree: segment".into(), at: self.nodes, expected, found }
+        FormatError { what: "tree's content".into(), at: self.content_bytes, expected, found }
     }
 }
 

@@ -1,0 +1,87 @@
+//! A directory that is being walked.
+
+use super::open::{self, Opened};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{FileType, RawDir};
+use rustix::io::Errno;
+
+/// How much of a directory is read at once, bytes: what libc takes.
+const ENTRIES_BYTES: usize = 32 << 10;
+
+/// A directory, and which of its names are still to be looked at.
+#[derive(Debug)]
+pub(super) struct Level {
+    directory: Option<Opened>,
+    /// Which directory it is.
+    device: (u32, u32),
+    inode: u64,
+    /// The names in order, the last one first.
+    names: Vec<(Vec<u8>, FileType)>,
+    path_bytes: usize,
+}
+
+impl Level {
+    /// Reads the names in `opened`, whose path in the tree has `path_bytes`.
+    pub(super) fn read(opened: Opened, path_bytes: usize) -> Result<Self, Errno> {
+        if let Some(refused) = opened.refused {
+            return Err(refused);
+        }
+        let mut names = names(opened.as_fd())?;
+        names.sort_unstable_by(|(one, _), (other, _)| other.cmp(one));
+        let (device, inode) = id(&opened);
+        Ok(Self { directory: Some(opened), device, inode, names, path_bytes })
+    }
+
+    pub(super) fn next_name(&mut self) -> Option<(Vec<u8>, FileType)> {
+        self.names.pop()
+    }
+
+    pub(super) fn path_bytes(&self) -> usize {
+        self.path_bytes
+    }
+
+    pub(super) fn device(&self) -> (u32, u32) {
+        self.device
+    }
+
+    pub(super) fn directory(&self) -> Option<BorrowedFd<'_>> {
+        self.directory.as_ref().map(Opened::as_fd)
+    }
+
+    /// Gives up the descriptor.
+    pub(super) fn close(&mut self) {
+        self.directory = None;
+    }
+
+    /// Opens the directory again, as what holds `child`, if it is closed and still needed.
+    /// `false` if that is another one.
+    pub(super) fn reopen_from(&mut self, child: &Self) -> Result<bool, Errno> {
+        if self.directory.is_some() || self.names.is_empty() && self.path_bytes == 0 {
+            return Ok(true);
+        }
+        let Some(child) = child.directory() else { return Ok(false) };
+        let parent = open::directory(child, b"..")?;
+        let is_same = id(&parent) == (self.device, self.inode);
+        self.directory = is_same.then_some(parent);
+        Ok(is_same)
+    }
+}
+
+fn id(opened: &Opened) -> ((u32, u32), u64) {
+    let stat = &opened.stat;
+    ((stat.stx_dev_major, stat.stx_dev_minor), stat.stx_ino)
+}
+
+fn names(directory: BorrowedFd<'_>) -> Result<Vec<(Vec<u8>, FileType)>, Errno> {
+    let mut names = Vec::new();
+    let mut buffer = Vec::with_capacity(ENTRIES_BYTES);
+    let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if !matches!(name, b"." | b"..") {
+            names.push((name.to_vec(), entry.file_type()));
+        }
+    }
+    Ok(names)
+}
