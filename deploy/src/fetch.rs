@@ -11,6 +11,7 @@ pub(crate) use requests::{Want, sort};
 
 use crate::links::Link;
 use crate::meter::Meter;
+use crate::near::NearLink;
 use crate::stop::Stop;
 use crate::{Error, Label};
 use requests::requests;
@@ -43,6 +44,9 @@ pub(crate) fn fetch(
     let job = Job { label, sink, meter, stop };
     let mut left = Left { wants: Cow::Borrowed(wants), map: Arc::clone(&label.map) };
     let mut first = None;
+    if let Some(near) = &label.near {
+        left = job.ask_near(near, left)?;
+    }
     for (link, tries_max) in label.links.live() {
         if left.wants.is_empty() {
             break;
@@ -75,6 +79,29 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
+    /// Takes what it has from the store beside the target; returns the rest.
+    fn ask_near<'w>(&self, near: &NearLink, left: Left<'w>) -> Result<Left<'w>, Error> {
+        let (mut here, mut elsewhere) = (Vec::new(), Vec::new());
+        for want in left.wants.iter() {
+            match near.located(want) {
+                Some(want) if !near.link.is_out() => here.push(want),
+                _ => elsewhere.push(want.clone()),
+            }
+        }
+        if here.is_empty() {
+            return Ok(left);
+        }
+        sort(&mut here);
+        let (link, map) = (&near.link, &*near.map);
+        let round = Round { job: *self, link, is_near: true, tries_max: 1, map, wants: &here };
+        let lost = round.run()?;
+        // Where they are in the other stores is known by their places in the manifest.
+        let located = |want: Want| want.located(&left.map).unwrap_or(want);
+        elsewhere.extend(lost.wants.into_iter().map(located));
+        sort(&mut elsewhere);
+        Ok(Left { wants: Cow::Owned(elsewhere), map: left.map })
+    }
+
     /// Fetches from `link` what it has of `left`; returns the rest, and leaves in `first` why it
     /// did not come, unless something is there already.
     fn ask<'w>(
@@ -97,7 +124,8 @@ impl Job<'_> {
         };
         loop {
             let (here, mut elsewhere) = relocate(&left, &map);
-            let round = Round { job: *self, link, tries_max, map: &map, wants: &here };
+            let (is_near, wants) = (false, &*here);
+            let round = Round { job: *self, link, is_near, tries_max, map: &map, wants };
             let lost = round.run()?;
             elsewhere.extend(lost.wants);
             *first = first.take().or(lost.failure);
@@ -133,6 +161,8 @@ fn relocate<'a>(left: &Left<'a>, map: &Arc<Map>) -> (Cow<'a, [Want]>, Vec<Want>)
 struct Round<'a> {
     job: Job<'a>,
     link: &'a Link,
+    /// Whether it is the store beside the target.
+    is_near: bool,
     tries_max: u32,
     map: &'a Map,
     wants: &'a [Want],
@@ -181,6 +211,9 @@ impl Round<'_> {
     /// Whether what this store does not give may come from another, or from this one by a newer
     /// map.
     fn has_other(&self, error: &Error) -> bool {
+        if self.is_near {
+            return true;
+        }
         let is_other = |(other, _): (&Link, u32)| !std::ptr::eq(other, self.link);
         // A link is only ever followed by those after it.
         self.job.label.links.live().last().is_some_and(is_other)

@@ -4,6 +4,7 @@ use crate::Error;
 use crate::content::content_segments;
 use crate::links::{Link, Links};
 use crate::meter::{Meter, PassedOver, add};
+use crate::near::NearLink;
 use crate::retry::{retry_at_most, retry_from};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use store::label::{LabelName, LabelRecord};
 use store::manifest::Manifest;
 use store::manifest_reader::{ReadError, read_label, read_map_on, read_root};
 use store::map::Map;
+use store::near::{Kept, Near};
 use store::source::{Partly, Source, SourceError};
 
 /// So much of a map has to come before its tries are counted anew, bytes: about a frame, so that
@@ -28,6 +30,7 @@ pub struct Label {
     pub(crate) map: Arc<Map>,
     pub(crate) root_bytes: usize,
     pub(crate) links: Links,
+    pub(crate) near: Option<NearLink>,
 }
 
 /// Reads `name` from the first store of `chain`, nearest first, that has it. A store that fails is
@@ -91,7 +94,7 @@ fn read(links: Links, record: LabelRecord, meter: &Meter) -> Result<Label, Error
     let (manifest, root_bytes) =
         links.read(|link| read_root(&*link.source, digest)).map_err(wrong("manifest"))?;
     let map = read_a_map(&links, digest, &manifest, meter).map_err(wrong("map"))?;
-    Ok(Label { record, manifest, map, root_bytes, links })
+    Ok(Label { record, manifest, map, root_bytes, links, near: None })
 }
 
 /// The map of the nearest store that has one.
@@ -138,6 +141,18 @@ fn ask_map(
 }
 
 impl Label {
+    /// The same label, which takes from `near` what that has, and puts there what comes from far.
+    #[must_use]
+    pub fn with_near(mut self, near: Arc<Near>, meter: &Arc<Meter>) -> Self {
+        self.near = Some(NearLink::new(near, meter));
+        self
+    }
+
+    /// Makes durable what the store beside the target, if there is one, was given.
+    pub fn finish_near(&self) -> Option<Kept> {
+        self.near.as_ref().map(NearLink::finish)
+    }
+
     /// Length of the image, or of all files of the tree, bytes.
     pub fn size_bytes(&self) -> u64 {
         self.manifest.size_bytes()

@@ -31,6 +31,7 @@ mod links;
 mod mark;
 mod missing;
 mod moves;
+mod near;
 mod probe;
 mod retry;
 mod seal;

@@ -48,14 +48,7 @@ impl Links {
         sources: impl IntoIterator<Item = Arc<dyn Source>>,
         meter: &Arc<Meter>,
     ) -> Self {
-        let link = |inner| Link {
-            source: Arc::new(Counted { inner, meter: Arc::clone(meter) }),
-            map: Mutex::default(),
-            map_is_fresh: AtomicBool::new(false),
-            out: AtomicBool::new(false),
-            named: AtomicBool::new(false),
-            lies: AtomicU32::new(0),
-        };
+        let link = |inner| Link::new(Arc::new(Counted { inner, meter: Arc::clone(meter) }));
         let links = sources.into_iter().map(link).collect();
         Self { links, meter: Arc::clone(meter) }
     }
@@ -107,7 +100,7 @@ impl Links {
     /// Asks `link` for nothing more, if there is another to ask.
     pub(crate) fn pass_over(&self, link: &Link, why: &dyn std::error::Error) {
         if self.live().any(|(other, _)| !std::ptr::eq(other, link)) {
-            link.out.store(true, Ordering::Relaxed);
+            link.put_out();
             self.name_it(link, why);
         }
     }
@@ -136,6 +129,23 @@ impl Links {
 }
 
 impl Link {
+    /// The store `source`, of which nothing is known yet.
+    pub(crate) fn new(source: Arc<dyn Source>) -> Self {
+        Self {
+            source,
+            map: Mutex::default(),
+            map_is_fresh: AtomicBool::new(false),
+            out: AtomicBool::new(false),
+            named: AtomicBool::new(false),
+            lies: AtomicU32::new(0),
+        }
+    }
+
+    /// Sees to it that it is asked for nothing more; says whether it was so already.
+    pub(crate) fn put_out(&self) -> bool {
+        self.out.swap(true, Ordering::Relaxed)
+    }
+
     /// Whether it was passed over.
     pub(crate) fn is_out(&self) -> bool {
         self.out.load(Ordering::Relaxed)

@@ -61,6 +61,10 @@ pub struct Meter {
     pub(crate) fetched_bytes: AtomicU64,
     /// Objects that came from the store.
     pub(crate) fetched_objects: AtomicU64,
+    /// Objects that came from the store beside the target.
+    pub(crate) near_objects: AtomicU64,
+    /// Their bytes.
+    pub(crate) near_bytes: AtomicU64,
     /// Objects that were on the target and were moved to where they belong.
     pub(crate) copied_objects: AtomicU64,
     /// Their bytes.
@@ -91,6 +95,10 @@ pub struct Snapshot {
     pub fetched_bytes: u64,
     /// Objects that came from the store.
     pub fetched_objects: u64,
+    /// Objects that came from the store beside the target.
+    pub near_objects: u64,
+    /// Their bytes.
+    pub near_bytes: u64,
     /// Objects that were on the target and were moved to where they belong.
     pub copied_objects: u64,
     /// Their bytes.
@@ -124,6 +132,8 @@ impl Meter {
         Snapshot {
             fetched_bytes: read(&self.fetched_bytes),
             fetched_objects: read(&self.fetched_objects),
+            near_objects: read(&self.near_objects),
+            near_bytes: read(&self.near_bytes),
             copied_objects: read(&self.copied_objects),
             copied_bytes: read(&self.copied_bytes),
             unmoved_bytes: read(&self.unmoved_bytes),

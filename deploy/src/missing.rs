@@ -6,7 +6,6 @@ use crate::seeds::Seeds;
 use crate::{Error, Label};
 use std::collections::HashSet;
 use store::manifest::Entry;
-use store::map::Map;
 
 /// Which entries of a label a target lacks.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +30,10 @@ pub struct Totals {
     pub moved_objects: u64,
     /// Their bytes.
     pub moved_bytes: u64,
+    /// Of the others, those that the store beside the target has.
+    pub near_objects: u64,
+    /// Their bytes.
+    pub near_bytes: u64,
     /// Bytes that should be zero and are.
     pub zero_kept_bytes: u64,
     /// Bytes that should be zero and are not.
@@ -43,7 +46,7 @@ impl Missing {
     /// All of `label`: of a target that was not looked at.
     pub(crate) fn all(label: &Label, content: &Content<'_>, meter: &Meter) -> Result<Self, Error> {
         let seeds = Seeds::default();
-        let mut missing = MissingBuilder::new(&label.map, &seeds);
+        let mut missing = MissingBuilder::new(label, &seeds);
         content.each(meter, |positioned| {
             let words = positioned.segment.entries.len().div_ceil(64);
             missing.push(&positioned, vec![u64::MAX; words]);
@@ -61,7 +64,7 @@ impl Missing {
         meter: &Meter,
     ) -> Result<Self, Error> {
         let mut segments = self.segments.into_iter();
-        let mut missing = MissingBuilder::new(&label.map, seeds);
+        let mut missing = MissingBuilder::new(label, seeds);
         content.each(meter, |positioned| {
             missing.push(&positioned, segments.next().unwrap_or_default());
             Ok(())
@@ -82,7 +85,7 @@ impl Missing {
 
 /// Adds up a [`Missing`], segment by segment.
 pub(crate) struct MissingBuilder<'a> {
-    map: &'a Map,
+    label: &'a Label,
     seeds: &'a Seeds,
     missing: Missing,
     /// Frames that are counted: by pack and where they start.
@@ -90,13 +93,13 @@ pub(crate) struct MissingBuilder<'a> {
 }
 
 impl<'a> MissingBuilder<'a> {
-    pub(crate) fn new(map: &'a Map, seeds: &'a Seeds) -> Self {
-        Self { map, seeds, missing: Missing::default(), frames: HashSet::new() }
+    pub(crate) fn new(label: &'a Label, seeds: &'a Seeds) -> Self {
+        Self { label, seeds, missing: Missing::default(), frames: HashSet::new() }
     }
 
     /// Adds the next segment and the bits of what is missing of it.
     pub(crate) fn push(&mut self, positioned: &Positioned<'_>, bits: Vec<u64>) {
-        let section = &self.map.sections[positioned.index];
+        let section = &self.label.map.sections[positioned.index];
         let mut places = section.places.iter();
         let mut offset = positioned.offset_bytes;
         for (index, entry) in positioned.segment.entries.iter().enumerate() {
@@ -120,6 +123,9 @@ impl<'a> MissingBuilder<'a> {
             if self.seeds.find(digest, *object_bytes, at).is_some() {
                 totals.moved_objects += 1;
                 totals.moved_bytes += length;
+            } else if self.label.near.as_ref().is_some_and(|near| near.has(digest)) {
+                totals.near_objects += 1;
+                totals.near_bytes += length;
             } else if let Some(place) = place {
                 let frame = section.frames[place.frame as usize];
                 if self.frames.insert((frame.pack, frame.offset_bytes)) {

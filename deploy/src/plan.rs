@@ -244,9 +244,9 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Totals { kept_objects, kept_bytes, moved_objects, moved_bytes, .. } =
-            self.missing.totals;
-        let fetched_objects = self.missing.totals.missing_objects - moved_objects;
+        let totals = self.missing.totals;
+        let Totals { kept_objects, kept_bytes, moved_objects, moved_bytes, .. } = totals;
+        let fetched_objects = totals.missing_objects - moved_objects - totals.near_objects;
         let (label, target) = (&self.job.label, &self.job.target);
         let record = &label.record;
         writeln!(f, "label   {} ({} {})", record.name, record.kind, record.manifest.short())?;
@@ -256,7 +256,11 @@ impl fmt::Display for Plan {
         writeln!(f, "keep    {kept_objects} objects, {}", human(kept_bytes))?;
         writeln!(f, "move    {moved_objects} objects, {}", human(moved_bytes))?;
         let packed = human(self.missing.totals.packed_bytes);
-        let fetched = human(self.missing.totals.missing_bytes - moved_bytes);
+        if let Some(near) = &label.near {
+            let (objects, bytes) = (totals.near_objects, human(totals.near_bytes));
+            writeln!(f, "near    {objects} objects, {bytes}: in {}", near.link.source.name())?;
+        }
+        let fetched = human(totals.missing_bytes - moved_bytes - totals.near_bytes);
         writeln!(f, "fetch   {fetched_objects} objects, {fetched}: {packed} packed")?;
         let zero = human(self.missing.totals.zero_missing_bytes);
         writeln!(f, "zero    {zero}")?;

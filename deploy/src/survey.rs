@@ -77,7 +77,7 @@ pub(crate) fn compare(
     seeds: &Seeds,
     meter: &Meter,
 ) -> Result<Missing, Error> {
-    let mut missing = MissingBuilder::new(&label.map, seeds);
+    let mut missing = MissingBuilder::new(label, seeds);
     content.each(meter, |positioned| {
         let bits = compare_segment(&positioned, view, purpose, meter)?;
         missing.push(&positioned, bits);

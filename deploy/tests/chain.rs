@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use store::near::Near;
 use store::source::{Body, Item, Source, SourceError};
 
 const BLOCKS: usize = 300;
@@ -195,6 +196,43 @@ fn where_all_fail_the_first_failure_is_the_error() {
         let text: Vec<_> = causes.map(ToString::to_string).collect();
         assert!(text.join(": ").contains(expected), "{near:?} {far:?}: {text:?}");
     }
+}
+
+#[test]
+fn what_came_from_far_is_near_the_next_time() {
+    let town = Town::new();
+    let near_path = town.shops[0].path("beside");
+    let target = town.shops[0].path("target");
+    let run = |far: Ill, max_bytes: u64| {
+        std::fs::remove_file(&target).ok();
+        let meter = Arc::new(Meter::new());
+        let near = Arc::new(Near::open(&near_path, max_bytes).unwrap());
+        let label = deploy::label::resolve(&[town.far(far)], &"os".parse().unwrap(), &meter)?;
+        let label = label.with_near(near, &meter);
+        let plan = deploy::plan::plan(label, Target::open(&target)?, Arc::clone(&meter))?;
+        let written = deploy::write::write(plan)?;
+        let settled = deploy::settle::settle(deploy::verify::verify(written, ReadBack::Yes)?);
+        assert!(std::fs::read(&target).unwrap() == town.image);
+        Ok::<_, Error>((meter.snapshot(), settled.label().finish_near().unwrap()))
+    };
+    let (first, kept) = run(Ill::Not, 1 << 30).unwrap();
+    assert_eq!(first.near_objects, 0);
+    assert!(first.fetched_objects > 0 && kept.kept_bytes > 0);
+    // The store that is far has no packs any more.
+    let (second, kept) = run(Ill::Lacks(Kind::Pack), 1 << 30).unwrap();
+    assert_eq!((second.fetched_objects, second.near_objects), (0, first.fetched_objects));
+    assert_eq!(kept.kept_bytes, 0);
+    // A pack that rots is passed over, and its objects come from far.
+    let packs = || near_path.join("packs").read_dir().unwrap().map(|entry| entry.unwrap().path());
+    for pack in packs() {
+        let mut bytes = std::fs::read(&pack).unwrap();
+        bytes[1000..2000].fill(7);
+        std::fs::write(&pack, bytes).unwrap();
+    }
+    let (third, _) = run(Ill::Not, 1 << 30).unwrap();
+    assert!(third.fetched_objects > 0);
+    let (_, kept) = run(Ill::Not, 100_000).unwrap();
+    assert!(kept.size_bytes <= 100_000 && kept.removed_packs > 0, "{kept:?}");
 }
 
 /// A store that is tidied up while it is read: what it had is in other packs from then on.

@@ -1,6 +1,7 @@
 //! The command line as typed: names and flags are a contract, more may be added.
 
 use clap::{Parser, Subcommand, ValueEnum};
+use deploy::disks::parse_size;
 use std::path::PathBuf;
 use store::label::{LabelName, fact_is_valid};
 
@@ -193,6 +194,16 @@ pub(crate) struct DeployArgs {
     #[arg(long, value_name = "LABEL")]
     pub(crate) seed: Vec<LabelName>,
 
+    /// A store beside the target, made if it is not there: asked before all others, and given what
+    /// they give
+    #[arg(long, value_name = "DIR")]
+    pub(crate) local_store: Option<PathBuf>,
+
+    /// The most that the local store may take, such as 20G: what was of use the longest time ago is
+    /// removed first
+    #[arg(long, value_name = "SIZE", default_value = "20G", value_parser = parse_bytes)]
+    pub(crate) local_store_size: u64,
+
     /// Only show what would be done
     #[arg(long)]
     pub(crate) plan: bool,
@@ -254,6 +265,10 @@ fn parse_embed(text: &str) -> Result<(PathBuf, String), String> {
         }
         _ => Err("expected FILE=PATH with an absolute PATH".to_owned()),
     }
+}
+
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    parse_size(text).ok_or_else(|| "expected bytes, such as 1000000, 20G or 20Gi".to_owned())
 }
 
 fn parse_fact(text: &str) -> Result<(String, String), String> {

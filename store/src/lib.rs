@@ -30,6 +30,8 @@ pub mod http;
 #[cfg(feature = "std")]
 pub mod manifest_reader;
 #[cfg(feature = "std")]
+pub mod near;
+#[cfg(feature = "std")]
 pub mod objects;
 #[cfg(feature = "std")]
 mod open;

@@ -24,7 +24,7 @@ mod gather;
 mod gpt;
 mod image;
 mod mapping;
-mod packs;
+pub(crate) mod packs;
 mod publish;
 mod scan;
 mod spool;

@@ -20,7 +20,7 @@ use std::fmt;
 
 pub use contents::{Contents, Partition, sniff};
 pub use magic::Signature;
-pub use predicates::{Comparison, Predicate, PredicateError, Predicates, glob};
+pub use predicates::{Comparison, Predicate, PredicateError, Predicates, glob, parse_size};
 pub use select::{SelectError, select};
 pub use sysfs::{DiscoverError, Places, discover, inspect, is_same_disk};
 pub use tables::TableKind;

@@ -166,9 +166,11 @@ impl FromStr for Predicate {
         }
         let yes_no = || yes_no(value).ok_or_else(|| wrong(format!("{key}=yes or {key}=no")));
         match key {
-            "size" => size(value).map(|bytes| Self::Size(comparison, bytes)).ok_or_else(|| {
-                wrong("a size: digits and K M G T or Ki Mi Gi Ti, as in size>=100G".into())
-            }),
+            "size" => {
+                parse_size(value).map(|bytes| Self::Size(comparison, bytes)).ok_or_else(|| {
+                    wrong("a size: digits and K M G T or Ki Mi Gi Ti, as in size>=100G".into())
+                })
+            }
             "transport" => transport(value).map(Self::Transport).ok_or_else(|| {
                 wrong(format!("one of {}", Transport::ALL.map(|(_, word)| word).join(" ")))
             }),
@@ -214,7 +216,9 @@ fn split(word: &str) -> Option<(&str, Comparison, &str)> {
     }
 }
 
-fn size(text: &str) -> Option<u64> {
+/// A number of bytes as operators write it: `1000`, with K, M, G, T in thousands, or with Ki, Mi, Gi,
+/// Ti in units of 1024.
+pub fn parse_size(text: &str) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let unit_bytes: u64 = match unit {

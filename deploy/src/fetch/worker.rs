@@ -82,7 +82,9 @@ impl<'a> Worker<'a> {
         if !self.round.has_other(&error) {
             return Err(error);
         }
-        if error.is_lie() || error.is_gone() {
+        if let Some(near) = job.label.near.as_ref().filter(|_| self.round.is_near) {
+            near.lacks(&error);
+        } else if error.is_lie() || error.is_gone() {
             job.label.links.lacks(link, &error);
         } else {
             job.label.links.pass_over(link, &error);
@@ -133,7 +135,7 @@ impl<'a> Worker<'a> {
 
     /// Decompresses a frame, proves the objects wanted of it, and puts them.
     fn frame(&mut self, wanted: &FrameWants) -> Result<(), Error> {
-        let Round { job: Job { meter, .. }, wants, .. } = *self.round;
+        let Round { job: Job { label, meter, .. }, wants, .. } = *self.round;
         let frame = &wanted.frame;
         let length = frame.raw_bytes as usize;
         if self.filled + length > self.raw.len() {
@@ -149,14 +151,25 @@ impl<'a> Worker<'a> {
             if proven != Some(object) {
                 let raw = &self.raw[start..start + length];
                 meter.time(Limit::Hash, || self.prove(frame, raw, want))?;
-                add(&meter.fetched_objects, 1);
+                self.count(want);
                 proven = Some(object);
             }
+        }
+        if let Some(near) = label.near.as_ref().filter(|_| !self.round.is_near) {
+            near.take(&self.packed, &self.raw[start..start + length], wants);
         }
         for run in runs(wants) {
             self.take(start, length, run)?;
         }
         Ok(())
+    }
+
+    fn count(&self, want: &Want) {
+        let Job { label, meter, .. } = self.round.job;
+        match label.near.as_ref().filter(|_| self.round.is_near) {
+            Some(near) => near.gave(want.length),
+            None => add(&meter.fetched_objects, 1),
+        }
     }
 
     /// Puts a run of wants of the frame whose `length` bytes are at `start` of `raw`, or

@@ -16,6 +16,7 @@ use progress::Progress;
 use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
+use store::near::Near;
 
 /// Deploys the label, or shows what that would take.
 pub(crate) fn run(args: &DeployArgs, output: &Output) -> anyhow::Result<()> {
@@ -24,6 +25,13 @@ pub(crate) fn run(args: &DeployArgs, output: &Output) -> anyhow::Result<()> {
     let mut progress = Progress::start(&meter);
 
     let label = progress.stage("label", || anyhow::Ok(resolve(&chain, &args.label, &meter)?))?;
+    let label = match &args.local_store {
+        Some(path) => {
+            let near = Near::open(path, args.local_store_size)?;
+            label.with_near(Arc::new(near), &meter)
+        }
+        None => label,
+    };
     let seeds: Result<Vec<_>, _> =
         args.seed.iter().map(|held| manifest_of(&chain, held, &meter)).collect();
     let seeds = seeds?;
@@ -43,7 +51,11 @@ pub(crate) fn run(args: &DeployArgs, output: &Output) -> anyhow::Result<()> {
     let read_back = if args.no_verify { ReadBack::No } else { ReadBack::Yes };
     let written = progress.stage("write", || anyhow::Ok(write(planned)?))?;
     let verified = progress.stage("verify", || anyhow::Ok(verify(written, read_back)?))?;
-    let settled = progress.stage("settle", || settle(verified));
+    let settled = progress.stage("settle", || {
+        let settled = settle(verified);
+        settled.label().finish_near();
+        settled
+    });
     let document = Document::of(plan, &settled, read_back, progress.finish());
     Ok(output.answer(&document)?)
 }
@@ -117,6 +129,9 @@ struct Document {
     /// Of what was to be copied, what had to be fetched: it was not there any more, or would have
     /// taken more memory than is given to it.
     unmoved_bytes: u64,
+    /// Of the objects, those that came from the local store.
+    near_bytes: u64,
+    near_objects: u64,
     written_bytes: u64,
     zeroed_bytes: u64,
     requests: u64,
@@ -163,6 +178,8 @@ impl Document {
             copied_bytes: done.copied_bytes,
             copied_objects: done.copied_objects,
             unmoved_bytes: done.unmoved_bytes,
+            near_bytes: done.near_bytes,
+            near_objects: done.near_objects,
             written_bytes: done.written_bytes,
             zeroed_bytes: done.zeroed_bytes,
             requests: done.requests,
@@ -201,6 +218,10 @@ impl fmt::Display for Document {
             bytes => format!(", {} fetched instead", text::size(bytes)),
         };
         writeln!(f, "moved     {moved}, {}{unmoved}", text::size(self.copied_bytes))?;
+        if self.near_objects > 0 {
+            let near = text::count(self.near_objects, "object");
+            writeln!(f, "near      {near}, {}", text::size(self.near_bytes))?;
+        }
         let (written, zeroed) = (text::size(self.written_bytes), text::size(self.zeroed_bytes));
         writeln!(f, "written   {written}, and {zeroed} zeroed")?;
         let stages = self.seconds.0.iter().map(|(stage, seconds)| format!("{stage} {seconds:.2}"));

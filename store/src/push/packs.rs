@@ -3,9 +3,9 @@
 use super::PushError;
 use super::spool::Spool;
 use super::tally::Tally;
-use crate::dir::DirStore;
 use crate::dir::index::Spot;
 use crate::dir::temp::{self, TempFile};
+use crate::dir::{DirError, DirStore};
 use crate::map::PackRef;
 use crate::pack::{HEADER, IndexWriter};
 use crate::{Digest, Hasher};
@@ -19,19 +19,19 @@ const PACK_CLOSE_BYTES: u64 = 2_000_000_000;
 const INDEX_CLOSE_BYTES: u64 = 16 << 20;
 
 /// A compressed frame and what is in it.
-pub(super) struct PackedFrame {
+pub(crate) struct PackedFrame {
     /// The zstd frame.
-    pub(super) packed: Vec<u8>,
+    pub(crate) packed: Vec<u8>,
     /// The objects in it with their lengths.
-    pub(super) objects: Vec<(Digest, u32)>,
+    pub(crate) objects: Vec<(Digest, u32)>,
 }
 
 /// A pack that is durable, but does not have its name yet.
-pub(super) struct NewPack {
+pub(crate) struct NewPack {
     /// Its name and length.
-    pub(super) pack: PackRef,
+    pub(crate) pack: PackRef,
     /// Its file.
-    pub(super) file: TempFile,
+    pub(crate) file: TempFile,
 }
 
 /// All that was written.
@@ -76,7 +76,8 @@ pub(super) fn write_packs<'a>(
     Ok(written)
 }
 
-struct OpenPack {
+/// A pack that is being written.
+pub(crate) struct OpenPack {
     file: TempFile,
     hasher: Hasher,
     size_bytes: u64,
@@ -84,7 +85,8 @@ struct OpenPack {
 }
 
 impl OpenPack {
-    fn create(store: &DirStore) -> Result<Self, PushError> {
+    /// An empty one in the store's `tmp`.
+    pub(crate) fn create(store: &DirStore) -> Result<Self, DirError> {
         let file = temp::create(store, "a pack")?;
         let (hasher, index) = (Hasher::new(), IndexWriter::default());
         let mut pack = Self { file, hasher, size_bytes: 0, index };
@@ -92,7 +94,8 @@ impl OpenPack {
         Ok(pack)
     }
 
-    fn append(&mut self, pack: u32, frame: &PackedFrame) -> Result<Spot, PushError> {
+    /// Adds a frame; returns where it lies in the pack with this number.
+    pub(crate) fn append(&mut self, pack: u32, frame: &PackedFrame) -> Result<Spot, DirError> {
         let offset_bytes = self.size_bytes;
         self.write(&frame.packed)?;
         let packed_bytes = frame.packed.len() as u32;
@@ -105,7 +108,13 @@ impl OpenPack {
         self.size_bytes >= PACK_CLOSE_BYTES || self.index.size_bytes() >= INDEX_CLOSE_BYTES
     }
 
-    fn close(mut self) -> Result<NewPack, PushError> {
+    /// How long it is by now, bytes.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// Ends it with its index, durable.
+    pub(crate) fn close(mut self) -> Result<NewPack, DirError> {
         for part in std::mem::take(&mut self.index).finish() {
             self.write(&part)?;
         }
@@ -114,7 +123,7 @@ impl OpenPack {
         Ok(NewPack { pack, file: self.file })
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<(), PushError> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), DirError> {
         self.file.write(bytes)?;
         self.hasher.update(bytes);
         self.size_bytes += bytes.len() as u64;
