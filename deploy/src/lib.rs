@@ -14,11 +14,13 @@
 
 pub mod disks;
 pub mod label;
+pub mod layout;
 pub mod meter;
 pub mod plan;
 pub mod settle;
 pub mod target;
 pub mod verify;
+pub mod vfat;
 pub mod write;
 
 mod content;
