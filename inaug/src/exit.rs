@@ -152,6 +152,7 @@ fn of_target(error: &TargetError) -> u8 {
 fn of_dir(error: &DirError) -> u8 {
     match error {
         DirError::NoLabel { .. } => FAILED,
+        DirError::Journal { .. } => VERIFICATION,
         DirError::NotAStore { .. }
         | DirError::Occupied { .. }
         | DirError::Full { .. }

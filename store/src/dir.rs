@@ -10,6 +10,8 @@
 //! index/DIGEST         advice: where the objects of some packs are (see `index`)
 //! tmp/                 unfinished files, each locked by its writer
 //! lock                 the store's lock
+//! gc.journal           what is being deleted (see `journal`)
+//! gc.lock              held by the one `gc` at work
 //! ```
 //!
 //! Files are made whole and durable in `tmp/` before they are renamed, in the order packs,
@@ -18,13 +20,16 @@
 
 mod error;
 pub(crate) mod index;
+pub(crate) mod journal;
 mod labels;
 pub(crate) mod lock;
 pub(crate) mod packs;
 mod read;
 pub(crate) mod temp;
+pub(crate) mod users;
 
 pub use error::DirError;
+pub use journal::Moment;
 pub use labels::LabelChange;
 pub(crate) use labels::{LabelRefusal, label_change, publish_label};
 
@@ -107,7 +112,8 @@ impl DirStore {
 fn check_unoccupied(path: &Path) -> Result<(), DirError> {
     let ours = |name: &str| {
         DIRECTORIES.contains(&name)
-            || [MARKER, "lock", "labels.list", "index", "lost+found"].contains(&name)
+            || [MARKER, "lock", "labels.list", "index", "lost+found", journal::NAME, "gc.lock"]
+                .contains(&name)
     };
     let entries = fs::read_dir(path).map_err(DirError::io("read", path))?;
     let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into()));

@@ -16,18 +16,18 @@
 //! grows is small: 48 bytes for each segment of the image, 80 for each pack of the store.
 
 mod boot;
-mod catalog;
+pub(crate) mod catalog;
 mod error;
 mod free;
-mod fresh;
+pub(crate) mod fresh;
 mod gather;
 mod gpt;
 mod image;
-mod mapping;
+pub(crate) mod mapping;
 pub(crate) mod packs;
-mod publish;
+pub(crate) mod publish;
 mod scan;
-mod spool;
+pub(crate) mod spool;
 mod tally;
 
 pub use boot::{BootInput, PAYLOAD_MAX_BYTES, PayloadInput};

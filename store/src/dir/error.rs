@@ -1,5 +1,6 @@
 //! What can go wrong with a store in a directory.
 
+use crate::FormatError;
 use crate::label::LabelName;
 use rustix::io::Errno;
 use std::io;
@@ -49,6 +50,14 @@ pub enum DirError {
         path: PathBuf,
         /// How long was waited, seconds.
         waited_s: u64,
+    },
+    /// The journal of `gc` cannot be read, so that nobody knows what is being deleted.
+    #[error("{} is damaged: inaug gc makes it anew", path.display())]
+    Journal {
+        /// The journal.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<FormatError>,
     },
     /// The label is not there.
     #[error("label {label} is not in the store {store}")]

@@ -18,8 +18,20 @@ pub(crate) struct StoreLock(#[allow(dead_code, reason = "closing it is the unloc
 pub(crate) fn lock(path: &Path) -> Result<StoreLock, DirError> {
     let open = File::options().write(true).create(true).truncate(false).open(path);
     let file = open.map_err(DirError::io("open", path))?;
+    match wait_for(file, path, Duration::from_secs(LOCK_WAIT_S))? {
+        Some(file) => Ok(StoreLock(file)),
+        None => Err(DirError::Locked { path: path.to_owned(), waited_s: LOCK_WAIT_S }),
+    }
+}
+
+/// Takes the lock of `file`, whose name is `path`, waiting up to `wait` for it; `None`: another
+/// has it still.
+pub(crate) fn wait_for(file: File, path: &Path, wait: Duration) -> Result<Option<File>, DirError> {
     if try_lock(&file).map_err(DirError::io("lock", path))? {
-        return Ok(StoreLock(file));
+        return Ok(Some(file));
+    }
+    if wait.is_zero() {
+        return Ok(None);
     }
     let (sender, receiver) = mpsc::channel();
     // flock(2) has no time limit: a thread waits, and if it is given up on, drops the lock
@@ -28,11 +40,9 @@ pub(crate) fn lock(path: &Path) -> Result<StoreLock, DirError> {
         let locked = flock(&file, FlockOperation::LockExclusive).map(|()| file);
         sender.send(locked).ok();
     });
-    match receiver.recv_timeout(Duration::from_secs(LOCK_WAIT_S)) {
-        Ok(locked) => {
-            locked.map(StoreLock).map_err(|error| DirError::io("lock", path)(error.into()))
-        }
-        Err(_) => Err(DirError::Locked { path: path.to_owned(), waited_s: LOCK_WAIT_S }),
+    match receiver.recv_timeout(wait) {
+        Ok(locked) => locked.map(Some).map_err(|error| DirError::io("lock", path)(error.into())),
+        Err(_) => Ok(None),
     }
 }
 

@@ -37,10 +37,19 @@ pub(crate) fn create_locked(
     store: &DirStore,
     what: impl Into<String>,
 ) -> Result<TempFile, DirError> {
+    create_prefixed(store, "", what)
+}
+
+/// Like [`create_locked`]; the file's name begins with `prefix`.
+pub(crate) fn create_prefixed(
+    store: &DirStore,
+    prefix: &str,
+    what: impl Into<String>,
+) -> Result<TempFile, DirError> {
     let what = what.into();
     let directory = store.path().join("tmp");
     for number in 0..NAME_ATTEMPTS {
-        let path = directory.join(format!("{}-{number}", std::process::id()));
+        let path = directory.join(format!("{prefix}{}-{number}", std::process::id()));
         match File::options().read(true).write(true).create_new(true).open(&path) {
             Ok(file) => {
                 try_lock(&file).map_err(DirError::io("lock", &path))?;

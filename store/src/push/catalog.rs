@@ -6,13 +6,16 @@ use crate::Digest;
 use crate::dir::index::{Kept, Record, Run, RunError, Sorter, Source, Spot, Written};
 use crate::dir::index::{add_pack, open_all, unreadable};
 use crate::dir::packs::has_ends;
+use crate::dir::users::{User, register};
 use crate::dir::{DirError, DirStore};
 use crate::map::PackRef;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 /// Where objects are.
-pub(super) struct Catalog<'a> {
+pub(crate) struct Catalog<'a> {
     store: &'a DirStore,
+    /// Nothing that is relied on here is deleted while this is held.
+    user: User,
     packs: Vec<PackRef>,
     state: RwLock<State>,
 }
@@ -39,12 +42,15 @@ enum MountedRun {
 }
 
 impl<'a> Catalog<'a> {
-    /// Opens the store's runs. Packs that are in none, because they were put there by a push
+    /// Opens the store's runs, and sees to it that what is found is not collected until this
+    /// is dropped; what is being collected is not there. Packs that are in none, because they were put there by a push
     /// that was cut or by hand, are read now.
-    pub(super) fn read(store: &'a DirStore) -> Result<Self, DirError> {
+    pub(crate) fn read(store: &'a DirStore) -> Result<Self, DirError> {
+        let user = register(store)?;
         let kept = open_all(store)?;
-        let packs = store.packs_with_sizes()?;
-        let catalog = Self { store, packs, state: RwLock::default() };
+        let mut packs = store.packs_with_sizes()?;
+        packs.retain(|pack| !user.condemned.packs.contains_key(&pack.digest));
+        let catalog = Self { store, user, packs, state: RwLock::default() };
         let mut state = State::default();
         state.mounted.extend(kept.into_iter().map(|kept| catalog.mount(MountedRun::Kept(kept))));
         let mut missing = vec![true; catalog.packs.len()];
@@ -107,7 +113,7 @@ impl<'a> Catalog<'a> {
 
     /// Where the object is: of several places that in the first pack, so that the state of the
     /// index makes no difference.
-    pub(super) fn find(&self, digest: &Digest) -> Result<Option<Spot>, DirError> {
+    pub(crate) fn find(&self, digest: &Digest) -> Result<Option<Spot>, DirError> {
         loop {
             // Each repair takes one of the store's runs away: there is an end.
             match self.look(digest) {
@@ -154,22 +160,27 @@ impl<'a> Catalog<'a> {
     }
 
     /// The packs; a [`Spot`]'s pack is a number of this table.
-    pub(super) fn packs(&self) -> &[PackRef] {
+    pub(crate) fn packs(&self) -> &[PackRef] {
         &self.packs
     }
 
     /// Packs whose ends or index cannot be read: their objects count as missing.
-    pub(super) fn damaged(&self) -> Vec<Digest> {
+    pub(crate) fn damaged(&self) -> Vec<Digest> {
         self.state().damaged.clone()
     }
 
     /// Whether the store had `pack`, whole.
-    pub(super) fn had(&self, pack: &PackRef) -> bool {
+    pub(crate) fn had(&self, pack: &PackRef) -> bool {
         self.packs.binary_search(pack).is_ok() && !self.state().damaged.contains(&pack.digest)
     }
 
+    /// Whether the manifest and its map are being collected: not to be relied on.
+    pub(crate) fn condemns(&self, manifest: &Digest) -> bool {
+        self.user.condemned.manifests.contains_key(manifest)
+    }
+
     /// Hands the runs that this push made to `take`, as what is to be kept.
-    pub(super) fn made<T>(&self, take: impl FnOnce(Vec<Source<'_>>) -> T) -> T {
+    pub(crate) fn made<T>(&self, take: impl FnOnce(Vec<Source<'_>>) -> T) -> T {
         let state = self.state();
         let made = state.mounted.iter().filter_map(|mounted| match &mounted.run {
             MountedRun::Made(written) => Some(&written.run),

@@ -12,10 +12,10 @@ use std::hash::{BuildHasher, Hasher};
 const OBJECTS_MAX: usize = (1 << 18) / 8 * 7;
 
 /// The pack of a spot whose frame is not in a pack yet; its offset is the frame's number.
-pub(super) const NEW: u32 = u32::MAX;
+pub(crate) const NEW: u32 = u32::MAX;
 
 /// New objects and where they are going to be.
-pub(super) struct Fresh<'a> {
+pub(crate) struct Fresh<'a> {
     objects_max: usize,
     recent: HashMap<Digest, (u32, u32), ByPrefix>,
     spills: Spills<'a>,
@@ -23,7 +23,7 @@ pub(super) struct Fresh<'a> {
 
 impl<'a> Fresh<'a> {
     /// None yet.
-    pub(super) fn new(store: &'a DirStore) -> Self {
+    pub(crate) fn new(store: &'a DirStore) -> Self {
         Self::with_room(store, OBJECTS_MAX)
     }
 
@@ -33,7 +33,7 @@ impl<'a> Fresh<'a> {
     }
 
     /// Where the object is going to be.
-    pub(super) fn find(&self, digest: &Digest) -> Result<Option<Spot>, DirError> {
+    pub(crate) fn find(&self, digest: &Digest) -> Result<Option<Spot>, DirError> {
         if let Some((frame, at)) = self.recent.get(digest) {
             return Ok(Some(spot(*frame, *at)));
         }
@@ -41,7 +41,7 @@ impl<'a> Fresh<'a> {
     }
 
     /// Notes a new object in the new frame with this number.
-    pub(super) fn insert(
+    pub(crate) fn insert(
         &mut self,
         digest: Digest,
         frame: u32,
@@ -57,7 +57,7 @@ impl<'a> Fresh<'a> {
 
     /// All new objects as what is to be kept, where `place` says it: in `packs`, which are in
     /// order of their digests.
-    pub(super) fn sources<'b>(
+    pub(crate) fn sources<'b>(
         &'b self,
         packs: &[PackRef],
         place: &'b dyn Fn(Spot) -> Result<Spot, DirError>,

@@ -17,7 +17,7 @@ use crate::parallel::{Closed, Submit};
 
 /// New objects are compressed together up to this many bytes. Larger frames compress
 /// better; a reader that wants one object of a frame decompresses all of it up to there.
-pub(super) const FRAME_RAW_BYTES: usize = 256 << 10;
+pub(crate) const FRAME_RAW_BYTES: usize = 256 << 10;
 
 /// A batch whose objects have their digests.
 pub(super) struct Hashed {

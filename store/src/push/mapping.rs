@@ -1,9 +1,5 @@
-//! The map of what is pushed, made section by section: none but one is held.
+//! The map of a manifest, made section by section: none but one is held.
 
-use super::catalog::Catalog;
-use super::fresh::NEW;
-use super::gather::Content;
-use super::packs::Written;
 use super::spool::Spool;
 use crate::dir::index::{SPOT_BYTES, Spot};
 use crate::dir::temp::{self, TempFile};
@@ -13,11 +9,12 @@ use crate::source::Item;
 use crate::{Digest, Hasher};
 use std::collections::HashMap;
 
-/// How a map is made from spots, in packs old and new.
-pub(super) struct Mapping<'a, 'c> {
-    store: &'c DirStore,
-    catalog: &'a Catalog<'c>,
-    written: &'a Written<'c>,
+/// The frame that a spot is in, and its pack.
+pub(crate) type Resolve<'a> = &'a dyn Fn(Spot) -> Result<(PackRef, Spot), DirError>;
+
+/// How a map is made from spots.
+pub(crate) struct Mapping<'a, 'c> {
+    resolve: Resolve<'a>,
     /// The packs the map names, numbered as they come up.
     packs: Vec<PackRef>,
     numbers: HashMap<PackRef, u32>,
@@ -25,35 +22,36 @@ pub(super) struct Mapping<'a, 'c> {
 }
 
 /// A map that is not written yet.
-pub(super) struct NewMap<'c> {
+pub(crate) struct NewMap<'c> {
     head: Vec<u8>,
     sections: Spool<'c>,
 }
 
 impl<'a, 'c> Mapping<'a, 'c> {
     /// Nothing yet.
-    pub(super) fn new(
-        store: &'c DirStore,
-        catalog: &'a Catalog<'c>,
-        written: &'a Written<'c>,
-    ) -> Self {
+    pub(crate) fn new(store: &'c DirStore, resolve: Resolve<'a>) -> Self {
         let sections = Spool::new(store, "the map's sections");
-        Self { store, catalog, written, packs: Vec::new(), numbers: HashMap::new(), sections }
+        Self { resolve, packs: Vec::new(), numbers: HashMap::new(), sections }
     }
 
-    /// The map of `content`.
-    pub(super) fn map(mut self, content: &Content<'_>) -> Result<NewMap<'c>, DirError> {
+    /// The map of a manifest whose segments have `objects` objects, of which each has a spot in
+    /// `spots`, in order.
+    pub(crate) fn map(
+        mut self,
+        objects: &[u32],
+        all_spots: &Spool<'_>,
+    ) -> Result<NewMap<'c>, DirError> {
         let mut at = 0;
-        for objects in &content.objects {
-            let mut spots = vec![0; *objects as usize * SPOT_BYTES];
-            content.spots.read_at(&mut spots, at)?;
+        for count in objects {
+            let mut spots = vec![0; *count as usize * SPOT_BYTES];
+            all_spots.read_at(&mut spots, at)?;
             at += spots.len() as u64;
             let mut encoded = Vec::new();
             let (spots, _) = spots.as_chunks::<SPOT_BYTES>();
             self.section(spots.iter().map(Spot::decode))?.encode(&mut encoded);
             self.sections.write(&encoded)?;
         }
-        let head = encode_head(&self.packs, content.objects.len());
+        let head = encode_head(&self.packs, objects.len());
         Ok(NewMap { head, sections: self.sections })
     }
 
@@ -72,13 +70,7 @@ impl<'a, 'c> Mapping<'a, 'c> {
     }
 
     fn frame(&mut self, spot: Spot) -> Result<FrameRef, DirError> {
-        let (spot, pack) = if spot.pack == NEW {
-            let frame = new_frame(&self.written.frames, spot.offset_bytes)?;
-            (frame, self.written.packs.get(frame.pack as usize).map(|pack| pack.pack))
-        } else {
-            (spot, self.catalog.packs().get(spot.pack as usize).copied())
-        };
-        let pack = pack.ok_or_else(|| self.astray(spot.pack))?;
+        let (pack, spot) = (self.resolve)(spot)?;
         let next = self.packs.len() as u32;
         let number = *self.numbers.entry(pack).or_insert(next);
         if number == next {
@@ -93,14 +85,11 @@ impl<'a, 'c> Mapping<'a, 'c> {
     }
 }
 
-impl Mapping<'_, '_> {
-    /// What was read back from a temporary file is not what was written.
-    fn astray(&self, found: u32) -> DirError {
-        let packs = (self.catalog.packs().len(), self.written.packs.len());
-        let what = format!("pack {found} of {} old and {} new ones", packs.0, packs.1);
-        let error = std::io::Error::new(std::io::ErrorKind::InvalidData, what);
-        DirError::io("read back a temporary file in", &self.store.path().join("tmp"))(error)
-    }
+/// What was read back from a temporary file is not what was written.
+pub(crate) fn astray(store: &DirStore, found: u32) -> DirError {
+    let what = format!("pack {found}, which there is none of");
+    let error = std::io::Error::new(std::io::ErrorKind::InvalidData, what);
+    DirError::io("read back a temporary file in", &store.path().join("tmp"))(error)
 }
 
 /// The new frame with this number: its pack counts from the first new one.
@@ -112,12 +101,12 @@ pub(super) fn new_frame(frames: &Spool<'_>, number: u64) -> Result<Spot, DirErro
 
 impl NewMap<'_> {
     /// Its length, bytes.
-    pub(super) fn size_bytes(&self) -> u64 {
+    pub(crate) fn size_bytes(&self) -> u64 {
         self.head.len() as u64 + self.sections.size_bytes() + Digest::LEN as u64
     }
 
     /// Writes it to the store's `tmp`, durable.
-    pub(super) fn write(&self, store: &DirStore, item: &Item) -> Result<TempFile, DirError> {
+    pub(crate) fn write(&self, store: &DirStore, item: &Item) -> Result<TempFile, DirError> {
         let mut file = temp::create(store, item.to_string())?;
         let mut check = Hasher::new();
         let mut put = |bytes: &[u8]| {

@@ -12,7 +12,7 @@ use crate::{Digest, Hasher};
 
 /// A pack is closed when it has this many bytes: few files for a server and a bucket,
 /// and none that a tool with 32-bit sizes cannot handle.
-const PACK_CLOSE_BYTES: u64 = 2_000_000_000;
+pub(crate) const PACK_CLOSE_BYTES: u64 = 2_000_000_000;
 
 /// A pack is closed when its index has this many bytes: it is held in memory until then.
 /// Only content that compresses to a third comes here before [`PACK_CLOSE_BYTES`].
@@ -35,11 +35,11 @@ pub(crate) struct NewPack {
 }
 
 /// All that was written.
-pub(super) struct Written<'a> {
+pub(crate) struct Written<'a> {
     /// The packs.
-    pub(super) packs: Vec<NewPack>,
+    pub(crate) packs: Vec<NewPack>,
     /// The frames in order, as [`Spot`]s; `pack` counts from the first new pack.
-    pub(super) frames: Spool<'a>,
+    pub(crate) frames: Spool<'a>,
 }
 
 /// Writes `frames` to packs in the store's `tmp`, and makes them durable.
@@ -61,7 +61,7 @@ pub(super) fn write_packs<'a>(
             };
             let number = written.packs.len() as u32;
             written.frames.write(&pack.append(number, &frame)?.encode())?;
-            if pack.is_full() {
+            if pack.is_full(PACK_CLOSE_BYTES) {
                 written.packs.push(pack.close()?);
             } else {
                 open = Some(pack);
@@ -104,8 +104,9 @@ impl OpenPack {
         Ok(Spot { pack, offset_bytes, packed_bytes, raw_bytes, at_bytes: 0 })
     }
 
-    fn is_full(&self) -> bool {
-        self.size_bytes >= PACK_CLOSE_BYTES || self.index.size_bytes() >= INDEX_CLOSE_BYTES
+    /// Whether it has `close_bytes`, or an index as long as one may be held.
+    pub(crate) fn is_full(&self, close_bytes: u64) -> bool {
+        self.size_bytes >= close_bytes || self.index.size_bytes() >= INDEX_CLOSE_BYTES
     }
 
     /// How long it is by now, bytes.

@@ -1,12 +1,14 @@
 //! Manifest, map and label of what was written; and the order in which all gets its name.
 
 use super::catalog::Catalog;
+use super::fresh::NEW;
 use super::gather::Content;
-use super::mapping::{Mapping, new_frame};
+use super::mapping::{Mapping, astray, new_frame};
 use super::packs::Written;
 use super::spool::Spool;
 use super::{PushError, PushImage};
 use crate::dir::index::{Spot, keep};
+use crate::dir::journal::strike;
 use crate::dir::temp::{self, sync_directory};
 use crate::dir::{DirError, DirStore, LabelChange, label_change, publish_label};
 use crate::label::LabelRecord;
@@ -61,7 +63,8 @@ pub(super) fn publish(
     let map_file = if old_map_serves(store, manifest, &digest, content, catalog, &written) {
         None
     } else {
-        let map = Mapping::new(store, catalog, &written).map(content)?;
+        let resolve = |spot| resolve(store, catalog, &written, spot);
+        let map = Mapping::new(store, &resolve).map(&content.objects, &content.spots)?;
         check_map_length(manifest, map.size_bytes())?;
         Some(map.write(store, &Item::Map(digest))?)
     };
@@ -70,9 +73,12 @@ pub(super) fn publish(
     content.encoded.copy(&mut |bytes| manifest_file.write(bytes))?;
     manifest_file.sync()?;
     let new_packs: Vec<PackRef> = written.packs.iter().map(|pack| pack.pack).collect();
+    let names: Vec<Digest> = new_packs.iter().map(|pack| pack.digest).collect();
+    let naming = strike(store, &names, &[digest])?;
     for pack in written.packs {
         pack.file.rename(store, &Item::Pack(pack.pack.digest))?;
     }
+    drop(naming);
     // Also when nothing is new: what this push relies on may just have been renamed by another.
     sync_directory(&store.path().join("packs"))?;
     manifest_file.rename(store, &Item::Manifest(digest))?;
@@ -82,6 +88,22 @@ pub(super) fn publish(
     let change = publish_label(store, &record, request.force).map_err(refused)?;
     let index_failure = index(store, content, catalog, &new_packs, &written.frames).err();
     Ok(Published { manifest: digest, change, index_failure })
+}
+
+/// Where a spot's frame is: in a pack that the store has, or in a new one.
+fn resolve(
+    store: &DirStore,
+    catalog: &Catalog<'_>,
+    written: &Written<'_>,
+    spot: Spot,
+) -> Result<(PackRef, Spot), DirError> {
+    let (spot, pack) = if spot.pack == NEW {
+        let frame = new_frame(&written.frames, spot.offset_bytes)?;
+        (frame, written.packs.get(frame.pack as usize).map(|pack| pack.pack))
+    } else {
+        (spot, catalog.packs().get(spot.pack as usize).copied())
+    };
+    Ok((pack.ok_or_else(|| astray(store, spot.pack))?, spot))
 }
 
 /// Whether the map that this content has already is to stay: all its packs are there, and
@@ -100,11 +122,12 @@ fn old_map_serves(
         map.packs.iter().all(|pack| catalog.had(pack))
             && sections.eq(content.objects.iter().map(|objects| *objects as usize))
     };
-    written.packs.is_empty() && read_map(store, digest, manifest).is_ok_and(|map| fits(&map))
+    let sound = written.packs.is_empty() && !catalog.condemns(digest);
+    sound && read_map(store, digest, manifest).is_ok_and(|map| fits(&map))
 }
 
 /// Refuses a map that is longer than readers take.
-fn check_map_length(manifest: &Manifest, found: u64) -> Result<(), FormatError> {
+pub(crate) fn check_map_length(manifest: &Manifest, found: u64) -> Result<(), FormatError> {
     let max = map_max_bytes(manifest);
     if found <= max {
         return Ok(());

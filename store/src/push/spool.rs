@@ -11,7 +11,7 @@ const MEMORY_BYTES: usize = 1 << 20;
 const COPY_BYTES: usize = 256 << 10;
 
 /// Bytes that are appended, then read.
-pub(super) struct Spool<'a> {
+pub(crate) struct Spool<'a> {
     store: &'a DirStore,
     what: &'static str,
     file: Option<TempFile>,
@@ -22,12 +22,12 @@ pub(super) struct Spool<'a> {
 
 impl<'a> Spool<'a> {
     /// Empty; `what` it holds, for errors.
-    pub(super) fn new(store: &'a DirStore, what: &'static str) -> Self {
+    pub(crate) fn new(store: &'a DirStore, what: &'static str) -> Self {
         Self { store, what, file: None, file_bytes: 0, memory: Vec::new() }
     }
 
     /// Appends `bytes`.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), DirError> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), DirError> {
         if self.memory.len() + bytes.len() > MEMORY_BYTES {
             let file = match self.file.take() {
                 Some(file) => file,
@@ -42,12 +42,12 @@ impl<'a> Spool<'a> {
     }
 
     /// How many bytes there are.
-    pub(super) fn size_bytes(&self) -> u64 {
+    pub(crate) fn size_bytes(&self) -> u64 {
         self.file_bytes + self.memory.len() as u64
     }
 
     /// Reads the bytes at `offset`, all of `into`.
-    pub(super) fn read_at(&self, into: &mut [u8], offset: u64) -> Result<(), DirError> {
+    pub(crate) fn read_at(&self, into: &mut [u8], offset: u64) -> Result<(), DirError> {
         let in_file = self.file_bytes.saturating_sub(offset).min(into.len() as u64) as usize;
         let (from_file, from_memory) = into.split_at_mut(in_file);
         if let Some(file) = self.file.as_ref().filter(|_| in_file > 0) {
@@ -68,7 +68,7 @@ impl<'a> Spool<'a> {
     }
 
     /// Hands all bytes to `put`, in order.
-    pub(super) fn copy(
+    pub(crate) fn copy(
         &self,
         put: &mut dyn FnMut(&[u8]) -> Result<(), DirError>,
     ) -> Result<(), DirError> {
