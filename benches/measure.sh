@@ -1,16 +1,17 @@
 # One run of one tool: timed, counted at the server, and its result compared. Sourced by run.
-# shellcheck shell=bash disable=SC2154 # run sets work, here, case, round
+# run and trees set work, here, program, case, round, rsync_modules, and define compare.
+# shellcheck shell=bash disable=SC2154
 
 # Four times what the slowest peer takes on a quiet machine: what takes longer is not waited for.
 run_s_max=120
 
-# measure TOOL LABEL TARGET: appends case, tool, round, wall s, CPU s, peak MiB, MB moved,
+# measure TOOL LABEL TARGET: runs $program, which is given the same, and appends case, tool, round, wall s, CPU s, peak MiB, MB moved,
 # requests, objects fetched (of inaug). A failure is noted, and does not end the run.
 measure() {
     local tool=$1 label=$2 target=$3
     : >"$work/access.log"
     if ! monotonic /usr/bin/time -q -o "$work/time" -f '%U %S %M' \
-        timeout "$run_s_max" "$here/tool" "$@" >"$work/stdout" 2>"$work/stderr"; then
+        timeout "$run_s_max" "$here/$program" "$@" >"$work/stdout" 2>"$work/stderr"; then
         printf '%s\t%s\t%s\n' "$case" "$tool" "$(why_failed)" >>"$work/failed"
         return 0
     fi
@@ -53,15 +54,6 @@ served() {
         "$work/access.log"
 }
 
-# Is the target the image? On a device the mark in the 4 KiB before 1 MiB is inaug's own.
-compare() {
-    local result=$3 image=$images/$2.raw mark=1044480 found
-    [ "$1" != zsync ] || result=$work/file
-    [ ! -b "$result" ] || blockdev --flushbufs "$result"
-    found=$(cmp -n "$mark" "$image" "$result" 2>&1 && cmp -i 1048576 "$image" "$result" 2>&1) ||
-        printf '%s\t%s\t%s\n' "$case" "$1" "${found##*: }" >>"$work/differs"
-}
-
 # Both servers end with the run.
 serve() {
     echo "$work" >"$work/www/marker"
@@ -91,9 +83,11 @@ port = 18088
 use chroot = no
 uid = root
 gid = root
-[images]
-path = $images
 CONF
+    local module
+    for module in "${rsync_modules[@]}"; do
+        printf '[%s]\npath = %s\n' "${module%%=*}" "${module#*=}" >>"$work/rsyncd.conf"
+    done
     rsync --daemon --no-detach --config="$work/rsyncd.conf" --log-file="$work/rsyncd.log" &
     servers+=($!)
 }
