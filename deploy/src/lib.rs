@@ -12,6 +12,7 @@
 //! stages is not a matter of care. No PID 1, no network bring-up: `inaug deploy`
 //! runs the same engine on a host.
 
+pub mod boot;
 pub mod disks;
 pub mod label;
 pub mod layout;
@@ -19,8 +20,10 @@ pub mod meter;
 pub mod plan;
 pub mod settle;
 pub mod target;
+pub mod tools;
 pub mod verify;
 pub mod vfat;
+pub mod volumes;
 pub mod write;
 
 mod content;

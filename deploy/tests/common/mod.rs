@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test's set-up that fails is the test's failure")]
 
+pub(crate) mod disks;
+
 use deploy::{Error, Meter, ReadBack, Snapshot, Target};
 use std::io::{self, Read};
 use std::ops::Range;

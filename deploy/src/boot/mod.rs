@@ -1,0 +1,10 @@
+//! How a deployed tree boots by itself: which boot loaders it brings, and the files that are made
+//! for it. Texts are pure; only [`grub::Core`] runs something.
+
+mod grub;
+mod loaders;
+mod texts;
+
+pub use grub::{Core, CoreError, Platform};
+pub use loaders::{Loaders, UefiLoader};
+pub use texts::{Entry, Mounts, bls_entry, fstab, grub_config, loader_config};

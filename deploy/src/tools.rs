@@ -1,0 +1,253 @@
+//! Programs of others that are run: without a shell, with nothing of our environment, and not
+//! longer than it should take.
+
+use crate::sys;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Where programs are looked for.
+const DIRECTORIES: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
+
+/// The longest that a program may take. Making a file system of some TB on a slow disk takes
+/// tens of seconds.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// What is taken of a program's answer, bytes: GRUB's core has some hundred KiB.
+const ANSWER_MAX_BYTES: u64 = 8 << 20;
+
+/// What is kept of a program's complaints, bytes: what a person reads.
+const COMPLAINT_MAX_BYTES: usize = 1000;
+
+/// Why a program did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolError {
+    /// It is not there.
+    #[error("{program} is not here: looked in {}", DIRECTORIES.join(", "))]
+    Missing {
+        /// Its name.
+        program: String,
+    },
+    /// It could not be run.
+    #[error("cannot run {program}")]
+    Run {
+        /// Its path.
+        program: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// It says that it failed.
+    #[error("{program} failed ({status}): {complaint}")]
+    Failed {
+        /// Its path.
+        program: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// What it said last.
+        complaint: String,
+    },
+    /// It did not end.
+    #[error("{program} did not end within {} s", PATIENCE.as_secs())]
+    Endless {
+        /// Its path.
+        program: String,
+    },
+    /// It said more than can be meant.
+    #[error("{program} answered with more than {ANSWER_MAX_BYTES} bytes")]
+    Verbose {
+        /// Its path.
+        program: String,
+    },
+}
+
+/// A program with its arguments.
+#[derive(Debug)]
+pub(crate) struct Tool<'a> {
+    program: PathBuf,
+    arguments: Vec<String>,
+    /// The directory that is its root, where it is not ours.
+    inside: Option<BorrowedFd<'a>>,
+}
+
+/// Children that somebody waits for.
+static CHILDREN: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+/// Children that are waited for by whoever started them. While this is held no new one is
+/// started: a PID 1, which has to wait for all others, leaves these alone.
+pub fn children() -> MutexGuard<'static, BTreeSet<u32>> {
+    CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where the program of this name is.
+pub fn find(name: &str) -> Option<PathBuf> {
+    DIRECTORIES.iter().map(|dir| Path::new(dir).join(name)).find(|path| path.is_file())
+}
+
+impl<'a> Tool<'a> {
+    /// The program of this name, wherever it is.
+    pub(crate) fn named(name: &str) -> Result<Self, ToolError> {
+        let program = find(name).ok_or_else(|| ToolError::Missing { program: name.to_owned() })?;
+        Ok(Self { program, arguments: Vec::new(), inside: None })
+    }
+
+    /// The program at `path` of the tree below `root`, which is all that it sees.
+    pub(crate) fn inside(root: BorrowedFd<'a>, path: &str) -> Self {
+        Self { program: path.into(), arguments: Vec::new(), inside: Some(root) }
+    }
+
+    /// With one more argument.
+    pub(crate) fn arg(mut self, argument: impl fmt::Display) -> Self {
+        self.arguments.push(argument.to_string());
+        self
+    }
+
+    /// With these arguments.
+    pub(crate) fn args<A: fmt::Display>(self, all: impl IntoIterator<Item = A>) -> Self {
+        all.into_iter().fold(self, Self::arg)
+    }
+
+    /// Runs it to its end, and returns what it said on its standard output.
+    pub(crate) fn run(self) -> Result<Vec<u8>, ToolError> {
+        let program = || self.program.display().to_string();
+        let failed = |source| ToolError::Run { program: program(), source };
+        let mut child = Started::spawn(&mut self.command()).map_err(failed)?;
+        let pidfd = child.pidfd().map_err(failed)?;
+        let (out, err) = (child.child.stdout.take(), child.child.stderr.take());
+        let (out, err, ended) = thread::scope(|scope| {
+            let out = scope.spawn(|| out.map(answer).unwrap_or_default());
+            let err = scope.spawn(|| err.map(complaint).unwrap_or_default());
+            let ended = wait(&pidfd, Instant::now() + PATIENCE);
+            if !matches!(ended, Ok(true)) {
+                // Its ends of the pipes go with it. One that is gone already is no failure.
+                let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+            }
+            (out.join().unwrap_or_default(), err.join().unwrap_or_default(), ended)
+        });
+        let status = child.child.wait().map_err(failed)?;
+        match ended {
+            Err(error) => Err(failed(error)),
+            Ok(false) => Err(ToolError::Endless { program: program() }),
+            Ok(true) if !status.success() => {
+                Err(ToolError::Failed { program: program(), status, complaint: err })
+            }
+            Ok(true) if out.len() as u64 > ANSWER_MAX_BYTES => {
+                Err(ToolError::Verbose { program: program() })
+            }
+            Ok(true) => Ok(out),
+        }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).env_clear();
+        command.env("PATH", DIRECTORIES.join(":")).env("LC_ALL", "C");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        if let Some(root) = self.inside {
+            sys::start_inside(&mut command, root);
+        }
+        command
+    }
+}
+
+/// A child that is known as ours until it was waited for.
+struct Started {
+    child: Child,
+}
+
+impl Started {
+    fn spawn(command: &mut Command) -> io::Result<Self> {
+        let mut children = children();
+        let child = command.spawn()?;
+        children.insert(child.id());
+        Ok(Self { child })
+    }
+
+    fn pidfd(&self) -> io::Result<std::os::fd::OwnedFd> {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        Ok(pidfd_open(pid.ok_or(Errno::SRCH)?, PidfdFlags::empty())?)
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // Both say that it is gone, where it was waited for already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        children().remove(&self.child.id());
+    }
+}
+
+/// Whether the process ended before the deadline.
+fn wait(pidfd: impl AsFd, deadline: Instant) -> io::Result<bool> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).unwrap_or_default();
+        match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timeout)) {
+            Ok(ready) => return Ok(ready > 0),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// What a program says, up to one byte more than is taken.
+fn answer(from: impl Read) -> Vec<u8> {
+    let mut said = Vec::new();
+    // A pipe that breaks belongs to a program that failed, which its status says.
+    let _ = from.take(ANSWER_MAX_BYTES + 1).read_to_end(&mut said);
+    said
+}
+
+/// The last of what a program complains, on one line.
+fn complaint(mut from: impl Read) -> String {
+    let (mut said, mut buffer) = (Vec::new(), [0; 4096]);
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        said.extend(&buffer[..count]);
+        let surplus = said.len().saturating_sub(COMPLAINT_MAX_BYTES);
+        said.drain(..surplus);
+    }
+    let text = String::from_utf8_lossy(&said);
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_answers_or_says_why_not() {
+        let said = Tool::named("printf").unwrap().args(["%s", "a b"]).run().unwrap();
+        assert_eq!(said, b"a b");
+        let failed = Tool::named("cat").unwrap().arg("/no/such/file").run().unwrap_err();
+        let text = failed.to_string();
+        let end = "/cat: /no/such/file: No such file or directory";
+        assert!(text.contains("/cat failed (exit status: 1): ") && text.ends_with(end), "{text}");
+        assert_eq!(
+            Tool::named("no-such").unwrap_err().to_string(),
+            "no-such is not here: looked in /usr/sbin, /sbin, /usr/bin, /bin"
+        );
+    }
+
+    #[test]
+    fn a_program_sees_nothing_but_the_tree_that_it_is_run_in() {
+        let empty = tempfile::tempdir().unwrap();
+        let root = std::fs::File::open(empty.path()).unwrap();
+        let failed = Tool::inside(root.as_fd(), "/bin/true").run().unwrap_err();
+        assert_eq!(failed.to_string(), "cannot run /bin/true");
+    }
+
+    #[test]
+    fn a_program_that_says_too_much_is_not_listened_to() {
+        let zeroes = Tool::named("head").unwrap().args(["-c", "9000000", "/dev/zero"]).run();
+        assert!(matches!(zeroes, Err(ToolError::Verbose { .. } | ToolError::Failed { .. })));
+    }
+}

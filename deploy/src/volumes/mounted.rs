@@ -1,0 +1,92 @@
+//! A mounted file system that is in no directory: only who has the descriptor reaches it, and it
+//! is gone with the last of them (fsopen(2), fsmount(2)).
+
+use super::{FileSystem, VolumeError};
+use crate::sys;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen,
+};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// What is done with a mounted file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// It is only read. A journal that was cut off is carried out all the same.
+    ReadOnly,
+    /// It is written.
+    ReadWrite,
+}
+
+/// A mounted file system.
+#[derive(Debug)]
+pub struct Mounted {
+    device: PathBuf,
+    kind: FileSystem,
+    /// The root directory.
+    root: OwnedFd,
+}
+
+impl Mounted {
+    /// Mounts `device`.
+    pub fn open(device: &Path, kind: FileSystem, access: Access) -> Result<Self, VolumeError> {
+        let failed = |source| VolumeError::Mount { kind, device: device.to_owned(), source };
+        let root = mount(device, kind, access).map_err(io::Error::from).map_err(failed)?;
+        Ok(Self { device: device.to_owned(), kind, root })
+    }
+
+    /// Its root directory.
+    pub fn root(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+
+    /// What kind it is.
+    pub fn kind(&self) -> FileSystem {
+        self.kind
+    }
+
+    /// Writes everything, unmounts it and makes the kernel forget what was on it, so that whoever
+    /// mounts it again reads it from the disk. Fails if anybody still has something of it.
+    pub fn release(self) -> Result<(), VolumeError> {
+        let Self { device, root, .. } = self;
+        let released = rustix::fs::syncfs(&root).map_err(io::Error::from).and_then(|()| {
+            drop(root);
+            // Only a device that nobody has mounted can be had alone (open(2), O_EXCL).
+            let flags = OFlags::RDONLY | OFlags::EXCL | OFlags::CLOEXEC;
+            let alone = File::from(rustix::fs::open(&device, flags, Mode::empty())?);
+            Ok(sys::drop_buffers(&alone)?)
+        });
+        released.map_err(|source| VolumeError::Release { device, source })
+    }
+}
+
+/// Nothing of the tree is run or trusted, except where it is entered on purpose: no devices, no
+/// setuid. Looking at files does not change when they were read last.
+const ATTRIBUTES: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
+    .union(MountAttrFlags::MOUNT_ATTR_NODEV)
+    .union(MountAttrFlags::MOUNT_ATTR_NOATIME);
+
+fn mount(device: &Path, kind: FileSystem, access: Access) -> Result<OwnedFd, Errno> {
+    let context = fsopen(kind.word(), FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&context, "source", device)?;
+    match (access, kind) {
+        (Access::ReadOnly, _) => fsconfig_set_flag(&context, "ro")?,
+        // Zeroing the tables of inodes would compete with the content; the deployed system does
+        // it when it has time.
+        (Access::ReadWrite, FileSystem::Ext4) => fsconfig_set_flag(&context, "noinit_itable")?,
+        (Access::ReadWrite, _) => {}
+    }
+    fsconfig_create(&context)?;
+    let attributes = match access {
+        Access::ReadOnly => ATTRIBUTES | MountAttrFlags::MOUNT_ATTR_RDONLY,
+        Access::ReadWrite => ATTRIBUTES,
+    };
+    let mounted = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(&mounted, ".", flags, Mode::empty())
+}

@@ -1,0 +1,97 @@
+//! Partitions as the kernel has them: told of them one by one, since not every kernel reads the
+//! table, and looked up in sysfs (`Documentation/ABI/stable/sysfs-block`).
+
+use super::VolumeError;
+use crate::layout::{Partition, Table};
+use crate::sys;
+use rustix::fs::{major, minor};
+use rustix::io::Errno;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// sysfs counts in these, bytes, whatever the disk's own sectors.
+const SYSFS_SECTOR_BYTES: u64 = 512;
+
+/// A partition as the kernel has it.
+#[derive(Debug, PartialEq, Eq)]
+struct Known {
+    number: u32,
+    start_bytes: u64,
+    size_bytes: u64,
+    name: String,
+}
+
+/// Makes the kernel know exactly the partitions of `table`. `name` is what messages call the disk.
+pub fn show_partitions(disk: &File, name: &str, table: &Table) -> Result<(), VolumeError> {
+    let refused = |number: u32| {
+        move |source: io::Error| VolumeError::Partition { disk: name.to_owned(), number, source }
+    };
+    let known = known(disk).map_err(refused(0))?;
+    let is_right = |known: &Known| table.partitions.iter().any(|wanted| is_same(known, wanted));
+    for wrong in known.iter().filter(|known| !is_right(known)) {
+        sys::remove_partition(disk, wrong.number)
+            .map_err(io::Error::from)
+            .map_err(refused(wrong.number))?;
+    }
+    for wanted in &table.partitions {
+        if known.iter().any(|known| is_same(known, wanted)) {
+            continue;
+        }
+        let Partition { number, start_bytes, size_bytes, .. } = *wanted;
+        match sys::add_partition(disk, number, start_bytes, size_bytes) {
+            // The kernel read the table itself meanwhile.
+            Ok(()) | Err(Errno::BUSY) => {}
+            Err(error) => return Err(refused(number)(error.into())),
+        }
+    }
+    Ok(())
+}
+
+/// The device node of a partition.
+pub fn node_of(disk: &File, name: &str, number: u32) -> Result<PathBuf, VolumeError> {
+    let found = known(disk).map_err(|source| VolumeError::Partition {
+        disk: name.to_owned(),
+        number,
+        source,
+    })?;
+    let node = found.into_iter().find(|known| known.number == number).map(|known| known.name);
+    let path = Path::new("/dev").join(node.as_deref().unwrap_or_default());
+    if node.is_some() && path.exists() {
+        return Ok(path);
+    }
+    let expected = path.display().to_string();
+    Err(VolumeError::NoNode { disk: name.to_owned(), number, expected })
+}
+
+fn is_same(known: &Known, wanted: &Partition) -> bool {
+    (known.number, known.start_bytes, known.size_bytes)
+        == (wanted.number, wanted.start_bytes, wanted.size_bytes)
+}
+
+/// The partitions that the kernel knows of.
+fn known(disk: &File) -> io::Result<Vec<Known>> {
+    let device = disk.metadata()?.rdev();
+    let directory = format!("/sys/dev/block/{}:{}", major(device), minor(device));
+    let mut known = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if let Some(partition) = partition_of(&path) {
+            known.push(partition);
+        }
+    }
+    known.sort_by_key(|partition| partition.number);
+    Ok(known)
+}
+
+/// The partition of this directory of sysfs, if it is one's.
+fn partition_of(path: &Path) -> Option<Known> {
+    let number = |file: &str| fs::read_to_string(path.join(file)).ok()?.trim().parse::<u64>().ok();
+    Some(Known {
+        number: u32::try_from(number("partition")?).ok()?,
+        start_bytes: number("start")? * SYSFS_SECTOR_BYTES,
+        size_bytes: number("size")? * SYSFS_SECTOR_BYTES,
+        name: path.file_name()?.to_str()?.replace('!', "/"),
+    })
+}
