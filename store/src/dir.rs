@@ -26,11 +26,12 @@ pub(crate) mod lock;
 pub(crate) mod packs;
 mod read;
 pub(crate) mod temp;
+pub(crate) mod touch;
 pub(crate) mod users;
 
 pub use error::DirError;
 pub use journal::Moment;
-pub use labels::LabelChange;
+pub use labels::{LabelChange, RenameError};
 pub(crate) use labels::{LabelRefusal, label_change, publish_label};
 
 use std::fs;

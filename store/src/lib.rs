@@ -24,7 +24,11 @@ pub mod pack;
 pub mod tree;
 
 #[cfg(feature = "std")]
+pub mod copy;
+#[cfg(feature = "std")]
 pub mod dir;
+#[cfg(feature = "std")]
+pub mod gc;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "std")]
@@ -40,6 +44,8 @@ mod parallel;
 #[cfg(feature = "std")]
 pub mod push;
 #[cfg(feature = "std")]
+mod restock;
+#[cfg(feature = "std")]
 pub mod source;
 #[cfg(feature = "std")]
 mod stamp;
@@ -50,5 +56,7 @@ pub use codec::FormatError;
 pub use digest::{Digest, DigestParseError, Hasher};
 #[cfg(feature = "std")]
 pub use open::{OpenError, is_url, open_chain, open_store};
+#[cfg(feature = "std")]
+pub use restock::TakeError;
 #[cfg(feature = "std")]
 pub use stamp::Stamp;

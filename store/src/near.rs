@@ -6,17 +6,17 @@
 mod index;
 
 use crate::Digest;
+use crate::dir::touch::touch;
 use crate::dir::{DirError, DirStore, temp};
 use crate::map::{FrameRef, PackRef};
 use crate::push::packs::{OpenPack, PackedFrame};
 use crate::source::Item;
 use index::Index;
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
-use std::{fs, io};
 
 /// A pack is closed, and durable, when it has this many bytes: what a cut loses at most, and the
 /// grain in which room is made.
@@ -157,17 +157,5 @@ impl Near {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Sets a file's time of modification to now.
-fn touch(path: &Path) -> Result<(), DirError> {
-    let time = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
-    let times = Timestamps { last_access: time(UTIME_OMIT), last_modification: time(UTIME_NOW) };
-    match utimensat(CWD, path, &times, AtFlags::empty()) {
-        Err(error) if error != rustix::io::Errno::NOENT => {
-            Err(DirError::io("touch", path)(io::Error::from(error)))
-        }
-        _ => Ok(()),
     }
 }

@@ -25,10 +25,13 @@ mod gpt;
 mod image;
 pub(crate) mod mapping;
 pub(crate) mod packs;
-pub(crate) mod publish;
+mod publish;
 mod scan;
 pub(crate) mod spool;
 mod tally;
+
+pub(crate) use gather::FRAME_RAW_BYTES;
+pub(crate) use publish::check_map_length;
 
 pub use boot::{BootInput, PAYLOAD_MAX_BYTES, PayloadInput};
 pub use error::PushError;

@@ -24,6 +24,33 @@ pub enum LabelChange {
     Replaced(Digest),
 }
 
+/// Why a label has its old name still.
+#[derive(Debug, thiserror::Error)]
+pub enum RenameError {
+    /// Its record could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The new name is another label's.
+    #[error("label {label} is there in the store {store}: it is {found}; --force replaces it")]
+    Taken {
+        /// The new name.
+        label: LabelName,
+        /// The store's name.
+        store: String,
+        /// Digest of the manifest that it names.
+        found: Digest,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] DirError),
+}
+
+impl RenameError {
+    fn taken(store: &DirStore, label: &LabelName, found: Digest) -> Self {
+        Self::Taken { label: label.clone(), store: store.path().display().to_string(), found }
+    }
+}
+
 /// What stands against publishing a record.
 pub(crate) enum LabelRefusal {
     /// The label names other content and was not to be forced.
@@ -61,6 +88,11 @@ impl DirStore {
     /// manifest, map and objects stay until they are collected.
     pub fn remove_label(&self, name: &LabelName) -> Result<(), DirError> {
         let _lock = super::lock::lock(&self.lock_path())?;
+        self.remove_locked(name)
+    }
+
+    /// Like [`DirStore::remove_label`], for callers that hold the store's lock.
+    pub(crate) fn remove_locked(&self, name: &LabelName) -> Result<(), DirError> {
         let mut others = self.list()?;
         let listed = others.remove(name).is_some();
         let path = self.path().join(Item::Label(name.clone()).path());
@@ -77,9 +109,45 @@ impl DirStore {
         unlisted.or_else(|_| write_list(self, &others))
     }
 
+    /// Gives the label `old` the name `new`; `force` replaces a label of that name. At any moment
+    /// there is one of them at least, whole.
+    pub fn rename_label(
+        &self,
+        old: &LabelName,
+        new: &LabelName,
+        force: bool,
+    ) -> Result<LabelChange, RenameError> {
+        let _lock = super::lock::lock(&self.lock_path())?;
+        let record = self.read_record(old)?;
+        let renamed = LabelRecord { name: new.clone(), ..record };
+        // What a renaming that was cut has left is no other label: it goes on.
+        let resumed = old != new && self.read_record(new).is_ok_and(|found| found == renamed);
+        let change = match label_change(self, &renamed, force || resumed) {
+            Ok(LabelChange::New) => LabelChange::New,
+            Ok(change) if old != new && (force || resumed) => change,
+            Ok(_) => return Err(RenameError::taken(self, new, renamed.manifest)),
+            Err(LabelRefusal::Taken(found)) => return Err(RenameError::taken(self, new, found)),
+            Err(LabelRefusal::Store(error)) => return Err(error.into()),
+        };
+        let mut labels = self.list()?;
+        labels.remove(old);
+        labels.insert(new.clone(), renamed.manifest);
+        let list = prepare(self, "the list of labels", &encode(labels))?;
+        let item = Item::Label(new.clone());
+        prepare(self, &item.to_string(), &renamed.encode())?.rename(self, &item)?;
+        sync_directory(&self.path().join("labels"))?;
+        // Off the list first, as when it is removed.
+        list.rename(self, &Item::LabelList)?;
+        sync_directory(self.path())?;
+        let path = self.path().join(Item::Label(old.clone()).path());
+        fs::remove_file(&path).map_err(DirError::io("remove", &path))?;
+        sync_directory(&self.path().join("labels"))?;
+        Ok(change)
+    }
+
     /// The labels that the list is to have: those on it, also where the record is gone, of which
     /// it is the one trace; and those that are there and not on it.
-    fn list(&self) -> Result<Labels, DirError> {
+    pub(crate) fn list(&self) -> Result<Labels, DirError> {
         let bytes = read_all(self, &Item::LabelList, LABEL_LIST_MAX_BYTES).ok();
         let listed = bytes.and_then(|bytes| label_list::decode(&bytes).ok());
         // A list that cannot be read is made again from the records.
@@ -96,7 +164,7 @@ impl DirStore {
 }
 
 /// Labels with what they name, in order.
-pub(super) type Labels = BTreeMap<LabelName, Digest>;
+pub(crate) type Labels = BTreeMap<LabelName, Digest>;
 
 /// What publishing `record` would do. A record that cannot be read is replaced like one
 /// that is not there: it names nothing.
@@ -132,6 +200,7 @@ pub(crate) fn publish_label(
     let mut labels = store.list()?;
     labels.insert(record.name.clone(), record.manifest);
     if change == LabelChange::Same {
+        store.touch_label(&record.name)?;
         settle_same(store, &labels)?;
         return Ok(change);
     }

@@ -113,3 +113,10 @@ pub(crate) fn has_ends(store: &DirStore, pack: &PackRef) -> bool {
     let file = File::open(store.path().join(Item::Pack(pack.digest).path()));
     file.is_ok_and(|file| read_ends(&file, pack.size_bytes).is_ok())
 }
+
+/// How much of `pack` is frames, bytes; `None` where it does not begin and end like a pack.
+pub(crate) fn frames_bytes(store: &DirStore, pack: &PackRef) -> Option<u64> {
+    let file = File::open(store.path().join(Item::Pack(pack.digest).path())).ok()?;
+    let ends = read_ends(&file, pack.size_bytes).ok()?;
+    Some(ends.offset - (HEADER.len() + INDEX_HEAD_BYTES) as u64)
+}

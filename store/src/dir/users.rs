@@ -30,7 +30,6 @@ pub(crate) fn register(store: &DirStore) -> Result<User, DirError> {
     Ok(User { condemned: Condemned::read(store)?, _file: file })
 }
 
-#[allow(dead_code, reason = "what gc is going to ask")]
 /// The files of all who are known. The caller holds the store's lock.
 pub(crate) fn list(store: &DirStore) -> Result<Vec<PathBuf>, DirError> {
     let directory = store.path().join("tmp");
@@ -44,7 +43,6 @@ pub(crate) fn list(store: &DirStore) -> Result<Vec<PathBuf>, DirError> {
     Ok(users)
 }
 
-#[allow(dead_code, reason = "what gc is going to ask")]
 /// Waits up to `wait` until all of `users` have ended, or have died. Returns how many have not.
 pub(crate) fn wait_until_gone(users: &[PathBuf], wait: Duration) -> Result<usize, DirError> {
     let end = Instant::now() + wait;

@@ -35,13 +35,13 @@ impl<'a, 'c> Mapping<'a, 'c> {
     }
 
     /// The map of a manifest whose segments have `objects` objects, of which each has a spot in
-    /// `spots`, in order.
+    /// `all_spots`, in order, from byte `at` on.
     pub(crate) fn map(
         mut self,
         objects: &[u32],
         all_spots: &Spool<'_>,
+        mut at: u64,
     ) -> Result<NewMap<'c>, DirError> {
-        let mut at = 0;
         for count in objects {
             let mut spots = vec![0; *count as usize * SPOT_BYTES];
             all_spots.read_at(&mut spots, at)?;

@@ -64,7 +64,7 @@ pub(super) fn publish(
         None
     } else {
         let resolve = |spot| resolve(store, catalog, &written, spot);
-        let map = Mapping::new(store, &resolve).map(&content.objects, &content.spots)?;
+        let map = Mapping::new(store, &resolve).map(&content.objects, &content.spots, 0)?;
         check_map_length(manifest, map.size_bytes())?;
         Some(map.write(store, &Item::Map(digest))?)
     };

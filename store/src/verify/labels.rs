@@ -13,6 +13,10 @@ use crate::objects::read_objects;
 use crate::source::{Item, SourceError};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+/// How often a map is read again because a pack is gone: two collections do not follow each
+/// other so fast.
+const MAP_READS_MAX: u32 = 4;
+
 /// The packs that `names` need, as far as their maps can be read.
 pub(super) fn packs(store: &DirStore, names: &[LabelName]) -> Vec<Digest> {
     let mut packs = BTreeSet::new();
@@ -77,7 +81,7 @@ impl Check<'_> {
             Ok(read) => read,
             Err(error) => return self.unreadable(&Item::Manifest(self.digest), &error),
         };
-        let map = match read_map(self.store, &self.digest, &manifest) {
+        let map = match self.map(&manifest) {
             Ok(map) => {
                 self.packs_of(&map);
                 Some(map)
@@ -88,6 +92,23 @@ impl Check<'_> {
             }
         };
         self.segments(&manifest, root_bytes, map.as_ref());
+    }
+
+    /// The map; read again where a pack is not there: a collection may have led it elsewhere.
+    fn map(&self, manifest: &Manifest) -> Result<Map, ReadError> {
+        let mut map = read_map(self.store, &self.digest, manifest)?;
+        for _ in 0..MAP_READS_MAX {
+            let there = |pack: &Digest| self.store.path().join(Item::Pack(*pack).path()).exists();
+            if map.packs.iter().all(|pack| there(&pack.digest)) {
+                break;
+            }
+            let again = read_map(self.store, &self.digest, manifest)?;
+            if again == map {
+                break;
+            }
+            map = again;
+        }
+        Ok(map)
     }
 
     fn packs_of(&mut self, map: &Map) {
@@ -169,12 +190,26 @@ impl Check<'_> {
     }
 
     fn unreadable(&mut self, item: &Item, error: &ReadError) {
-        self.report.damages.push(unreadable(item, error, self.labels.clone()));
+        let labels = self.labels_still();
+        if !labels.is_empty() {
+            self.report.damages.push(unreadable(item, error, labels));
+        }
+    }
+
+    /// The labels that name this manifest still: what others need may be collected by now.
+    fn labels_still(&self) -> Vec<LabelName> {
+        let still = |name: &&LabelName| {
+            self.store.read_record(name).is_ok_and(|record| record.manifest == self.digest)
+        };
+        self.labels.iter().filter(still).cloned().collect()
     }
 
     /// The same missing pack met by several manifests is one damage.
     fn damage(&mut self, object: String, expected: String, found: String) {
-        let labels = self.labels.clone();
+        let labels = self.labels_still();
+        if labels.is_empty() {
+            return;
+        }
         let same = |damage: &&mut Damage| {
             (&damage.object, &damage.expected, &damage.found) == (&object, &expected, &found)
         };

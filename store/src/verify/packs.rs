@@ -70,6 +70,10 @@ impl Packs {
 
     /// Looks at `name`, which is not among these yet.
     fn look(&mut self, path: &Path, name: &Digest, report: &mut Report) {
+        // Collected since it was listed, or lost: the labels that need it tell.
+        if !path.exists() {
+            return;
+        }
         report.packs += 1;
         let pack = check_pack(path, name, report).unwrap_or_else(|found| {
             let expected = "a whole pack".to_owned();

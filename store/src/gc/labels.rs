@@ -1,0 +1,75 @@
+//! The labels of a store, as `gc` sees them, and their removal.
+
+use super::GcError;
+use crate::Digest;
+use crate::dir::lock::lock;
+use crate::dir::{DirError, DirStore};
+use crate::label::LabelName;
+use crate::source::Item;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::time::SystemTime;
+
+/// A label that there is, or was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Listed {
+    /// Its name.
+    pub(super) name: LabelName,
+    /// The manifest it names.
+    pub(super) manifest: Digest,
+    /// When it was of use: its file was modified by a push or a depot, or read by some other
+    /// server. `None`: its record is lost, and only the list of labels knows of it.
+    pub(super) used: Option<SystemTime>,
+}
+
+/// All labels, also those that only the list knows: what was lost may be found again. Under the
+/// store's lock, so that none is missed that is being renamed; only to `look`, without it where it
+/// cannot be had.
+pub(super) fn all(store: &DirStore, look: bool) -> Result<Vec<Listed>, GcError> {
+    let _lock = match lock(&store.lock_path()) {
+        Err(error) if !look => return Err(error.into()),
+        locked => locked.ok(),
+    };
+    let mut labels = Vec::new();
+    for name in store.labels("*")? {
+        let used = used(store, &name)?;
+        let failed = |source| GcError::Label { label: name.clone(), source };
+        let manifest = store.read_record(&name).map_err(failed)?.manifest;
+        labels.push(Listed { name, manifest, used });
+    }
+    let known = names(&labels);
+    let lost = store.list()?.into_iter().filter(|(name, _)| !known.contains_key(name));
+    labels.extend(lost.map(|(name, manifest)| Listed { name, manifest, used: None }));
+    Ok(labels)
+}
+
+/// What each of `labels` names.
+pub(super) fn names(labels: &[Listed]) -> BTreeMap<LabelName, Digest> {
+    labels.iter().map(|label| (label.name.clone(), label.manifest)).collect()
+}
+
+/// Removes those of `labels` that are as they were; returns them.
+pub(super) fn remove(store: &DirStore, labels: &[Listed]) -> Result<Vec<LabelName>, GcError> {
+    let mut removed = Vec::new();
+    for label in labels {
+        let _lock = lock(&store.lock_path())?;
+        let same = store.read_record(&label.name).is_ok_and(|r| r.manifest == label.manifest);
+        // Used meanwhile: it is not the one that was not for the longest time any more.
+        if same && used(store, &label.name)? == label.used {
+            store.remove_locked(&label.name)?;
+            removed.push(label.name.clone());
+        }
+    }
+    Ok(removed)
+}
+
+fn used(store: &DirStore, name: &LabelName) -> Result<Option<SystemTime>, DirError> {
+    let path = store.path().join(Item::Label(name.clone()).path());
+    let metadata = match fs::metadata(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        metadata => metadata.map_err(DirError::io("look at", &path))?,
+    };
+    // A file system that keeps no such times has used all at the same time: names decide.
+    Ok([metadata.modified(), metadata.accessed()].into_iter().flatten().max())
+}
