@@ -15,6 +15,7 @@ extern crate alloc;
 
 mod codec;
 pub mod cut;
+pub mod diffs;
 mod digest;
 pub mod label;
 pub mod label_list;

@@ -81,16 +81,7 @@ impl Map {
 
     /// Reads a map.
     pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
-        let mut reader = Reader::new("map", bytes);
-        reader.magic(MAGIC)?;
-        let Some((body, check)) = bytes.split_last_chunk::<{ Digest::LEN }>() else {
-            return Err(reader.wrong("check", "32 bytes at the end", "fewer"));
-        };
-        let (expected, found) = (Digest::from_bytes(*check), Digest::of(body));
-        if expected != found {
-            let (expected, found) = (format!("{expected}"), format!("{found}"));
-            return Err(reader.wrong("check", &expected, &found));
-        }
+        let body = checked_body("map", MAGIC, bytes)?;
         let mut reader = Reader::new("map", body);
         reader.magic(MAGIC)?;
         let packs = read_packs(&mut reader)?;
@@ -106,16 +97,41 @@ impl Map {
 /// What a map has before its `sections` sections.
 pub(crate) fn encode_head(packs: &[PackRef], sections: usize) -> Vec<u8> {
     let mut out = MAGIC.to_vec();
-    put_varint(&mut out, packs.len() as u64);
-    for pack in packs {
-        out.extend_from_slice(pack.digest.as_bytes());
-        put_varint(&mut out, pack.size_bytes);
-    }
+    put_packs(&mut out, packs);
     put_varint(&mut out, sections as u64);
     out
 }
 
-fn read_packs(reader: &mut Reader<'_>) -> Result<Vec<PackRef>, FormatError> {
+/// What of `bytes`, which start with `magic`, comes before the digest of it at their end.
+pub(crate) fn checked_body<'a>(
+    what: &'static str,
+    magic: [u8; 8],
+    bytes: &'a [u8],
+) -> Result<&'a [u8], FormatError> {
+    let mut reader = Reader::new(what, bytes);
+    reader.magic(magic)?;
+    let Some((body, check)) = bytes.split_last_chunk::<{ Digest::LEN }>() else {
+        return Err(reader.wrong("check", "32 bytes at the end", "fewer"));
+    };
+    let (expected, found) = (Digest::from_bytes(*check), Digest::of(body));
+    if expected == found {
+        return Ok(body);
+    }
+    let (expected, found) = (format!("{expected}"), format!("{found}"));
+    Err(reader.wrong("check", &expected, &found))
+}
+
+/// Appends a table of packs.
+pub(crate) fn put_packs(out: &mut Vec<u8>, packs: &[PackRef]) {
+    put_varint(out, packs.len() as u64);
+    for pack in packs {
+        out.extend_from_slice(pack.digest.as_bytes());
+        put_varint(out, pack.size_bytes);
+    }
+}
+
+/// Reads a table of packs.
+pub(crate) fn read_packs(reader: &mut Reader<'_>) -> Result<Vec<PackRef>, FormatError> {
     let count = reader.count("packs", Digest::LEN + 1)?;
     let pack = |reader: &mut Reader<'_>| {
         let digest = reader.digest("pack digest")?;
@@ -129,10 +145,7 @@ impl Section {
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         put_varint(out, self.frames.len() as u64);
         for frame in &self.frames {
-            put_varint(out, u64::from(frame.pack));
-            put_varint(out, frame.offset_bytes);
-            put_varint(out, u64::from(frame.packed_bytes));
-            put_varint(out, u64::from(frame.raw_bytes));
+            frame.encode(out);
         }
         put_varint(out, self.places.len() as u64);
         for place in &self.places {
@@ -152,7 +165,21 @@ impl Section {
     }
 }
 
-fn read_frame(reader: &mut Reader<'_>, packs: &[PackRef]) -> Result<FrameRef, FormatError> {
+impl FrameRef {
+    /// Appends it; [`read_frame`] reads it.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, u64::from(self.pack));
+        put_varint(out, self.offset_bytes);
+        put_varint(out, u64::from(self.packed_bytes));
+        put_varint(out, u64::from(self.raw_bytes));
+    }
+}
+
+/// Reads where a frame is, in one of `packs`.
+pub(crate) fn read_frame(
+    reader: &mut Reader<'_>,
+    packs: &[PackRef],
+) -> Result<FrameRef, FormatError> {
     let pack = reader.varint("frame's pack", u64::from(u32::MAX))? as u32;
     let Some(file) = packs.get(pack as usize) else {
         let expected = format!("one of {} packs", packs.len());
