@@ -299,3 +299,41 @@ impl GcReport {
         self.pending.iter().map(|(_, bytes)| bytes).sum()
     }
 }
+
+/// Deletes those of `packs` that nothing leads to, once those who began to write before have
+/// ended; returns them. All labels must be readable: nobody knows what the others need.
+pub(crate) fn discard(
+    store: &DirStore,
+    packs: &BTreeSet<Digest>,
+    wait: Duration,
+) -> Result<Vec<Digest>, GcError> {
+    if packs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let _only = only_one(store)?;
+    let clock = || Moment::now();
+    let options = GcOptions {
+        dry_run: false,
+        max_bytes: None,
+        keep: Vec::new(),
+        grace_s: 0,
+        wait,
+        clock: &clock,
+    };
+    let before = sweep::condemn_packs(store, packs, &options)?;
+    let writers = users::wait_until_gone(&before.users, wait)?;
+    let marks =
+        labels::all(store, false).and_then(|labels| Marks::read(store, &labels::names(&labels)));
+    let marks = match marks {
+        Ok(marks) if writers == 0 => marks,
+        failed => {
+            sweep::withdraw(store, &before)?;
+            failed?;
+            return Err(GcError::Waited { writers, waited_s: wait.as_secs() });
+        }
+    };
+    let live = marks.live_bytes();
+    let (needed, gone): (Vec<_>, Vec<_>) = packs.iter().partition(|pack| live.contains_key(pack));
+    sweep::pardon(store, &needed.into_iter().copied().collect::<Vec<_>>(), &[])?;
+    sweep::delete_packs(store, gone)
+}

@@ -30,6 +30,8 @@ pub mod copy;
 pub mod dir;
 #[cfg(feature = "std")]
 pub mod gc;
+#[cfg(feature = "std")]
+pub mod heal;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "std")]

@@ -10,6 +10,8 @@ mod labels;
 mod list;
 mod packs;
 
+pub(crate) use packs::Packs;
+
 use crate::dir::{DirError, DirStore};
 use crate::label::LabelName;
 use std::fmt;
@@ -64,6 +66,14 @@ impl Report {
 
 /// Looks at `label` and what it needs, or at all labels and all packs.
 pub fn verify(store: &DirStore, label: Option<&LabelName>) -> Result<Report, DirError> {
+    Ok(look(store, label)?.0)
+}
+
+/// The same; also returns what there is in the packs.
+pub(crate) fn look(
+    store: &DirStore,
+    label: Option<&LabelName>,
+) -> Result<(Report, Packs), DirError> {
     let names = match label {
         Some(name) => vec![name.clone()],
         None => store.labels("*")?,
@@ -78,7 +88,7 @@ pub fn verify(store: &DirStore, label: Option<&LabelName>) -> Result<Report, Dir
     if label.is_none() {
         list::check(store, &mut report);
     }
-    Ok(report)
+    Ok((report, packs))
 }
 
 /// An error with its causes on one line.

@@ -46,6 +46,40 @@ pub(super) fn condemn(
     Ok(Before { condemned: old, users: users::list(store)? })
 }
 
+/// Adds `packs` to the journal.
+pub(super) fn condemn_packs(
+    store: &DirStore,
+    packs: &BTreeSet<Digest>,
+    options: &GcOptions<'_>,
+) -> Result<Before, GcError> {
+    let _lock = lock(&store.lock_path())?;
+    let now = (options.clock)();
+    let old = journal(store, &now)?;
+    let mut new = old.clone();
+    for pack in packs {
+        new.packs.entry(*pack).or_insert(now.seconds);
+    }
+    new.write(store)?;
+    Ok(Before { condemned: old, users: users::list(store)? })
+}
+
+/// Deletes those of `packs` that stand in the journal, and takes them out of it.
+pub(super) fn delete_packs(store: &DirStore, packs: Vec<&Digest>) -> Result<Vec<Digest>, GcError> {
+    let mut deleted = Vec::new();
+    for pack in packs {
+        let _lock = lock(&store.lock_path())?;
+        let mut condemned = Condemned::read(store)?;
+        if !condemned.strike(&[*pack], &[]) {
+            continue;
+        }
+        let path = store.path().join(Item::Pack(*pack).path());
+        fs::remove_file(&path).map_err(DirError::io("remove", &path))?;
+        condemned.write(store)?;
+        deleted.push(*pack);
+    }
+    Ok(deleted)
+}
+
 /// The journal as of now. One that is damaged is made anew: whoever writes to the store has been
 /// told to wait for that, and nothing was deleted by it. After another boot times count anew.
 pub(super) fn journal(store: &DirStore, now: &Moment) -> Result<Condemned, GcError> {

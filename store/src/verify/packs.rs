@@ -2,13 +2,14 @@
 
 use super::{Damage, Report, chain};
 use crate::dir::DirStore;
+use crate::dir::index::Spot;
 use crate::dir::packs::read_index;
-use crate::map::{FrameRef, Place};
+use crate::map::{FrameRef, PackRef, Place};
 use crate::pack::{Frame, HEADER};
 use crate::parallel::{Closed, Submit, lane, panic_text};
 use crate::source::Item;
 use crate::{Digest, Hasher};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -19,7 +20,7 @@ const READ_BYTES: usize = 1 << 20;
 
 /// What was found in the packs.
 #[derive(Default)]
-pub(super) struct Packs {
+pub(crate) struct Packs {
     packs: HashMap<Digest, Pack>,
 }
 
@@ -32,6 +33,13 @@ pub(super) struct Pack {
     pub(super) damage: Option<usize>,
     /// Its frames by offset.
     pub(super) frames: HashMap<u64, CheckedFrame>,
+}
+
+impl Pack {
+    fn is_damaged(&self) -> bool {
+        let mut frames = self.frames.values();
+        self.damage.is_some() || self.size_bytes.is_none() || frames.any(|f| f.damage.is_some())
+    }
 }
 
 /// A frame that was looked at.
@@ -66,6 +74,52 @@ impl CheckedFrame {
 impl Packs {
     pub(super) fn get(&self, pack: &Digest) -> Option<&Pack> {
         self.packs.get(pack)
+    }
+
+    /// The pack, if it is there and all of it is as it should be.
+    pub(crate) fn sound(&self, pack: &Digest) -> Option<PackRef> {
+        let found = self.packs.get(pack).filter(|found| !found.is_damaged())?;
+        found.size_bytes.map(|size_bytes| PackRef { digest: *pack, size_bytes })
+    }
+
+    /// Whether the pack is there.
+    pub(crate) fn has(&self, pack: &Digest) -> bool {
+        self.packs.contains_key(pack)
+    }
+
+    /// Packs that are there and not as they should be.
+    pub(crate) fn damaged(&self) -> BTreeSet<Digest> {
+        let damaged = self.packs.iter().filter(|(_, pack)| pack.is_damaged());
+        damaged.map(|(name, _)| *name).collect()
+    }
+
+    /// Whether `spot` of a pack that is sound is the object `digest` of `length` bytes.
+    pub(crate) fn holds(&self, pack: &Digest, spot: Spot, digest: Digest, length: u32) -> bool {
+        let Spot { offset_bytes, packed_bytes, raw_bytes, at_bytes, .. } = spot;
+        let frame = FrameRef { pack: 0, offset_bytes, packed_bytes, raw_bytes };
+        let place = Place { frame: 0, offset_bytes: at_bytes };
+        let found = self.packs.get(pack).and_then(|pack| pack.frames.get(&offset_bytes));
+        found.is_some_and(|checked| checked.holds(&frame, place, digest, length))
+    }
+
+    /// Where the packs that are sound have any of `objects`.
+    pub(crate) fn find(&self, objects: &HashSet<Digest>) -> HashMap<Digest, (PackRef, Spot)> {
+        let mut found = HashMap::new();
+        for (name, pack) in &self.packs {
+            let Some(sound) = self.sound(name) else { continue };
+            for CheckedFrame { frame, .. } in pack.frames.values() {
+                let (mut at_bytes, raw_bytes) = (0, frame.raw_bytes());
+                for (digest, length) in &frame.objects {
+                    let (offset_bytes, packed_bytes) = (frame.offset_bytes, frame.packed_bytes);
+                    let spot = Spot { pack: 0, offset_bytes, packed_bytes, raw_bytes, at_bytes };
+                    at_bytes += length;
+                    if objects.contains(digest) {
+                        found.insert(*digest, (sound, spot));
+                    }
+                }
+            }
+        }
+        found
     }
 
     /// Looks at `name`, which is not among these yet.
