@@ -35,7 +35,8 @@ pub(crate) fn arguments(machine: &Machine, accel: Accel, variables: &Path) -> Ve
 
 fn firmware(firmware: &Firmware, variables: &Path) -> Vec<String> {
     match firmware {
-        Firmware::SeaBios => Vec::new(),
+        // Without a screen it says on the serial line what it boots, and that it cannot.
+        Firmware::SeaBios => words(&["-machine", "graphics=off"]),
         Firmware::Ovmf => {
             let code = format!("if=pflash,format=raw,readonly=on,file={OVMF_CODE}");
             let variables = format!("if=pflash,format=raw,file={}", escaped(variables));

@@ -4,6 +4,7 @@
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::{Read, Write};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -85,6 +86,13 @@ impl Console {
         let end =
             said.kept[at..].iter().position(|b| *b == b'\n').map_or(said.kept.len(), |p| at + p);
         String::from_utf8_lossy(&said.kept[start..end]).trim_end().to_owned()
+    }
+
+    /// Those bytes, as far as they are kept.
+    pub(crate) fn text_of(&self, range: Range<usize>) -> String {
+        let said = self.0.said();
+        let index = |at: usize| at.saturating_sub(said.dropped).min(said.kept.len());
+        String::from_utf8_lossy(&said.kept[index(range.start)..index(range.end)]).into_owned()
     }
 
     /// Waits for the earliest of `patterns` after byte `from`.

@@ -16,5 +16,11 @@ pub const DEBIAN: Duration = Duration::from_mins(1);
 /// From the last expected line to the end of QEMU.
 pub const POWER_OFF: Duration = Duration::from_secs(20);
 
+/// For one command on a console, and for a login.
+pub const COMMAND: Duration = Duration::from_secs(20);
+
+/// From the command to the end of QEMU: a real system stops its services first.
+pub const SHUT_DOWN: Duration = Duration::from_secs(40);
+
 /// For one answer of QEMU's monitor. Not stretched: the monitor is native code.
 pub const MONITOR: Duration = Duration::from_mins(1);

@@ -53,6 +53,21 @@ pub fn debian_next() -> Result<PathBuf> {
     file("INAUG_TEST_DEBIAN_NEXT", "a later Debian image; scripts/debian-image --next makes one")
 }
 
+/// A real Debian as a directory, with systemd-boot and without GRUB: `INAUG_TEST_TREE`.
+pub fn tree() -> Result<PathBuf> {
+    directory("INAUG_TEST_TREE", "a Debian root; scripts/debian-tree makes one")
+}
+
+/// The same with its updates and some packages more: `INAUG_TEST_TREE_NEXT`.
+pub fn tree_next() -> Result<PathBuf> {
+    directory("INAUG_TEST_TREE_NEXT", "a later root; scripts/debian-tree --next makes one")
+}
+
+/// A real Debian as a directory, with GRUB and without systemd-boot: `INAUG_TEST_TREE_GRUB`.
+pub fn tree_grub() -> Result<PathBuf> {
+    directory("INAUG_TEST_TREE_GRUB", "a root with GRUB; scripts/debian-tree --boot grub makes one")
+}
+
 /// The operator's command: `INAUG_TEST_INAUG`.
 pub fn inaug() -> Result<PathBuf> {
     file("INAUG_TEST_INAUG", "the built `inaug`")
@@ -75,10 +90,21 @@ pub fn pusher() -> Result<PathBuf> {
 }
 
 fn file(variable: &str, what: &str) -> Result<PathBuf> {
+    let path = named(variable, what)?;
+    ensure!(path.is_file(), "{variable}={}: no such file; it must name {what}", path.display());
+    Ok(path)
+}
+
+fn directory(variable: &str, what: &str) -> Result<PathBuf> {
+    let path = named(variable, what)?;
+    let shown = path.display();
+    ensure!(path.is_dir(), "{variable}={shown}: no such directory; it must name {what}");
+    Ok(path)
+}
+
+fn named(variable: &str, what: &str) -> Result<PathBuf> {
     let value = env::var_os(variable).with_context(|| {
         format!("{variable} is not set: it must name {what}. scripts/test does")
     })?;
-    let path = PathBuf::from(value);
-    ensure!(path.is_file(), "{variable}={}: no such file; it must name {what}", path.display());
-    Ok(path)
+    Ok(PathBuf::from(value))
 }

@@ -41,7 +41,10 @@ mod noise;
 mod qmp;
 mod running;
 mod server;
+mod shell;
 mod sys;
+mod trees;
+mod volume;
 
 pub use ailment::{Access, Ailment};
 pub use compare::first_difference;
@@ -53,3 +56,6 @@ pub use noise::Noise;
 pub use qmp::Qmp;
 pub use running::{Match, Running, Texts};
 pub use server::{ALWAYS, Fault, Misbehaviour, Served, StaticServer};
+pub use shell::Shell;
+pub use trees::{Difference, differences};
+pub use volume::{ESP_TYPE, Partition, ROOT_TYPE};

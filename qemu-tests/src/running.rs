@@ -123,6 +123,14 @@ impl Running {
         Ok(self.console.line_at(found.start))
     }
 
+    /// Waits for a text and returns what was said before it, behind what earlier expectations found.
+    pub fn expect_until(&mut self, text: &str, within: Duration) -> Result<String> {
+        let found = self.find(&[text], within)?;
+        let before = self.console.text_of(self.seen..found.start);
+        self.seen = found.end;
+        Ok(before)
+    }
+
     /// Waits until the machine has ended by itself, by power-off or by reset.
     pub fn wait_exit(&mut self, within: Duration) -> Result<()> {
         let deadline = self.deadline(within);
@@ -207,7 +215,8 @@ impl Running {
         Instant::now() + within * self.accel.deadline_factor()
     }
 
-    fn failure(&self, what: &str) -> Error {
+    /// An error with the whole console.
+    pub(crate) fn failure(&self, what: &str) -> Error {
         let Self { name, accel, console, .. } = self;
         anyhow!(
             "{name} ({accel:?}) {what}\n--- console of {name} ---\n{}\n--- end of console ---",

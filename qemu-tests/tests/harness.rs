@@ -153,3 +153,18 @@ fn a_machine_can_be_watched_cut_off_reset_and_killed() -> Result<()> {
     assert!(machine.expect("witness: off", deadline::POWER_OFF).is_err());
     Ok(())
 }
+
+#[test]
+fn firmware_says_that_there_is_nothing_to_boot() -> Result<()> {
+    let work = tempfile::tempdir()?;
+    let disk = Disk::empty(work.path().join("disk"), 1 << 20)?;
+    let firmwares =
+        [(Firmware::SeaBios, "No bootable device"), (Firmware::Ovmf, "UEFI Interactive Shell")];
+    for (firmware, said) in firmwares {
+        // Without a card: UEFI would try to boot from the network for minutes.
+        let disks = vec![disk.clone()];
+        let machine = Machine { firmware, disks, nics: vec![], ..Machine::default() };
+        machine.start()?.expect(said, deadline::BOOT)?;
+    }
+    Ok(())
+}
