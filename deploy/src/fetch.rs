@@ -9,7 +9,8 @@ mod worker;
 
 pub(crate) use requests::{Want, sort};
 
-use crate::links::Link;
+use crate::diffs::{Holder, UsableDiffs};
+use crate::links::{Link, TRIES_BEFORE_NEXT};
 use crate::meter::Meter;
 use crate::near::NearLink;
 use crate::stop::Stop;
@@ -41,11 +42,26 @@ pub(crate) fn fetch(
     stop: &Stop,
     meter: &Meter,
 ) -> Result<(), Error> {
+    fetch_by_diffs(label, wants, None, sink, stop, meter)
+}
+
+/// The same, by `diffs` where these bring something.
+pub(crate) fn fetch_by_diffs(
+    label: &Label,
+    wants: &[Want],
+    diffs: Option<Told<'_>>,
+    sink: &dyn Sink,
+    stop: &Stop,
+    meter: &Meter,
+) -> Result<(), Error> {
     let job = Job { label, sink, meter, stop };
     let mut left = Left { wants: Cow::Borrowed(wants), map: Arc::clone(&label.map) };
     let mut first = None;
     if let Some(near) = &label.near {
         left = job.ask_near(near, left)?;
+    }
+    if let Some(told) = diffs {
+        left = job.ask_for_diffs(told, left)?;
     }
     for (link, tries_max) in label.links.live() {
         if left.wants.is_empty() {
@@ -61,6 +77,13 @@ pub(crate) fn fetch(
         };
     }
     if left.wants.is_empty() { Ok(()) } else { Err(first.unwrap_or(Error::Stopped)) }
+}
+
+/// Diffs, and what has the objects that they are told by.
+#[derive(Clone, Copy)]
+pub(crate) struct Told<'a> {
+    pub(crate) diffs: &'a UsableDiffs,
+    pub(crate) holder: &'a dyn Holder,
 }
 
 /// What is to be fetched, where `map` says it is.
@@ -81,21 +104,45 @@ struct Job<'a> {
 impl Job<'_> {
     /// Takes what it has from the store beside the target; returns the rest.
     fn ask_near<'w>(&self, near: &NearLink, left: Left<'w>) -> Result<Left<'w>, Error> {
+        if near.link.is_out() {
+            return Ok(left);
+        }
+        self.first(Way::Near(near), &near.link, &near.map, |want| near.located(want), left)
+    }
+
+    /// Takes what comes by diffs; returns the rest.
+    fn ask_for_diffs<'w>(&self, told: Told<'_>, left: Left<'w>) -> Result<Left<'w>, Error> {
+        let Some(link) = told.diffs.link(self.label).filter(|link| !link.is_out()) else {
+            return Ok(left);
+        };
+        let (map, located) = (&told.diffs.map, |want: &Want| told.diffs.located(want));
+        self.first(Way::Diffs(told), link, map, located, left)
+    }
+
+    /// Takes what `located` knows of from where it says it is, in packs of `map`, before any store is
+    /// asked for the rest. Whatever fails of it is left to the stores.
+    fn first<'w>(
+        &self,
+        way: Way<'_>,
+        link: &Link,
+        map: &Map,
+        located: impl Fn(&Want) -> Option<Want>,
+        left: Left<'w>,
+    ) -> Result<Left<'w>, Error> {
         let (mut here, mut elsewhere) = (Vec::new(), Vec::new());
         for want in left.wants.iter() {
-            match near.located(want) {
-                Some(want) if !near.link.is_out() => here.push(want),
-                _ => elsewhere.push(want.clone()),
+            match located(want) {
+                Some(want) => here.push(want),
+                None => elsewhere.push(want.clone()),
             }
         }
         if here.is_empty() {
             return Ok(left);
         }
         sort(&mut here);
-        let (link, map) = (&near.link, &*near.map);
-        let round = Round { job: *self, link, is_near: true, tries_max: 1, map, wants: &here };
-        let lost = round.run()?;
-        // Where they are in the other stores is known by their places in the manifest.
+        let lost = Round { job: *self, link, way, tries_max: TRIES_BEFORE_NEXT, map, wants: &here }
+            .run()?;
+        // Where they are in the stores is known by their places in the manifest.
         let located = |want: Want| want.located(&left.map).unwrap_or(want);
         elsewhere.extend(lost.wants.into_iter().map(located));
         sort(&mut elsewhere);
@@ -124,8 +171,8 @@ impl Job<'_> {
         };
         loop {
             let (here, mut elsewhere) = relocate(&left, &map);
-            let (is_near, wants) = (false, &*here);
-            let round = Round { job: *self, link, is_near, tries_max, map: &map, wants };
+            let (way, wants) = (Way::Store, &*here);
+            let round = Round { job: *self, link, way, tries_max, map: &map, wants };
             let lost = round.run()?;
             elsewhere.extend(lost.wants);
             *first = first.take().or(lost.failure);
@@ -157,12 +204,22 @@ fn relocate<'a>(left: &Left<'a>, map: &Arc<Map>) -> (Cow<'a, [Want]>, Vec<Want>)
     (Cow::Owned(here), elsewhere)
 }
 
+/// What it comes from.
+#[derive(Clone, Copy)]
+enum Way<'a> {
+    /// A store of the chain.
+    Store,
+    /// The store beside the target.
+    Near(&'a NearLink),
+    /// Diffs.
+    Diffs(Told<'a>),
+}
+
 /// What one store is asked for.
 struct Round<'a> {
     job: Job<'a>,
     link: &'a Link,
-    /// Whether it is the store beside the target.
-    is_near: bool,
+    way: Way<'a>,
     tries_max: u32,
     map: &'a Map,
     wants: &'a [Want],
@@ -211,7 +268,7 @@ impl Round<'_> {
     /// Whether what this store does not give may come from another, or from this one by a newer
     /// map.
     fn has_other(&self, error: &Error) -> bool {
-        if self.is_near {
+        if !matches!(self.way, Way::Store) {
             return true;
         }
         let is_other = |(other, _): (&Link, u32)| !std::ptr::eq(other, self.link);

@@ -53,6 +53,11 @@ impl Links {
         Self { links, meter: Arc::clone(meter) }
     }
 
+    /// All of them, nearest first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Link> {
+        self.links.iter()
+    }
+
     /// Those that were not passed over, each with how often it is to be tried.
     pub(crate) fn live(&self) -> impl Iterator<Item = (&Link, u32)> {
         let count = self.links.len();

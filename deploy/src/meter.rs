@@ -61,6 +61,10 @@ pub struct Meter {
     pub(crate) fetched_bytes: AtomicU64,
     /// Objects that came from the store.
     pub(crate) fetched_objects: AtomicU64,
+    /// Of the objects that came from stores, those that came by diffs.
+    pub(crate) diff_objects: AtomicU64,
+    /// Their bytes, unpacked.
+    pub(crate) diff_bytes: AtomicU64,
     /// Objects that came from the store beside the target.
     pub(crate) near_objects: AtomicU64,
     /// Their bytes.
@@ -95,6 +99,10 @@ pub struct Snapshot {
     pub fetched_bytes: u64,
     /// Objects that came from the store.
     pub fetched_objects: u64,
+    /// Of the objects that came from stores, those that came by diffs.
+    pub diff_objects: u64,
+    /// Their bytes, unpacked.
+    pub diff_bytes: u64,
     /// Objects that came from the store beside the target.
     pub near_objects: u64,
     /// Their bytes.
@@ -132,6 +140,8 @@ impl Meter {
         Snapshot {
             fetched_bytes: read(&self.fetched_bytes),
             fetched_objects: read(&self.fetched_objects),
+            diff_objects: read(&self.diff_objects),
+            diff_bytes: read(&self.diff_bytes),
             near_objects: read(&self.near_objects),
             near_bytes: read(&self.near_bytes),
             copied_objects: read(&self.copied_objects),

@@ -50,8 +50,8 @@ impl NearLink {
     }
 
     /// Takes the objects `wants` of a frame that came from far: `raw` is all of it, `packed` what
-    /// came. They are sorted by where they are in the frame, and proven.
-    pub(crate) fn take(&self, packed: &[u8], raw: &[u8], wants: &[Want]) {
+    /// came, where that can be unpacked alone. They are sorted by where they are in the frame, and proven.
+    pub(crate) fn take(&self, packed: Option<&[u8]>, raw: &[u8], wants: &[Want]) {
         if self.failed.load(Ordering::Relaxed) {
             return;
         }
@@ -60,7 +60,7 @@ impl NearLink {
         }
     }
 
-    fn try_take(&self, packed: &[u8], raw: &[u8], wants: &[Want]) -> Result<(), DirError> {
+    fn try_take(&self, packed: Option<&[u8]>, raw: &[u8], wants: &[Want]) -> Result<(), DirError> {
         let mut objects: Vec<(u32, Digest, u32)> = Vec::new();
         for want in wants {
             let object = (want.inner_bytes, want.digest, want.length);
@@ -71,7 +71,8 @@ impl NearLink {
         }
         let named: Vec<_> = objects.iter().map(|(_, digest, length)| (*digest, *length)).collect();
         let length: usize = named.iter().map(|(_, length)| *length as usize).sum();
-        let has_room = if length == raw.len() {
+        let whole = packed.filter(|_| length == raw.len());
+        let has_room = if let Some(packed) = whole {
             self.near.keep(packed, &named)?
         } else {
             let parts = objects.iter().map(|(at, _, length)| {

@@ -1,7 +1,7 @@
 //! One of the hands that fetch: reads, decompresses, proves, puts.
 
 use super::requests::{FrameWants, Request, Want};
-use super::{Job, Lost, Round};
+use super::{Job, Lost, Round, Way};
 use crate::Error;
 use crate::meter::{Limit, add};
 use crate::retry::{noise, pause};
@@ -82,8 +82,10 @@ impl<'a> Worker<'a> {
         if !self.round.has_other(&error) {
             return Err(error);
         }
-        if let Some(near) = job.label.near.as_ref().filter(|_| self.round.is_near) {
+        if let Way::Near(near) = self.round.way {
             near.lacks(&error);
+        } else if let Way::Diffs(_) = self.round.way {
+            // The store is judged by what it does without them.
         } else if error.is_lie() || error.is_gone() {
             job.label.links.lacks(link, &error);
         } else {
@@ -155,8 +157,9 @@ impl<'a> Worker<'a> {
                 proven = Some(object);
             }
         }
-        if let Some(near) = label.near.as_ref().filter(|_| !self.round.is_near) {
-            near.take(&self.packed, &self.raw[start..start + length], wants);
+        if let (Some(near), Way::Store | Way::Diffs(_)) = (&label.near, self.round.way) {
+            let packed = matches!(self.round.way, Way::Store).then_some(&self.packed[..]);
+            near.take(packed, &self.raw[start..start + length], wants);
         }
         for run in runs(wants) {
             self.take(start, length, run)?;
@@ -165,10 +168,15 @@ impl<'a> Worker<'a> {
     }
 
     fn count(&self, want: &Want) {
-        let Job { label, meter, .. } = self.round.job;
-        match label.near.as_ref().filter(|_| self.round.is_near) {
-            Some(near) => near.gave(want.length),
-            None => add(&meter.fetched_objects, 1),
+        let Job { meter, .. } = self.round.job;
+        match self.round.way {
+            Way::Near(near) => near.gave(want.length),
+            Way::Store => add(&meter.fetched_objects, 1),
+            Way::Diffs(_) => {
+                add(&meter.fetched_objects, 1);
+                add(&meter.diff_objects, 1);
+                add(&meter.diff_bytes, u64::from(want.length));
+            }
         }
     }
 
@@ -205,10 +213,12 @@ impl<'a> Worker<'a> {
 
     fn decompress(&mut self, frame: &FrameRef, into: Range<usize>) -> Result<(), Error> {
         let length = into.len();
-        let raw = &mut self.raw[into];
+        let (raw, packed) = (&mut self.raw[into], &self.packed[..]);
         let meter = self.round.job.meter;
-        let unpacked =
-            meter.time(Limit::Decompress, || zstd::bulk::decompress_to_buffer(&self.packed, raw));
+        let unpacked = meter.time(Limit::Decompress, || match self.round.way {
+            Way::Diffs(told) => told.diffs.unpack(frame, packed, told.holder, raw).map(|()| length),
+            Way::Store | Way::Near(_) => zstd::bulk::decompress_to_buffer(packed, raw),
+        });
         let found = match unpacked {
             Ok(unpacked) if unpacked == length => return Ok(()),
             Ok(unpacked) => format!("{unpacked}"),
