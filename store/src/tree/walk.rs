@@ -94,6 +94,8 @@ pub struct Walked {
     pub node: Node,
     /// Which file it is, and as of when.
     pub stamp: Stamp,
+    /// How many names it has, in the tree and elsewhere.
+    pub links: u32,
     /// Whether it must not be changed: immutable, or open to appending only (chattr(1)).
     pub is_fixed: bool,
     /// Of a regular file that is no hard link: the file, opened for reading, or why it cannot be.
@@ -131,6 +133,15 @@ impl Walk {
         let first = open::directory(root.as_fd(), b".").map_err(|error| walk.reading(error));
         walk.next = first.and_then(|root| walk.found(root)).transpose();
         walk
+    }
+
+    /// Passes over what is in the directory that was given last.
+    pub fn skip_directory(&mut self) {
+        if let Some(level) = self.levels.last_mut()
+            && level.path_bytes() == self.path.len()
+        {
+            level.clear();
+        }
     }
 
     /// The next name there is, its path in `self.path`, gone back up where a directory is done.
@@ -232,10 +243,11 @@ impl Walk {
         let stamp = Stamp::from_stat(&opened.stat);
         let fixed = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
         let is_fixed = opened.stat.stx_attributes.intersects(fixed);
+        let links = opened.stat.stx_nlink;
         let path = self.path.clone();
         if let Some(to) = self.linked(opened, &stamp) {
             let node = Node { path, kind: NodeKind::HardLink { to }, meta: Meta::default() };
-            return Ok(Walked { node, stamp, is_fixed, file: None });
+            return Ok(Walked { node, stamp, links, is_fixed, file: None });
         }
         let kind = opened.node_kind().map_err(|error| self.reading(error))?;
         let Some(kind) = kind else { return Err(self.changed()) };
@@ -246,6 +258,7 @@ impl Walk {
         Ok(Walked {
             node: Node { path, kind, meta: opened.meta(xattrs) },
             stamp,
+            links,
             is_fixed,
             file: None,
         })

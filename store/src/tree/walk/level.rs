@@ -36,6 +36,11 @@ impl Level {
         self.names.pop()
     }
 
+    /// Forgets the names that are still to be looked at.
+    pub(super) fn clear(&mut self) {
+        self.names.clear();
+    }
+
     pub(super) fn path_bytes(&self) -> usize {
         self.path_bytes
     }
