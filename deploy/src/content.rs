@@ -121,33 +121,42 @@ impl<'a> Content<'a> {
         meter: &Meter,
         mut give: impl FnMut(usize, Segment) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let Label { links, manifest, record, root_bytes, .. } = self.label;
-        let mut failure = None;
-        let root = (manifest, *root_bytes, &record.manifest);
-        let read = read_segments(links, root, range, meter, |index, segment| {
-            let given = self.check(index, &segment).and_then(|()| give(index, segment));
-            given.map_err(|error| failure = Some(error)).is_ok()
-        });
-        match (failure, read) {
-            (Some(error), _) => Err(error),
-            (None, Err(source)) => {
-                Err(Error::Label { object: format!("manifest of label {}", record.name), source })
-            }
-            (None, Ok(())) => Ok(()),
-        }
+        read_label_segments(self.label, range, meter, &mut give)
     }
+}
 
-    /// A map whose section does not fit its segment cannot be used for it.
-    fn check(&self, index: usize, segment: &Segment) -> Result<(), Error> {
-        let is_data = |entry: &&Entry| matches!(entry, Entry::Data { .. });
-        let expected = segment.entries.iter().filter(is_data).count();
-        let found = self.label.map.sections.get(index).map_or(0, |section| section.places.len());
-        if expected == found {
-            return Ok(());
+/// Reads the segments `range` of `label` from its stores, each of which must fit its section of the
+/// map, going on after what may pass.
+pub(crate) fn read_label_segments<S: SegmentKind>(
+    label: &Label,
+    range: Range<usize>,
+    meter: &Meter,
+    mut give: impl FnMut(usize, S) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let Label { links, manifest, record, root_bytes, .. } = label;
+    let mut failure = None;
+    let root = (manifest, *root_bytes, &record.manifest);
+    let read = read_segments(links, root, range, meter, |index, segment| {
+        let given = check(label, index, &segment).and_then(|()| give(index, segment));
+        given.map_err(|error| failure = Some(error)).is_ok()
+    });
+    match (failure, read) {
+        (Some(error), _) => Err(error),
+        (None, Err(source)) => {
+            Err(Error::Label { object: format!("manifest of label {}", record.name), source })
         }
-        let manifest = self.label.record.manifest;
-        Err(Error::Map { manifest, segment: index, expected, found })
+        (None, Ok(())) => Ok(()),
     }
+}
+
+/// A map whose section does not fit its segment cannot be used for it.
+fn check<S: SegmentKind>(label: &Label, index: usize, segment: &S) -> Result<(), Error> {
+    let expected = segment.objects().count();
+    let found = label.map.sections.get(index).map_or(0, |section| section.places.len());
+    if expected == found {
+        return Ok(());
+    }
+    Err(Error::Map { manifest: label.record.manifest, segment: index, expected, found })
 }
 
 /// Reads the segments `range` of any manifest, whose root, its length and its digest are given, for as
@@ -216,7 +225,7 @@ pub(crate) enum Part {
 }
 
 /// The entries of a segment in order, each object with where the map says it is.
-/// [`Content::check`] has seen to it that each has a place.
+/// [`check`] has seen to it that each has a place.
 pub(crate) fn parts(positioned: &Positioned<'_>, section: &Section) -> impl Iterator<Item = Part> {
     let mut places = section.places.iter().enumerate();
     let segment = positioned.index as u32;

@@ -2,6 +2,7 @@
 
 use crate::plan::Refusal;
 use crate::target::TargetError;
+use crate::tree::{TreeError, TreeRefusal};
 use store::Digest;
 use store::manifest_reader::ReadError;
 use store::source::SourceError;
@@ -38,6 +39,20 @@ pub enum Error {
     /// A safety check said no; nothing was written.
     #[error("refused")]
     Refused(#[from] Refusal),
+    /// A safety check said no to putting a tree onto a directory; nothing was written.
+    #[error("refused")]
+    TreeRefused(#[source] TreeRefusal),
+    /// A tree and a directory do not come together.
+    #[error(transparent)]
+    Tree(Box<TreeError>),
+    /// What a label's manifest says makes no sense.
+    #[error("{object} is wrong")]
+    Format {
+        /// The manifest.
+        object: String,
+        /// Where and how.
+        source: Box<store::FormatError>,
+    },
     /// Objects could not be fetched.
     #[error("cannot fetch {bytes} bytes at {offset_bytes} of pack {pack}, tried {tries} times")]
     Fetch {
@@ -166,9 +181,11 @@ impl Error {
             Self::Label { .. }
             | Self::Frame { .. }
             | Self::Map { .. }
+            | Self::Format { .. }
             | Self::ReadBack { .. }
             | Self::BootFile { .. } => Category::Verification,
-            Self::Refused(_) | Self::Kind { .. } => Category::Refused,
+            Self::Refused(_) | Self::TreeRefused(_) | Self::Kind { .. } => Category::Refused,
+            Self::Tree(error) => error.category(),
             Self::Target(_) => Category::Storage,
             Self::HandOver { .. } | Self::Stopped => Category::Other,
         }

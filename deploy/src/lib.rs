@@ -21,6 +21,7 @@ pub mod plan;
 pub mod settle;
 pub mod target;
 pub mod tools;
+pub mod tree;
 pub mod verify;
 pub mod vfat;
 pub mod volumes;

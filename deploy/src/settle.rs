@@ -123,7 +123,7 @@ impl Sink for FileSink<'_> {
 }
 
 /// Digest of the first `size_bytes` of `file`, read through the descriptor itself.
-fn digest_of(file: &File, size_bytes: u64) -> std::io::Result<store::Digest> {
+pub(crate) fn digest_of(file: &File, size_bytes: u64) -> std::io::Result<store::Digest> {
     let mut hasher = Hasher::new();
     let mut buffer = vec![0; STEP_BYTES as usize];
     let mut at = 0;

@@ -1,0 +1,353 @@
+//! What a target has: its nodes, and where on it which objects are. It needs no label, so it can
+//! be taken while a machine still waits for its own.
+//!
+//! One thread walks, others read, cut and hash the files. What is kept is walked past, and what
+//! others have mounted is not entered.
+
+mod hashing;
+
+use super::error::TreeError;
+use super::keep::Keep;
+use super::nodes::{Misplaced, Nodes, What};
+use super::root::Root;
+use super::stage::STAGE;
+use crate::Error;
+use crate::meter::{Meter, add};
+use crate::stop::Stop;
+use hashing::{Found, Hashers};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use store::Digest;
+use store::tree::walk::{self, Mounts, Skipped, Walk, WalkOptions, Walked};
+use store::tree::{Meta, NodeKind};
+
+/// What a target has.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    pub(crate) nodes: Nodes,
+    /// Regular files, by their numbers.
+    pub(crate) files: Vec<Have>,
+    /// Names of staged files that an earlier run left, with their numbers among `files`.
+    pub(crate) staged: Vec<(Vec<u8>, u32)>,
+    /// Where something else is mounted.
+    pub(crate) mounts: HashSet<u32>,
+    /// Nodes, by their first names, that have several.
+    pub(crate) linked: HashSet<u32>,
+    /// Nodes, by their first names, that have names outside of the target too.
+    pub(crate) shared: HashSet<u32>,
+    /// Where objects are, in order of their digests.
+    seeds: Vec<Seed>,
+}
+
+/// A regular file that a target has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Have {
+    /// Its length, bytes.
+    pub(crate) size_bytes: u64,
+    /// See [`super::content_id::ContentId`]; none where it could not be read, or changed meanwhile.
+    pub(crate) id: Option<Digest>,
+    /// Where it is.
+    pub(crate) place: Place,
+}
+
+/// Where a file of a target is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// It is this node.
+    Node(u32),
+    /// It is this one of the staged files.
+    Staged(u32),
+}
+
+/// Where an object is said to be; it is hashed before it is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Seed {
+    /// The first half of its digest.
+    key: u128,
+    /// The number of the file.
+    pub(crate) file: u32,
+    /// Its length, bytes.
+    pub(crate) length: u32,
+    /// Where it starts in the file, bytes.
+    pub(crate) offset_bytes: u64,
+}
+
+/// Whether what the kernel remembers of files is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cache {
+    /// It is.
+    Believed,
+    /// It is dropped before a file is read (`posix_fadvise(2)`); what is read comes from the disk.
+    Dropped,
+}
+
+impl Inventory {
+    /// Looks through all of `root` but what is kept.
+    pub fn take(root: &Root, keep: &Keep, meter: &Meter) -> Result<Self, Error> {
+        take(root, keep, Cache::Believed, meter, &Stop::default())
+    }
+
+    /// Does the same beside other work.
+    pub fn start(root: Arc<Root>, keep: Keep, meter: Arc<Meter>) -> Taking {
+        let stop = Arc::new(Stop::default());
+        let heard = Arc::clone(&stop);
+        let work = move || take(&root, &keep, Cache::Believed, &meter, &heard);
+        Taking { stop, thread: std::thread::spawn(work) }
+    }
+
+    /// Bytes of all files, each counted once.
+    pub fn size_bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.size_bytes).sum()
+    }
+
+    /// What a node is, for people.
+    pub(crate) fn describe(&self, index: u32) -> String {
+        let first = self.nodes.first(index);
+        let meta = self.nodes.meta(first);
+        let what = match self.nodes.what(first) {
+            What::File(file) => {
+                let file = &self.files[file as usize];
+                let id = file.id.map_or("not readable".to_owned(), |id| id.short());
+                format!("a file of {} bytes ({id})", file.size_bytes)
+            }
+            What::Symlink(to) => {
+                format!("a symbolic link to {}", self.nodes.text(to).escape_ascii())
+            }
+            other => other.noun().to_owned(),
+        };
+        describe(&what, &meta)
+    }
+
+    /// Where the object is said to be.
+    pub(crate) fn seed(&self, digest: &Digest, length: u64) -> Option<&Seed> {
+        let key = key(digest);
+        let at = self.seeds.partition_point(|seed| seed.key < key);
+        self.seeds.get(at).filter(|seed| seed.key == key && u64::from(seed.length) == length)
+    }
+}
+
+/// An inventory that is being taken.
+pub struct Taking {
+    stop: Arc<Stop>,
+    thread: JoinHandle<Result<Inventory, Error>>,
+}
+
+impl Taking {
+    /// Waits for it.
+    pub fn finish(self) -> Result<Inventory, Error> {
+        self.thread.join().unwrap_or(Err(Error::Stopped))
+    }
+
+    /// Gives it up.
+    pub fn stop(self) {
+        self.stop.say();
+        // Whatever came of it is not wanted any more.
+        drop(self.thread.join());
+    }
+}
+
+/// Looks through all of `root` but what is kept.
+pub(crate) fn take(
+    root: &Root,
+    keep: &Keep,
+    cache: Cache,
+    meter: &Meter,
+    stop: &Stop,
+) -> Result<Inventory, Error> {
+    meter.stage(0);
+    let hashers = Hashers { cache, meter, stop };
+    let (mut inventory, found) = hashers.run(|hand| {
+        let mut taker = Taker::new(root, keep, meter, stop, hand);
+        taker.walk()?;
+        taker.walk_stage()?;
+        Ok(taker.done())
+    })?;
+    inventory.fill(found);
+    Ok(inventory)
+}
+
+impl Inventory {
+    fn fill(&mut self, found: Vec<Found>) {
+        let count = found.iter().map(|found| found.seeds.len()).sum();
+        self.seeds.reserve_exact(count);
+        for mut found in found {
+            for (file, id) in found.ids {
+                self.files[file as usize].id = id;
+            }
+            self.seeds.append(&mut found.seeds);
+        }
+        // One place for each object is enough.
+        self.seeds.sort_unstable();
+        self.seeds.dedup_by_key(|seed| (seed.key, seed.length));
+    }
+}
+
+/// A node with its metadata, for people.
+pub(crate) fn describe(what: &str, meta: &Meta) -> String {
+    let Meta { mode, uid, gid, mtime_s, mtime_ns, xattrs } = meta;
+    let names: Vec<_> = xattrs.iter().map(|one| one.name.escape_ascii().to_string()).collect();
+    let with = if names.is_empty() { String::new() } else { format!(", {}", names.join(", ")) };
+    format!("{what}, mode {mode:o}, owner {uid}:{gid}, modified at {mtime_s}.{mtime_ns:09}{with}")
+}
+
+fn key(digest: &Digest) -> u128 {
+    let mut half = [0; 16];
+    half.copy_from_slice(&digest.as_bytes()[..16]);
+    u128::from_be_bytes(half)
+}
+
+/// Gives a file to those who hash.
+type Hand<'a> = &'a mut dyn FnMut(hashing::Job) -> Result<(), Error>;
+
+struct Taker<'a> {
+    root: &'a Root,
+    keep: &'a Keep,
+    meter: &'a Meter,
+    stop: &'a Stop,
+    hand: Hand<'a>,
+    inventory: Inventory,
+    /// How many names were met of each node that has several, and how many it has.
+    names: HashMap<u32, (u32, u32)>,
+}
+
+impl<'a> Taker<'a> {
+    fn new(
+        root: &'a Root,
+        keep: &'a Keep,
+        meter: &'a Meter,
+        stop: &'a Stop,
+        hand: Hand<'a>,
+    ) -> Self {
+        let inventory = Inventory::default();
+        Self { root, keep, meter, stop, hand, inventory, names: HashMap::new() }
+    }
+
+    fn walk(&mut self) -> Result<(), Error> {
+        let mut walk = Walk::new(self.root, self.root.name(), options());
+        while let Some(found) = walk.next() {
+            self.stop.check()?;
+            match found.map_err(|source| self.walking(source))? {
+                walk::Found::Node(walked) => {
+                    let is_kept = self.keep.is_kept(&walked.node.path);
+                    let index = self.node(&walked)?;
+                    if is_kept {
+                        walk.skip_directory();
+                    } else {
+                        self.content(index, walked)?;
+                    }
+                }
+                walk::Found::Skipped { path, why } => self.skipped(&path, why)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, walked: &Walked) -> Result<u32, Error> {
+        let node = &walked.node;
+        let nodes = &mut self.inventory.nodes;
+        let what = match &node.kind {
+            NodeKind::Directory => What::Directory,
+            NodeKind::File { .. } => What::File(self.inventory.files.len() as u32),
+            NodeKind::Symlink { target } => {
+                let kept = nodes.keep_text(target);
+                What::Symlink(kept.map_err(|wrong| self.misplaced(&node.path, wrong))?)
+            }
+            // The walk has given it before.
+            NodeKind::HardLink { to } => What::Link(nodes.find(to).unwrap_or(0)),
+            NodeKind::Fifo => What::Fifo,
+            NodeKind::CharDevice { major, minor } => What::CharDevice(*major, *minor),
+            NodeKind::BlockDevice { major, minor } => What::BlockDevice(*major, *minor),
+        };
+        let index = self.push(&node.path, what, &node.meta)?;
+        if let NodeKind::File { size_bytes } = node.kind {
+            let place = Place::Node(index);
+            self.inventory.files.push(Have { size_bytes, id: None, place });
+        }
+        if what != What::Directory && walked.links > 1 {
+            let first = self.inventory.nodes.first(index);
+            self.names.entry(first).or_insert((0, walked.links)).0 += 1;
+        }
+        Ok(index)
+    }
+
+    fn push(&mut self, path: &[u8], what: What, meta: &Meta) -> Result<u32, Error> {
+        let pushed = self.inventory.nodes.push(path, what, meta);
+        Ok(pushed.map_err(|wrong| self.misplaced(path, wrong))?)
+    }
+
+    /// Hands over what `walked`, if it is a file, has.
+    fn content(&mut self, index: u32, walked: Walked) -> Result<(), Error> {
+        let (What::File(number), Some(Ok(file))) = (self.inventory.nodes.what(index), walked.file)
+        else {
+            return Ok(());
+        };
+        add(&self.meter.total_bytes, walked.stamp.size_bytes);
+        (self.hand)(hashing::Job { number, file, stamp: walked.stamp })
+    }
+
+    fn skipped(&mut self, path: &[u8], why: Skipped) -> Result<(), Error> {
+        match why {
+            Skipped::Reserved => {}
+            Skipped::Socket => {
+                self.push(path, What::Socket, &Meta::default())?;
+            }
+            Skipped::Mounted => {
+                let last = self.inventory.nodes.len().saturating_sub(1);
+                let is_last = self.inventory.nodes.path(last) == path;
+                let index =
+                    if is_last { last } else { self.push(path, What::Mount, &Meta::default())? };
+                self.inventory.mounts.insert(index);
+            }
+        }
+        Ok(())
+    }
+
+    /// What an earlier run has staged: files that are whole, and parts of files.
+    fn walk_stage(&mut self) -> Result<(), Error> {
+        let Ok(stage) = self.root.directory(STAGE) else { return Ok(()) };
+        let name = self.root.name().join(String::from_utf8_lossy(STAGE).as_ref());
+        for found in Walk::new(&stage, &name, options()) {
+            self.stop.check()?;
+            let walk::Found::Node(walked) = found.map_err(|source| self.walking(source))? else {
+                continue;
+            };
+            let (NodeKind::File { size_bytes }, Some(Ok(file))) = (&walked.node.kind, walked.file)
+            else {
+                continue;
+            };
+            let number = self.inventory.files.len() as u32;
+            let place = Place::Staged(self.inventory.staged.len() as u32);
+            self.inventory.files.push(Have { size_bytes: *size_bytes, id: None, place });
+            self.inventory.staged.push((walked.node.path, number));
+            add(&self.meter.total_bytes, *size_bytes);
+            (self.hand)(hashing::Job { number, file, stamp: walked.stamp })?;
+        }
+        Ok(())
+    }
+
+    fn done(self) -> Inventory {
+        let mut inventory = self.inventory;
+        for (first, (met, has)) in self.names {
+            if met > 1 {
+                inventory.linked.insert(first);
+            }
+            if met < has {
+                inventory.shared.insert(first);
+            }
+        }
+        inventory
+    }
+
+    fn misplaced(&self, path: &[u8], (expected, found): Misplaced) -> TreeError {
+        TreeError::Misplaced { path: self.root.shown(path), expected, found }
+    }
+
+    fn walking(&self, source: walk::WalkError) -> TreeError {
+        TreeError::Walk { target: self.root.name().display().to_string(), source }
+    }
+}
+
+fn options() -> WalkOptions {
+    WalkOptions { mounts: Mounts::Empty, allow_changed: true }
+}

@@ -1,0 +1,58 @@
+//! The plan as one screen.
+
+use super::{Adapted, Plan};
+use crate::plan::human;
+use std::fmt;
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for label in self.labels() {
+            let record = &label.record;
+            writeln!(f, "label   {} ({} {})", record.name, record.kind, record.manifest.short())?;
+        }
+        if let Some(label) = self.labels().first() {
+            writeln!(f, "store   {}", label.links.name())?;
+        }
+        let (objects, nodes) = (&self.totals.objects, &self.totals.nodes);
+        let size: u64 = self.labels().iter().map(crate::Label::size_bytes).sum();
+        let (size, free) = (human(size), human(self.room.has_bytes));
+        let target = self.job.root.name().display();
+        writeln!(f, "target  {target}: the label takes {size}, {free} are free")?;
+        writeln!(
+            f,
+            "nodes   {} as they are, {} with other metadata, {} new, {} replaced",
+            nodes.kept, nodes.changed, nodes.new, nodes.replaced
+        )?;
+        writeln!(f, "remove  {} that the label does not know", nodes.removed)?;
+        if nodes.left > 0 {
+            writeln!(f, "leave   {} that are kept, mounted, or above such", nodes.left)?;
+        }
+        writeln!(f, "keep    {} objects, {}", objects.kept_objects, human(objects.kept_bytes))?;
+        writeln!(f, "copy    {} objects, {}", objects.moved_objects, human(objects.moved_bytes))?;
+        let count = objects.missing_objects - objects.moved_objects;
+        let fetched = human(objects.missing_bytes - objects.moved_bytes);
+        let packed = human(objects.packed_bytes);
+        writeln!(f, "fetch   {count} objects, {fetched}: {packed} packed")?;
+        for line in lacking(&self.adapted()) {
+            writeln!(f, "rights  {line}")?;
+        }
+        let boot = self.labels().iter().find_map(|label| label.manifest.boot.as_ref());
+        match boot {
+            Some(boot) => write!(f, "boot    {}", boot.source),
+            None => write!(f, "boot    the label names no kernel"),
+        }
+    }
+}
+
+/// What is otherwise than in the label, a line for each thing.
+pub(crate) fn lacking(adapted: &Adapted) -> Vec<String> {
+    let rows = [
+        (adapted.owners, "belong to the user instead of their owner"),
+        (adapted.set_id, "are not setuid or setgid"),
+        (adapted.opened, "are open to their owner"),
+        (adapted.attributes, "lack attributes that only root can give"),
+        (adapted.devices, "are devices, and left out"),
+    ];
+    let rows = rows.into_iter().filter(|(count, _)| *count > 0);
+    rows.map(|(count, what)| format!("{count} {what}")).collect()
+}

@@ -1,0 +1,68 @@
+//! A target in order, and what kexec needs from it.
+
+use super::error::TreeError;
+use super::plan::Job;
+use super::root::Root;
+use super::verify::Verified;
+use crate::settle::digest_of;
+use crate::{Error, Label, Meter};
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use store::manifest::{Boot, Payload, Place};
+
+/// A target that holds its labels, proven.
+pub struct Settled {
+    job: Job,
+}
+
+/// Ends a deployment.
+pub fn settle(verified: Verified) -> Settled {
+    Settled { job: verified.job }
+}
+
+impl Settled {
+    /// The labels, in the order in which they were given.
+    pub fn labels(&self) -> &[Label] {
+        &self.job.labels
+    }
+
+    /// The target.
+    pub fn root(&self) -> &Arc<Root> {
+        &self.job.root
+    }
+
+    /// Live counters.
+    pub fn meter(&self) -> &Arc<Meter> {
+        &self.job.meter
+    }
+
+    /// How to boot what is on the target: as the first label says that does.
+    pub fn boot(&self) -> Option<&Boot> {
+        self.job.labels.iter().find_map(|label| label.manifest.boot.as_ref())
+    }
+
+    /// Copies a boot file from the target into `into`, and proves it by its digest. `file` is what
+    /// messages call it.
+    pub fn copy(&self, file: &'static str, payload: &Payload, into: &File) -> Result<(), Error> {
+        let label =
+            || self.job.labels.first().map_or_else(String::new, |l| l.record.name.to_string());
+        if let Place::Path(path) = &payload.place {
+            let root = &self.job.root;
+            let copied = root.file(path).and_then(|mut from| io::copy(&mut from, &mut &*into));
+            copied.map_err(root.failed("read", path))?;
+        }
+        let found = digest_of(into, payload.size_bytes)
+            .map_err(|source| Error::HandOver { file, source })?;
+        if found == payload.digest {
+            return Ok(());
+        }
+        Err(Error::BootFile { file, label: label(), expected: payload.digest, found })
+    }
+}
+
+impl From<TreeError> for Error {
+    fn from(error: TreeError) -> Self {
+        Self::Tree(Box::new(error))
+    }
+}

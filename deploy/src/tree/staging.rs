@@ -1,0 +1,236 @@
+//! First half of writing: every file that is new or changed is made whole beside, from what the
+//! target has elsewhere, and from what is fetched.
+
+mod clones;
+mod copies;
+mod resume;
+mod sink;
+
+use super::decide::Action;
+use super::error::TreeError;
+use super::inventory::{Inventory, Seed};
+use super::nodes::What;
+use super::plan::Job;
+use super::stage::{Stage, staged_id, staged_name};
+use super::wanted::From;
+use crate::Error;
+use crate::fetch::{Sink, Want, fetch, sort};
+use crate::meter::add;
+use crate::stop::Stop;
+use clones::Clones;
+use copies::{Copies, Copy};
+use resume::Present;
+use sink::Files;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+use std::sync::atomic::AtomicBool;
+use store::Digest;
+
+/// How many objects are planned at once: bounds memory to some 12 MB whatever the size of a label.
+const WINDOW_OBJECTS: usize = 64 << 10;
+
+/// Staged files lie so far apart in the addresses that objects are brought to, bytes: what belongs
+/// into two files is never put at once.
+const GAP_BYTES: u64 = 4096;
+
+/// A file that is made.
+pub(crate) struct Staged {
+    /// The wanted node.
+    pub(crate) node: u32,
+    /// Its number among the wanted files.
+    file: u32,
+    /// What it is called in the staging area.
+    pub(crate) name: Vec<u8>,
+    /// Where its content is, of all that is brought.
+    base_bytes: u64,
+    size_bytes: u64,
+    /// What an earlier run left of it: the number on the target.
+    left: Option<u32>,
+    /// It has all its content and metadata.
+    is_done: AtomicBool,
+}
+
+/// The files that are to be made for the nodes `range`, with what is there already.
+pub(crate) fn files(
+    job: &Job,
+    has: &Inventory,
+    actions: &[Action],
+    range: Range<u32>,
+) -> Vec<Staged> {
+    let mut names = Names::new(has);
+    let mut next_bytes = 0;
+    let makes = range.filter(|index| actions[*index as usize] == Action::Make);
+    makes
+        .filter_map(|node| match job.wanted.nodes.what(node) {
+            What::File(file) => Some((node, file)),
+            _ => None,
+        })
+        .map(|(node, file)| {
+            let wanted = &job.wanted.files[file as usize];
+            let (name, left) = names.take(&wanted.id);
+            let base_bytes = next_bytes;
+            next_bytes += (wanted.size_bytes / GAP_BYTES + 2) * GAP_BYTES;
+            let (size_bytes, is_done) = (wanted.size_bytes, AtomicBool::new(false));
+            Staged { node, file, name, base_bytes, size_bytes, left, is_done }
+        })
+        .collect()
+}
+
+/// Names for staged files: those that are there first, so that they are not made again.
+struct Names {
+    left: HashMap<Digest, Vec<(Vec<u8>, u32)>>,
+    taken: HashSet<Vec<u8>>,
+    next: HashMap<Digest, u32>,
+}
+
+impl Names {
+    fn new(has: &Inventory) -> Self {
+        let mut left: HashMap<_, Vec<(Vec<u8>, u32)>> = HashMap::new();
+        for (name, number) in &has.staged {
+            if let Some(id) = staged_id(name) {
+                left.entry(id).or_default().push((name.clone(), *number));
+            }
+        }
+        // What is whole is taken before what is not.
+        for (id, names) in &mut left {
+            names.sort_by_key(|(_, number)| has.files[*number as usize].id == Some(*id));
+        }
+        let taken = has.staged.iter().map(|(name, _)| name.clone()).collect();
+        Self { left, taken, next: HashMap::new() }
+    }
+
+    fn take(&mut self, id: &Digest) -> (Vec<u8>, Option<u32>) {
+        if let Some((name, number)) = self.left.get_mut(id).and_then(Vec::pop) {
+            return (name, Some(number));
+        }
+        let next = self.next.entry(*id).or_default();
+        loop {
+            let name = staged_name(id, *next);
+            *next += 1;
+            if !self.taken.contains(&name) {
+                return (name, None);
+            }
+        }
+    }
+}
+
+/// Makes `staged`, files of the area `stage`.
+pub(crate) fn make(
+    job: &Job,
+    has: &Inventory,
+    stage: &Stage,
+    staged: &[Staged],
+) -> Result<(), Error> {
+    let files = Files::new(job, stage, staged);
+    let mut window = Window { job, has, files: &files, copies: Vec::new(), fetches: Vec::new() };
+    let mut clones = Clones::new(job, has, stage);
+    for one in staged {
+        let present = match one.left {
+            Some(left) => resume::look(job, &has.files[left as usize], &files, one)?,
+            None => clones.try_clone(one)?,
+        };
+        if let Present::All = present {
+            files.finish(one)?;
+            continue;
+        }
+        let file = &job.wanted.files[one.file as usize];
+        for (number, (at, piece)) in job.wanted.pieces(file).enumerate() {
+            let Some((digest, from)) = piece.object() else { continue };
+            if present.has(number) {
+                add(&job.meter.done_bytes, piece.length());
+                continue;
+            }
+            window.add(one.base_bytes + at, (digest, piece.length()), from)?;
+        }
+    }
+    window.bring()?;
+    for one in staged {
+        files.finish(one)?;
+    }
+    Ok(())
+}
+
+/// Objects that are brought at once.
+struct Window<'a> {
+    job: &'a Job,
+    has: &'a Inventory,
+    files: &'a Files<'a>,
+    copies: Vec<Copy>,
+    /// Wants, each with the number of the label that has it.
+    fetches: Vec<(usize, Want)>,
+}
+
+impl Window<'_> {
+    fn add(&mut self, at: u64, object: (Digest, u64), from: From) -> Result<(), Error> {
+        let (digest, length) = object;
+        match (from, self.has.seed(&digest, length)) {
+            (From::Overlay, _) => {
+                let bytes = self.job.wanted.local.get(&digest).map(|bytes| &bytes[..]);
+                self.files.put(at, bytes.unwrap_or_default())?;
+            }
+            (From::Label(place), Some(seed)) => self.copy(place, seed, digest, at),
+            (From::Label(place), None) => self.fetch(place, object, at)?,
+        }
+        if self.copies.len() + self.fetches.len() >= WINDOW_OBJECTS {
+            self.bring()?;
+        }
+        Ok(())
+    }
+
+    fn copy(&mut self, place: u32, seed: &Seed, digest: Digest, at: u64) {
+        self.copies.push(Copy { seed: *seed, place, digest, at });
+    }
+
+    fn fetch(&mut self, place: u32, object: (Digest, u64), at: u64) -> Result<(), Error> {
+        self.fetches.push(self.job.want(place, object, at)?);
+        Ok(())
+    }
+
+    /// Copies and fetches beside each other; then fetches what could not be copied.
+    fn bring(&mut self) -> Result<(), Error> {
+        let (copies, stop) = (std::mem::take(&mut self.copies), Stop::default());
+        let wants = std::mem::take(&mut self.fetches);
+        let crew = Copies { job: self.job, has: self.has, sink: self.files, stop: &stop };
+        let (lost, came) = std::thread::scope(|scope| {
+            let copying = (!copies.is_empty()).then(|| scope.spawn(|| crew.run(copies)));
+            let came = self.fetch_all(wants, &stop);
+            let lost = copying.map_or(Ok(Ok(Vec::new())), std::thread::ScopedJoinHandle::join);
+            (lost.unwrap_or(Err(Error::Stopped)), came)
+        });
+        let lost = match (lost, came) {
+            // What stopped the others is said, not that they stopped.
+            (Ok(_) | Err(Error::Stopped), Err(error)) => return Err(error),
+            (lost, _) => lost?,
+        };
+        for copy in lost {
+            let length = u64::from(copy.seed.length);
+            add(&self.job.meter.unmoved_bytes, length);
+            self.fetch(copy.place, (copy.digest, length), copy.at)?;
+        }
+        let wants = std::mem::take(&mut self.fetches);
+        self.fetch_all(wants, &stop)
+    }
+
+    /// Fetches from each label what is its own.
+    fn fetch_all(&self, mut fetches: Vec<(usize, Want)>, stop: &Stop) -> Result<(), Error> {
+        fetches.sort_by_key(|(label, _)| *label);
+        for of_label in fetches.chunk_by(|(one, _), (other, _)| one == other) {
+            let label = &self.job.labels[of_label[0].0];
+            let mut wants: Vec<_> = of_label.iter().map(|(_, want)| want.clone()).collect();
+            sort(&mut wants);
+            fetch(label, &wants, self.files, stop, &self.job.meter)?;
+        }
+        Ok(())
+    }
+}
+
+impl Staged {
+    /// What `doing` failed with.
+    fn failed(
+        &self,
+        job: &Job,
+        doing: &'static str,
+    ) -> impl FnOnce(std::io::Error) -> TreeError + use<> {
+        job.root.failed(doing, &job.wanted.nodes.path(self.node))
+    }
+}

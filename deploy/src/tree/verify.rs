@@ -1,0 +1,69 @@
+//! What is on the target, read back from its disk, compared with what is to be there, and written
+//! once more where it differs.
+
+use super::decide::{Action, Fate};
+use super::error::TreeError;
+use super::inventory::{Cache, take};
+use super::nodes::{NONE, What};
+use super::plan::{Job, Plan, plan_again};
+use super::stage::STAGE;
+use super::write::{Written, write};
+use crate::Error;
+use crate::stop::Stop;
+use crate::verify::ReadBack;
+use std::sync::Arc;
+
+/// A target that holds its labels, proven by reading it back.
+pub struct Verified {
+    pub(crate) job: Job,
+}
+
+/// Reads everything back, what the kernel remembers of files dropped, and repairs once what is not
+/// as it should be. What was found to be right and not written to is not read a second time.
+pub fn verify(written: Written, read_back: ReadBack) -> Result<Verified, Error> {
+    if read_back == ReadBack::No || written.is_untouched {
+        return Ok(Verified { job: written.job });
+    }
+    let plan = look(written.job)?;
+    if plan.nothing_to_do() {
+        return Ok(Verified { job: plan.job });
+    }
+    let plan = look(write(plan)?.job)?;
+    if plan.nothing_to_do() {
+        return Ok(Verified { job: plan.job });
+    }
+    Err(wrong(&plan).into())
+}
+
+fn look(job: Job) -> Result<Plan, Error> {
+    let root = Arc::clone(&job.root);
+    let inventory = take(&root, &job.keep, Cache::Dropped, &job.meter, &Stop::default())?;
+    plan_again(job, inventory)
+}
+
+/// The first thing that is wrong; of directories, which differ when something in them does, only
+/// where nothing else is.
+fn wrong(plan: &Plan) -> TreeError {
+    let (decisions, wanted, has) = (&plan.decisions, &plan.job.wanted, &plan.inventory);
+    let is_wrong =
+        |index: &u32| !matches!(decisions.actions[*index as usize], Action::Keep | Action::Leave);
+    let is_directory = |index: &u32| wanted.nodes.what(*index) == What::Directory;
+    let mut all = (0..wanted.nodes.len()).filter(is_wrong);
+    let other = all.find(|index| !is_directory(index));
+    let unknown = decisions.fates.iter().position(|fate| *fate == Fate::Remove);
+    if let (None, Some(unknown)) = (other, unknown) {
+        let path = plan.job.root.shown(&has.nodes.path(unknown as u32));
+        let (expected, found) = ("nothing".to_owned(), has.describe(unknown as u32));
+        return TreeError::ReadBack { path, expected, found };
+    }
+    let Some(index) = other.or_else(|| (0..wanted.nodes.len()).find(is_wrong)) else {
+        let (path, expected) = (plan.job.root.shown(STAGE), "nothing".to_owned());
+        return TreeError::ReadBack { path, expected, found: "staged files".to_owned() };
+    };
+    let path = plan.job.root.shown(&wanted.nodes.path(index));
+    let found = match decisions.at[index as usize] {
+        NONE => "nothing".to_owned(),
+        at => has.describe(at),
+    };
+    TreeError::ReadBack { path, expected: wanted.describe(index), found }
+}

@@ -1,0 +1,13 @@
+//! Trees onto directories: whatever was there, what is there afterwards is the label, told by a plain
+//! slow reading that shares no code with the engine.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step is the test's failure")]
+
+mod cuts;
+mod faults;
+mod gates;
+mod model;
+mod oracle;
+mod random;
+mod run;
+mod shelf;
+mod states;
