@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 use deploy::disks::parse_size;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use store::label::{LabelName, fact_is_valid};
 
@@ -172,22 +173,29 @@ pub(crate) struct ServeArgs {
     pub(crate) verbose: bool,
 }
 
-/// Put a label onto a file or a disk, and prove it by reading it back
+/// Put a label onto a file, a disk or a directory, and prove it by reading it back
 ///
 /// Only what the target does not hold already is fetched and written. Until everything is proven
-/// the target cannot boot; cut short at any moment, the same command goes on where it was.
+/// a disk cannot boot; in a directory each file is old or new, and what the label does not know is
+/// removed. Cut short at any moment, the same command goes on where it was.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DeployArgs {
-    /// The label
-    pub(crate) label: LabelName,
+    /// The label; several trees, joined by +, are put into one directory
+    #[arg(value_parser = parse_labels)]
+    pub(crate) label: Labels,
 
     /// Where to take it from: directories or http:// URLs, joined by commas, nearest first
     #[arg(long, value_name = "CHAIN", env = "INAUG_STORE", hide_env_values = true)]
     pub(crate) store: String,
 
-    /// The file or block device to put it onto; a file that is not there is made
+    /// The file, block device or directory to put it onto; a file or directory that is not there
+    /// is made
     #[arg(long, value_name = "PATH")]
     pub(crate) to: PathBuf,
+
+    /// Leave this path in the directory as it is, with all that is below it; may be given often
+    #[arg(long, value_name = "PATH")]
+    pub(crate) keep: Vec<OsString>,
 
     /// A label that a file holds: what moved since is moved there. Disks say it themselves; may be
     /// given often
@@ -265,6 +273,15 @@ fn parse_embed(text: &str) -> Result<(PathBuf, String), String> {
         }
         _ => Err("expected FILE=PATH with an absolute PATH".to_owned()),
     }
+}
+
+/// Labels to be joined, in order.
+#[derive(Debug, Clone)]
+pub(crate) struct Labels(pub(crate) Vec<LabelName>);
+
+fn parse_labels(text: &str) -> Result<Labels, String> {
+    let names = text.split('+').map(|name| name.parse().map_err(|error| format!("{error}")));
+    Ok(Labels(names.collect::<Result<_, _>>()?))
 }
 
 fn parse_bytes(text: &str) -> Result<u64, String> {

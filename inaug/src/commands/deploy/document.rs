@@ -1,0 +1,261 @@
+//! What `deploy` answers, as JSON and as text.
+
+use crate::commands::Stages;
+use crate::text;
+use deploy::tree::{Adapted, NodeTotals};
+use deploy::{Limit, Meter, PassedOver, Plan, ReadBack, Snapshot};
+use serde::Serialize;
+use std::fmt;
+
+#[derive(Serialize)]
+pub(super) struct PlanDocument {
+    schema: &'static str,
+    label: String,
+    manifest: String,
+    target: String,
+    size_bytes: u64,
+    /// The target holds the label already.
+    nothing_to_do: bool,
+    kept_objects: u64,
+    kept_bytes: u64,
+    missing_objects: u64,
+    missing_bytes: u64,
+    /// Of the missing, what is said to be elsewhere on the target.
+    moved_objects: u64,
+    moved_bytes: u64,
+    /// What the others take on the wire, by whole frames.
+    packed_bytes: u64,
+    zero_missing_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nodes: Option<NodesDocument>,
+    #[serde(skip)]
+    text: String,
+}
+
+impl PlanDocument {
+    /// Of an image.
+    pub(super) fn of(plan: &Plan) -> Self {
+        let (record, totals) = (&plan.label().record, plan.totals());
+        Self {
+            schema: "inaug/plan/1",
+            label: record.name.to_string(),
+            manifest: record.manifest.to_string(),
+            target: plan.target().name().to_owned(),
+            size_bytes: plan.label().size_bytes(),
+            nothing_to_do: plan.nothing_to_do(),
+            kept_objects: totals.kept_objects,
+            kept_bytes: totals.kept_bytes,
+            missing_objects: totals.missing_objects,
+            missing_bytes: totals.missing_bytes,
+            moved_objects: totals.moved_objects,
+            moved_bytes: totals.moved_bytes,
+            packed_bytes: totals.packed_bytes,
+            zero_missing_bytes: totals.zero_missing_bytes,
+            nodes: None,
+            text: plan.to_string(),
+        }
+    }
+
+    /// Of a tree.
+    pub(super) fn of_tree(plan: &deploy::tree::Plan) -> Self {
+        let (labels, totals) = (plan.labels(), plan.totals().objects);
+        let join = |texts: Vec<String>| texts.join("+");
+        Self {
+            schema: "inaug/plan/1",
+            label: join(labels.iter().map(|label| label.record.name.to_string()).collect()),
+            manifest: join(labels.iter().map(|label| label.record.manifest.to_string()).collect()),
+            target: plan.root().name().display().to_string(),
+            size_bytes: labels.iter().map(deploy::Label::size_bytes).sum(),
+            nothing_to_do: plan.nothing_to_do(),
+            kept_objects: totals.kept_objects,
+            kept_bytes: totals.kept_bytes,
+            missing_objects: totals.missing_objects,
+            missing_bytes: totals.missing_bytes,
+            moved_objects: totals.moved_objects,
+            moved_bytes: totals.moved_bytes,
+            packed_bytes: totals.packed_bytes,
+            zero_missing_bytes: totals.zero_missing_bytes,
+            nodes: Some(NodesDocument::of(plan)),
+            text: plan.to_string(),
+        }
+    }
+}
+
+/// What is done with the nodes of a tree.
+#[derive(Serialize)]
+struct NodesDocument {
+    all: u64,
+    kept: u64,
+    changed: u64,
+    new: u64,
+    replaced: u64,
+    removed: u64,
+    left: u64,
+    /// What is otherwise than in the label, for want of rights.
+    adapted: AdaptedDocument,
+}
+
+#[derive(Serialize)]
+struct AdaptedDocument {
+    owners: u64,
+    set_id: u64,
+    opened: u64,
+    attributes: u64,
+    devices: u64,
+}
+
+impl NodesDocument {
+    fn of(plan: &deploy::tree::Plan) -> Self {
+        let NodeTotals { all, kept, changed, new, replaced, removed, left } = plan.totals().nodes;
+        let Adapted { owners, set_id, opened, attributes, devices } = plan.adapted();
+        let adapted = AdaptedDocument { owners, set_id, opened, attributes, devices };
+        Self { all, kept, changed, new, replaced, removed, left, adapted }
+    }
+}
+
+impl fmt::Display for PlanDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.text)
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct Document {
+    schema: &'static str,
+    label: String,
+    manifest: String,
+    target: String,
+    size_bytes: u64,
+    fetched_bytes: u64,
+    fetched_objects: u64,
+    kept_bytes: u64,
+    kept_objects: u64,
+    /// Content found at other places of the target and copied from there.
+    copied_bytes: u64,
+    copied_objects: u64,
+    /// Of what was to be copied, what had to be fetched: it was not there any more, or would have
+    /// taken more memory than is given to it.
+    unmoved_bytes: u64,
+    /// Of the objects, those that came from the local store.
+    near_bytes: u64,
+    near_objects: u64,
+    written_bytes: u64,
+    zeroed_bytes: u64,
+    /// Of trees only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nodes: Option<NodesDocument>,
+    requests: u64,
+    retries: u64,
+    /// Stores of the chain that did not give what they should have, and why.
+    passed_over: Vec<PassedOver>,
+    /// Whether all that was written was read back and hashed.
+    read_back: bool,
+    /// `net`, `decompress`, `hash` or `disk`: what the workers spent most of their time in.
+    limit: Option<Limit>,
+    /// What the workers together spent in each kind of work.
+    busy_seconds: BusyDocument,
+    seconds: Stages,
+    total_seconds: f64,
+}
+
+#[derive(Serialize)]
+struct BusyDocument {
+    net: f64,
+    decompress: f64,
+    hash: f64,
+    disk: f64,
+}
+
+impl Document {
+    /// What was planned, and what was counted.
+    pub(super) fn of(
+        plan: PlanDocument,
+        meter: &Meter,
+        read_back: ReadBack,
+        stages: Vec<(&'static str, f64)>,
+    ) -> Self {
+        let done = meter.snapshot();
+        let busy = |limit| done.busy(limit).as_secs_f64();
+        Self {
+            schema: "inaug/deploy/1",
+            label: plan.label,
+            manifest: plan.manifest,
+            target: plan.target,
+            size_bytes: plan.size_bytes,
+            fetched_bytes: done.fetched_bytes,
+            fetched_objects: done.fetched_objects,
+            kept_bytes: plan.kept_bytes,
+            kept_objects: plan.kept_objects,
+            copied_bytes: done.copied_bytes,
+            copied_objects: done.copied_objects,
+            unmoved_bytes: done.unmoved_bytes,
+            near_bytes: done.near_bytes,
+            near_objects: done.near_objects,
+            written_bytes: done.written_bytes,
+            zeroed_bytes: done.zeroed_bytes,
+            nodes: plan.nodes,
+            requests: done.requests,
+            retries: done.retries,
+            passed_over: meter.passed_over(),
+            read_back: read_back == ReadBack::Yes,
+            limit: done.limit_since(&Snapshot::default()),
+            busy_seconds: BusyDocument {
+                net: busy(Limit::Net),
+                decompress: busy(Limit::Decompress),
+                hash: busy(Limit::Hash),
+                disk: busy(Limit::Disk),
+            },
+            total_seconds: stages.iter().map(|(_, seconds)| seconds).sum(),
+            seconds: Stages(stages),
+        }
+    }
+}
+
+impl fmt::Display for NodesDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { all, kept, changed, new, replaced, removed, left, .. } = self;
+        write!(f, "{all}: {kept} as they were, {changed} with other metadata, {new} new, ")?;
+        write!(f, "{replaced} replaced; {removed} unknown removed, {left} left")
+    }
+}
+
+impl fmt::Display for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let manifest: String = self.manifest.chars().take(12).collect();
+        let proven = if self.read_back { "read back and proven" } else { "not read back" };
+        writeln!(f, "deployed  {} ({manifest}) to {}, {proven}", self.label, self.target)?;
+        let objects = text::count(self.fetched_objects, "object");
+        let requests = text::count(self.requests, "request");
+        writeln!(f, "fetched   {objects}, {} in {requests}", text::size(self.fetched_bytes))?;
+        for PassedOver { store, why } in &self.passed_over {
+            writeln!(f, "but not   from {store}: {why}")?;
+        }
+        let kept = text::count(self.kept_objects, "object");
+        writeln!(f, "kept      {kept}, {}", text::size(self.kept_bytes))?;
+        let moved = text::count(self.copied_objects, "object");
+        let unmoved = match self.unmoved_bytes {
+            0 => String::new(),
+            bytes => format!(", {} fetched instead", text::size(bytes)),
+        };
+        writeln!(f, "moved     {moved}, {}{unmoved}", text::size(self.copied_bytes))?;
+        if self.near_objects > 0 {
+            let near = text::count(self.near_objects, "object");
+            writeln!(f, "near      {near}, {}", text::size(self.near_bytes))?;
+        }
+        let (written, zeroed) = (text::size(self.written_bytes), text::size(self.zeroed_bytes));
+        match &self.nodes {
+            None => writeln!(f, "written   {written}, and {zeroed} zeroed")?,
+            Some(nodes) => {
+                writeln!(f, "written   {written}")?;
+                writeln!(f, "nodes     {nodes}")?;
+            }
+        }
+        let stages = self.seconds.0.iter().map(|(stage, seconds)| format!("{stage} {seconds:.2}"));
+        let stages: Vec<_> = stages.collect();
+        writeln!(f, "took      {:.2} s: {}", self.total_seconds, stages.join(", "))?;
+        match self.limit {
+            Some(limit) => writeln!(f, "limit     {}", limit.as_str()),
+            None => Ok(()),
+        }
+    }
+}
