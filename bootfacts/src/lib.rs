@@ -1,4 +1,4 @@
-//! How does this image boot?
+//! How does this image, or tree, boot?
 //!
 //! Given a disk or partition image, finds the kernel, the initrd and the
 //! command line that its own boot loader would use, and where in the image
@@ -20,6 +20,7 @@ mod fs;
 mod glob;
 mod grub;
 mod image;
+mod kernels;
 mod located;
 mod partitions;
 mod pe;
@@ -30,11 +31,13 @@ mod volume;
 mod warnings;
 
 use std::fs::File;
+use std::rc::Rc;
 
 pub use error::BootFactsError;
 pub use extents::Extent;
 pub use free::{FreeSpace, free_space};
-pub use located::{Located, read_located};
+pub use fs::{Tree, TreeEntry};
+pub use located::{Located, read_located, read_located_in_tree};
 
 /// How an image boots.
 #[derive(Debug, Clone)]
@@ -89,4 +92,34 @@ pub fn examine(image: &File) -> Result<Examination, BootFactsError> {
     let warnings = warnings.into_sentences();
     let facts = found.map(|facts| BootFacts { warnings: warnings.clone(), ..facts });
     Ok(Examination { facts, warnings })
+}
+
+/// Words of a command line that say where the root is, and how it is mounted: whoever puts the
+/// tree onto a disk knows these better. `resume` names a swap space of another machine.
+const OF_THE_DISK: [&str; 9] =
+    ["root", "rootfstype", "rootflags", "rootdelay", "ro", "rw", "BOOT_IMAGE", "initrd", "resume"];
+
+/// As [`examine`], of a tree: also the newest kernel in `/boot` counts, where nothing describes
+/// the boot. What the command line says of the root's place is left out.
+pub fn examine_tree(tree: &Rc<dyn Tree>) -> Examination {
+    let mut warnings = warnings::Warnings::default();
+    let volumes = volume::of_tree(tree);
+    let found = bls::find(&volumes, &mut warnings)
+        .or_else(|| uki::find(&volumes, &mut warnings))
+        .or_else(|| grub::find(&volumes, &mut warnings))
+        .or_else(|| kernels::find(&volumes, &mut warnings))
+        .or_else(|| uki::find_removable(&volumes, &mut warnings));
+    let warnings = warnings.into_sentences();
+    let facts = found.map(|facts| {
+        let cmdline = without_root(&facts.cmdline);
+        BootFacts { warnings: warnings.clone(), cmdline, ..facts }
+    });
+    Examination { facts, warnings }
+}
+
+/// `cmdline` without the words of [`OF_THE_DISK`].
+fn without_root(cmdline: &str) -> String {
+    let key = |word: &str| word.split('=').next().unwrap_or_default().to_owned();
+    let words = cmdline.split_whitespace().filter(|word| !OF_THE_DISK.contains(&&*key(word)));
+    words.collect::<Vec<_>>().join(" ")
 }

@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::rc::Rc;
 
 use crate::BootFactsError;
 use crate::extents::{self, Extent, ExtentReader};
-use crate::fs::{FileSystem, Kind};
+use crate::fs::{FileSystem, Kind, Tree, TreeVolume};
 use crate::image::Window;
 
 /// Boot loaders start each further initrd at a multiple of this many bytes,
@@ -26,15 +27,16 @@ pub struct Located {
     /// file, padding between files); [`read_located`] gives the bytes in
     /// either case.
     pub extents: Option<Vec<Extent>>,
+    /// Whether this is one file, whole: then its bytes are those at `path`.
+    pub is_whole_file: bool,
     pieces: Vec<Piece>,
 }
 
 /// What is needed to read bytes that have no extents: a range of one file.
 #[derive(Debug, Clone)]
 struct Piece {
-    /// The volume's place in the image.
-    volume: Extent,
-    kind: Kind,
+    /// The volume's place in the image, and the kind of its file system; none for a tree.
+    volume: Option<(Extent, Kind)>,
     path: String,
     start_bytes: u64,
     length_bytes: u64,
@@ -52,15 +54,29 @@ impl Located {
         extents: Option<Vec<Extent>>,
     ) -> Self {
         let Window { offset_bytes, length_bytes, .. } = *volume;
+        let volume = Extent { offset_bytes, length_bytes };
+        Self::whole(Some((volume, kind)), path, size_bytes, extents)
+    }
+
+    /// A whole file of a tree.
+    pub(crate) fn in_tree(path: String, size_bytes: u64) -> Self {
+        Self::whole(None, path, size_bytes, None)
+    }
+
+    fn whole(
+        volume: Option<(Extent, Kind)>,
+        path: String,
+        size_bytes: u64,
+        extents: Option<Vec<Extent>>,
+    ) -> Self {
         let piece = Piece {
-            volume: Extent { offset_bytes, length_bytes },
-            kind,
+            volume,
             path: path.clone(),
             start_bytes: 0,
             length_bytes: size_bytes,
             padding_bytes: 0,
         };
-        Self { path, size_bytes, extents, pieces: vec![piece] }
+        Self { path, size_bytes, extents, is_whole_file: true, pieces: vec![piece] }
     }
 
     /// A named range of a whole file. The caller has checked that it lies
@@ -74,7 +90,7 @@ impl Located {
         let extents =
             self.extents.as_ref().map(|list| extents::slice(list, start_bytes, length_bytes));
         let path = format!("{}#{name}", self.path);
-        Self { path, size_bytes: length_bytes, extents, pieces }
+        Self { path, size_bytes: length_bytes, extents, is_whole_file: false, pieces }
     }
 
     /// The bytes, of files that are all on `volume`.
@@ -104,6 +120,7 @@ impl Located {
                 }
                 _ => None,
             };
+            all.is_whole_file = false;
             all.path = format!("{}, {}", all.path, next.path);
             all.size_bytes += padding_bytes + next.size_bytes;
             all.pieces.extend(next.pieces);
@@ -121,16 +138,32 @@ pub fn read_located(image: &File, located: &Located) -> Result<Box<dyn Read>, Bo
     }
     let mut all: Box<dyn Read> = Box::new(io::empty());
     for piece in &located.pieces {
-        let volume = window.part(piece.volume.offset_bytes, piece.volume.length_bytes)?;
-        let volume = FileSystem::open(volume, piece.kind)?;
+        let Some((place, kind)) = piece.volume else {
+            let (volume, path) = ("the image".to_owned(), piece.path.clone());
+            return Err(BootFactsError::Missing { volume, path });
+        };
+        let volume = window.part(place.offset_bytes, place.length_bytes)?;
+        let volume = FileSystem::open(volume, kind)?;
         all = Box::new(all.chain(piece.reader(&volume)?));
     }
     Ok(all)
 }
 
+/// A reader of exactly the bytes of `located`, which must have been found in
+/// the same `tree`.
+pub fn read_located_in_tree(
+    tree: &Rc<dyn Tree>,
+    located: &Located,
+) -> Result<Box<dyn Read>, BootFactsError> {
+    match TreeVolume::open(tree, "") {
+        Some(volume) => located.reader(&FileSystem::Tree(volume)),
+        None => Ok(Box::new(io::empty())),
+    }
+}
+
 impl Piece {
     fn reader(&self, volume: &FileSystem) -> Result<impl Read + use<>, BootFactsError> {
-        let mut file = volume.reader(&self.path)?;
+        let mut file = volume.located_reader(&self.path)?;
         io::copy(&mut file.by_ref().take(self.start_bytes), &mut io::sink())
             .map_err(|source| BootFactsError::File { path: self.path.clone(), source })?;
         Ok(file.take(self.length_bytes).chain(io::repeat(0).take(self.padding_bytes)))

@@ -1,8 +1,9 @@
 //! The volumes of an image that can be read: partitions, or the image itself.
 
 use std::fs::File;
+use std::rc::Rc;
 
-use crate::fs::{self, FileSystem, Sniffed};
+use crate::fs::{self, FileSystem, Sniffed, Tree, TreeVolume};
 use crate::image::Window;
 use crate::partitions::{self, Partition};
 use crate::warnings::Warnings;
@@ -36,6 +37,22 @@ pub(crate) fn open_all(
         warnings.add("image: no vfat or ext4 file system found".to_owned());
     }
     Ok(volumes)
+}
+
+/// Where the other file systems of a machine are mounted in its tree: files that a configuration
+/// names may be meant to be on one of them.
+const MOUNTED: [&str; 3] = ["/boot", "/boot/efi", "/efi"];
+
+/// A tree as the volumes it may be spread over.
+pub(crate) fn of_tree(tree: &Rc<dyn Tree>) -> Vec<Volume> {
+    let mut volumes = Vec::new();
+    for prefix in [""].into_iter().chain(MOUNTED) {
+        if let Some(volume) = TreeVolume::open(tree, prefix) {
+            let name = if prefix.is_empty() { "tree" } else { prefix };
+            volumes.push(Volume { name: name.to_owned(), fs: FileSystem::Tree(volume) });
+        }
+    }
+    volumes
 }
 
 enum Opened {

@@ -51,9 +51,9 @@ pub(crate) struct StoreDirArg {
     pub(crate) store: String,
 }
 
-/// Put a disk image into a store and name it
+/// Put a disk image, or a tree of files, into a store and name it
 ///
-/// Stores only what the store does not have yet. The label points to the new image once all of it
+/// Stores only what the store does not have yet. The label points to the new content once all of it
 /// is on the store's disk; cut short at any moment, the store is as it was. A directory that does
 /// not exist or is empty becomes a store.
 #[derive(Debug, clap::Args)]
@@ -64,15 +64,15 @@ pub(crate) struct PushArgs {
     #[command(flatten)]
     pub(crate) store: StoreDirArg,
 
-    /// The disk or partition image: a raw file or a block device nobody writes to
-    #[arg(long, value_name = "FILE")]
-    pub(crate) image: PathBuf,
+    #[command(flatten)]
+    pub(crate) input: PushInput,
 
     /// Something worth knowing about it, such as git=1a2b3c; may be given often
     #[arg(long = "fact", value_name = "K=V", value_parser = parse_fact)]
     pub(crate) facts: Vec<(String, String)>,
 
-    /// The kernel that boots it, instead of the one found in the image; wants --cmdline too
+    /// The kernel that boots it, instead of the one found in what is pushed; wants --cmdline too.
+    /// Of a tree, tree:/boot/vmlinuz or a path below the directory stays in the tree
     #[arg(long, value_name = "P", requires = "cmdline")]
     pub(crate) kernel: Option<PathBuf>,
 
@@ -80,18 +80,26 @@ pub(crate) struct PushArgs {
     #[arg(long, value_name = "P", requires = "kernel")]
     pub(crate) initrd: Option<PathBuf>,
 
-    /// The kernel's command line, instead of the one found in the image
+    /// The kernel's command line, instead of the one found in what is pushed
     #[arg(long, value_name = "S")]
     pub(crate) cmdline: Option<String>,
 
-    /// Do not look for a kernel in the image: it will be booted by its own boot loader
+    /// Do not look for a kernel: it will be booted by its own boot loader, or not at all
     #[arg(long, conflicts_with_all = ["kernel", "cmdline"])]
     pub(crate) no_boot: bool,
 
     /// Push the free space of ext2, ext3, ext4 and vfat file systems as zeroes, whatever stands
     /// there; refused where a file system was not unmounted cleanly
-    #[arg(long)]
+    #[arg(long, requires = "image")]
     pub(crate) trim: bool,
+
+    /// What to do about file systems mounted in the directory
+    #[arg(long, value_enum, default_value_t = MountsArg::Refuse)]
+    pub(crate) mounts: MountsArg,
+
+    /// Take files that change while they are read as they are met
+    #[arg(long)]
+    pub(crate) allow_changed: bool,
 
     /// Replace the label if it is there already
     #[arg(long)]
@@ -100,6 +108,30 @@ pub(crate) struct PushArgs {
     /// How hard to compress, 1 (fast) to 19 (small)
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=19))]
     pub(crate) level: i32,
+}
+
+/// What to push.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct PushInput {
+    /// A disk or partition image: a raw file or a block device nobody writes to
+    #[arg(long, value_name = "FILE")]
+    pub(crate) image: Option<PathBuf>,
+
+    /// A directory and what is in it, as a tree
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tree: Option<PathBuf>,
+}
+
+/// What to do about mounted file systems.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum MountsArg {
+    /// Push nothing: a /proc or /sys in a tree is a mistake
+    Refuse,
+    /// Leave out what is mounted, take the directory it is mounted on
+    Empty,
+    /// Take what is mounted as part of the tree
+    Include,
 }
 
 /// List the labels of a store

@@ -12,6 +12,7 @@ use store::is_url;
 use store::manifest_reader::ReadError;
 use store::push::PushError;
 use store::source::{Item, SourceError};
+use store::tree::walk::WalkError;
 
 /// Something went wrong that has no code of its own.
 const FAILED: u8 = 1;
@@ -98,12 +99,15 @@ fn of_read(error: &ReadError) -> u8 {
 
 fn of_push(error: &PushError) -> u8 {
     match error {
-        PushError::Taken { .. } => REFUSED,
+        PushError::Taken { .. } | PushError::Walk(WalkError::Mounted { .. }) => REFUSED,
         PushError::Fact { .. } | PushError::SectorSize { .. } => USAGE,
         PushError::Payload { .. } => VERIFICATION,
         PushError::Store(error) => of_dir(error),
         PushError::Read { .. }
         | PushError::NotReadable { .. }
+        | PushError::NoDirectory { .. }
+        | PushError::Walk(_)
+        | PushError::NotInTree { .. }
         | PushError::Empty { .. }
         | PushError::Changed { .. }
         | PushError::Sectors { .. }

@@ -23,6 +23,18 @@ pub(crate) fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
+/// A path of a tree: bytes that are no text, and characters that would move a terminal's cursor,
+/// are escaped as in Rust.
+pub(crate) fn path(path: &[u8]) -> String {
+    let Ok(text) = std::str::from_utf8(path) else { return path.escape_ascii().to_string() };
+    let shown = |c: char| match c {
+        '\\' => "\\\\".to_owned(),
+        c if c.is_control() => c.escape_default().to_string(),
+        c => c.to_string(),
+    };
+    text.chars().map(shown).collect()
+}
+
 /// Seconds since 1970 as `2026-11-21 23:48:19`, UTC, in the Gregorian calendar for all times.
 pub(crate) fn utc(unix_s: u64) -> String {
     const DAY_S: u64 = 86_400;
@@ -67,6 +79,18 @@ mod tests {
             (u64::MAX, "16.0 EiB"),
         ] {
             assert_eq!(size(bytes), expected);
+        }
+    }
+
+    #[test]
+    fn paths() {
+        for (bytes, expected) in [
+            (&b"etc/hosts"[..], "etc/hosts"),
+            ("b\u{fc}cher".as_bytes(), "b\u{fc}cher"),
+            (b"a\nb\\", "a\\nb\\\\"),
+            (b"a\xff", "a\\xff"),
+        ] {
+            assert_eq!(path(bytes), expected);
         }
     }
 

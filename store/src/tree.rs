@@ -26,4 +26,6 @@ pub use node::{
 pub use path::{NAME_MAX_BYTES, PATH_MAX_BYTES, check_path, compare, name, parent};
 pub use segment::{NodeEntry, TreeSegment, TreeSegmentWriter};
 #[cfg(feature = "std")]
-pub use window::{FilePiece, FilePieces};
+pub(crate) use window::stamped;
+#[cfg(feature = "std")]
+pub use window::{Content, FilePiece, FilePieces};

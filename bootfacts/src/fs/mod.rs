@@ -1,7 +1,9 @@
 //! The file systems that boot files lie on, behind one face.
 
 mod ext4;
+mod resolve;
 mod sniff;
+mod tree;
 mod vfat;
 
 use std::io::Read;
@@ -10,6 +12,8 @@ use crate::image::Window;
 use crate::{BootFactsError, Located};
 
 pub(crate) use sniff::{Sniffed, sniff, sniff_besides};
+pub(crate) use tree::TreeVolume;
+pub use tree::{Tree, TreeEntry};
 pub(crate) use vfat::{Layout, Width};
 
 /// The largest configuration file that is read. A generated `grub.cfg` has
@@ -44,6 +48,7 @@ impl Kind {
 pub(crate) enum FileSystem {
     Vfat(vfat::Vfat),
     Ext4(ext4::Ext4Volume),
+    Tree(TreeVolume),
 }
 
 impl FileSystem {
@@ -55,11 +60,12 @@ impl FileSystem {
         }
     }
 
-    /// What `search --fs-uuid` of GRUB compares with, in lower case.
+    /// What `search --fs-uuid` of GRUB compares with, in lower case; empty for a tree.
     pub(crate) fn uuid(&self) -> String {
         match self {
             Self::Vfat(fs) => fs.uuid(),
             Self::Ext4(fs) => fs.uuid(),
+            Self::Tree(_) => String::new(),
         }
     }
 
@@ -68,6 +74,7 @@ impl FileSystem {
         match self {
             Self::Vfat(fs) => fs.names(path),
             Self::Ext4(fs) => fs.names(path),
+            Self::Tree(tree) => tree.names(path),
         }
     }
 
@@ -76,6 +83,7 @@ impl FileSystem {
         match self {
             Self::Vfat(fs) => fs.locate(path, limit_bytes),
             Self::Ext4(fs) => fs.locate(path, limit_bytes),
+            Self::Tree(tree) => tree.locate(path, limit_bytes),
         }
     }
 
@@ -84,6 +92,15 @@ impl FileSystem {
         match self {
             Self::Vfat(fs) => fs.reader(path),
             Self::Ext4(fs) => fs.reader(path),
+            Self::Tree(tree) => tree.reader(path),
+        }
+    }
+
+    /// The bytes of a file from its start, by the path that it was located with.
+    pub(crate) fn located_reader(&self, path: &str) -> Result<Box<dyn Read>, BootFactsError> {
+        match self {
+            Self::Tree(tree) => tree.located_reader(path),
+            Self::Vfat(_) | Self::Ext4(_) => self.reader(path),
         }
     }
 

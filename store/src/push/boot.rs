@@ -1,7 +1,7 @@
 //! Kernel and initrd of what is pushed.
 
 use super::PushError;
-use super::image::Input;
+use super::input::Input;
 use crate::manifest::{Boot, Payload, Place};
 use crate::{Digest, Hasher};
 use std::path::PathBuf;
@@ -38,8 +38,10 @@ pub enum PayloadInput {
         /// Where it is, as (offset, length) in bytes, in order.
         extents: Vec<(u64, u64)>,
     },
-    /// A file, kept beside the image.
+    /// A file, kept beside the content.
     File(PathBuf),
+    /// A regular file of the tree, by its path; links are not followed.
+    Tree(Vec<u8>),
 }
 
 /// Payloads opened and checked, before anything is pushed.
@@ -49,65 +51,81 @@ pub(super) struct OpenBoot<'a> {
     initrd: Option<OpenPayload>,
 }
 
-struct OpenPayload {
-    size_bytes: u64,
-    digest: Digest,
-    place: OpenPlace,
+enum OpenPayload {
+    Extents(Payload),
+    File { input: Input, digest: Digest },
+    Tree(Vec<u8>),
 }
 
-enum OpenPlace {
-    Extents(Vec<(u64, u64)>),
-    File(Input),
-}
-
-/// Opens and hashes the payloads of `request`.
-pub(super) fn open<'a>(request: &'a BootInput, image: &Input) -> Result<OpenBoot<'a>, PushError> {
+/// Opens the payloads of `request`, and hashes those that are not in a tree. `image` is none
+/// where a tree is pushed.
+pub(super) fn open<'a>(
+    request: &'a BootInput,
+    image: Option<&Input>,
+) -> Result<OpenBoot<'a>, PushError> {
     let kernel = open_payload("kernel", &request.kernel, image)?;
     let initrd = request.initrd.as_ref().map(|initrd| open_payload("initrd", initrd, image));
     Ok(OpenBoot { request, kernel, initrd: initrd.transpose()? })
 }
 
 impl OpenBoot<'_> {
-    /// The files that are kept beside the image, in the order of their segments.
+    /// The files that are kept beside the content, in the order of their segments.
     pub(super) fn files(&self) -> impl Iterator<Item = &Input> {
-        [Some(&self.kernel), self.initrd.as_ref()].into_iter().flatten().filter_map(|payload| {
-            match &payload.place {
-                OpenPlace::File(input) => Some(input),
-                OpenPlace::Extents(_) => None,
-            }
+        self.payloads().filter_map(|payload| match payload {
+            OpenPayload::File { input, .. } => Some(input),
+            OpenPayload::Extents(_) | OpenPayload::Tree(_) => None,
         })
     }
 
-    /// As the manifest says it; segment number `first_segment` is the first after the image's.
-    pub(super) fn boot(&self, first_segment: usize) -> Boot {
+    /// The paths of those that are in the tree.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &[u8]> {
+        self.payloads().filter_map(|payload| match payload {
+            OpenPayload::Tree(path) => Some(&path[..]),
+            OpenPayload::Extents(_) | OpenPayload::File { .. } => None,
+        })
+    }
+
+    fn payloads(&self) -> impl Iterator<Item = &OpenPayload> {
+        [Some(&self.kernel), self.initrd.as_ref()].into_iter().flatten()
+    }
+
+    /// As the manifest says it; segment number `first_segment` is the first after the content's.
+    /// `in_tree` says what is at a path of the tree.
+    pub(super) fn boot(
+        &self,
+        first_segment: usize,
+        in_tree: &dyn Fn(&[u8]) -> Result<Payload, PushError>,
+    ) -> Result<Boot, PushError> {
         let mut next = first_segment;
-        let mut payload = |payload: &OpenPayload| Payload {
-            size_bytes: payload.size_bytes,
-            digest: payload.digest,
-            place: match &payload.place {
-                OpenPlace::Extents(extents) => Place::Extents(extents.clone()),
-                OpenPlace::File(_) => {
-                    next += 1;
-                    Place::Segment(next - 1)
-                }
-            },
+        let mut payload = |payload: &OpenPayload| match payload {
+            OpenPayload::Extents(payload) => Ok(payload.clone()),
+            OpenPayload::Tree(path) => in_tree(path),
+            OpenPayload::File { input, digest } => {
+                next += 1;
+                let place = Place::Segment(next - 1);
+                Ok(Payload { size_bytes: input.size_bytes(), digest: *digest, place })
+            }
         };
-        Boot {
-            kernel: payload(&self.kernel),
-            initrd: self.initrd.as_ref().map(payload),
+        Ok(Boot {
+            kernel: payload(&self.kernel)?,
+            initrd: self.initrd.as_ref().map(payload).transpose()?,
             cmdline: self.request.cmdline.clone(),
             source: self.request.source.clone(),
-        }
+        })
     }
 }
 
 fn open_payload(
     payload: &'static str,
     request: &PayloadInput,
-    image: &Input,
+    image: Option<&Input>,
 ) -> Result<OpenPayload, PushError> {
-    match request {
-        PayloadInput::File(path) => {
+    let misplaced = |expected: &str, found: &str| {
+        let (expected, found) = (expected.to_owned(), found.to_owned());
+        Err(PushError::PayloadSize { payload, expected, found })
+    };
+    match (request, image) {
+        (PayloadInput::File(path), _) => {
             let input = Input::open(path)?;
             let size_bytes = input.size_bytes();
             if !(1..=PAYLOAD_MAX_BYTES).contains(&size_bytes) {
@@ -116,17 +134,20 @@ fn open_payload(
                 return Err(PushError::PayloadSize { payload, expected, found });
             }
             let digest = hash(&input, &[(0, size_bytes)])?;
-            Ok(OpenPayload { size_bytes, digest, place: OpenPlace::File(input) })
+            Ok(OpenPayload::File { input, digest })
         }
-        PayloadInput::Extents { size_bytes, digest, extents } => {
+        (PayloadInput::Extents { size_bytes, digest, extents }, Some(image)) => {
             check_extents(payload, *size_bytes, extents, image.size_bytes())?;
             let found = hash(image, extents)?;
             if found != *digest {
                 return Err(PushError::Payload { payload, expected: *digest, found });
             }
-            let place = OpenPlace::Extents(extents.clone());
-            Ok(OpenPayload { size_bytes: *size_bytes, digest: *digest, place })
+            let place = Place::Extents(extents.clone());
+            Ok(OpenPayload::Extents(Payload { size_bytes: *size_bytes, digest: *digest, place }))
         }
+        (PayloadInput::Tree(path), None) => Ok(OpenPayload::Tree(path.clone())),
+        (PayloadInput::Extents { .. }, None) => misplaced("a file", "extents, of a tree"),
+        (PayloadInput::Tree(_), Some(_)) => misplaced("a file or extents", "a path, of an image"),
     }
 }
 

@@ -5,6 +5,7 @@ use crate::codec::FormatError;
 use crate::dir::{DirError, LabelRefusal};
 use crate::label::LabelName;
 use crate::parallel::panic_text;
+use crate::tree::walk::WalkError;
 use std::any::Any;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,12 @@ pub enum PushError {
         path: PathBuf,
         /// What it is.
         found: &'static str,
+    },
+    /// What is to be pushed as a tree is no directory.
+    #[error("{}: expected a directory", path.display())]
+    NoDirectory {
+        /// The path as given.
+        path: PathBuf,
     },
     /// The image has no bytes.
     #[error("{}: expected an image, found 0 bytes", path.display())]
@@ -65,6 +72,15 @@ pub enum PushError {
         expected: Digest,
         /// The digest of the image's bytes there.
         found: Digest,
+    },
+    /// The tree could not be walked.
+    #[error(transparent)]
+    Walk(#[from] WalkError),
+    /// A kernel or initrd that is to be in the tree is not.
+    #[error("/{}: expected a regular file of the tree to boot it with, found none", path.escape_ascii())]
+    NotInTree {
+        /// Its path there.
+        path: Vec<u8>,
     },
     /// A kernel or initrd cannot be.
     #[error("{payload}: expected {expected}, found {found}")]

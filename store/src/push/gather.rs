@@ -1,4 +1,4 @@
-//! Hashed batches into segments and frames, in the image's order.
+//! Hashed batches into segments and frames, in the order of the content.
 //!
 //! This is the one place that decides what is new, and it sees everything in order: two
 //! pushes of the same content into the same store make the same bytes.
@@ -7,13 +7,15 @@ use super::PushError;
 use super::fresh::Fresh;
 use super::packs::PackedFrame;
 use super::scan::{Batch, Cut, Stop};
+use super::segments::OpenSegment;
 use super::spool::Spool;
 use super::tally::Tally;
 use crate::Digest;
 use crate::dir::index::Spot;
 use crate::dir::{DirError, DirStore};
-use crate::manifest::{Entry, Part, Segment, SegmentRef};
+use crate::manifest::{Entry, Part, SegmentRef};
 use crate::parallel::{Closed, Submit};
+use crate::tree::Node;
 
 /// New objects are compressed together up to this many bytes. Larger frames compress
 /// better; a reader that wants one object of a frame decompresses all of it up to there.
@@ -38,6 +40,7 @@ pub(super) struct RawFrame {
 /// How much there was.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counts {
+    pub(super) nodes: u64,
     pub(super) zero_bytes: u64,
     pub(super) objects: u64,
     pub(super) objects_new: u64,
@@ -45,7 +48,7 @@ pub(super) struct Counts {
 }
 
 /// All segments, and what they add up to.
-pub(super) struct Content<'a> {
+pub(super) struct Gathered<'a> {
     /// In order, as the root names them.
     pub(super) segments: Vec<SegmentRef>,
     /// For each segment, how many objects it has.
@@ -68,15 +71,15 @@ pub(super) fn gather<'a>(
     batches: impl Iterator<Item = Result<Hashed, DirError>>,
     compress: Compress,
     tally: &Tally<'_>,
-) -> Result<Content<'a>, Stop> {
+) -> Result<Gathered<'a>, Stop> {
     let mut gather = Gather {
         compress,
         tally,
         next_frame: 0,
         frame: RawFrame { bytes: Vec::new(), objects: Vec::new() },
-        segment: Segment::default(),
+        segment: OpenSegment::default(),
         segment_objects: 0,
-        content: Content {
+        content: Gathered {
             segments: Vec::new(),
             objects: Vec::new(),
             encoded: Spool::new(store, "the manifest's segments"),
@@ -86,11 +89,7 @@ pub(super) fn gather<'a>(
         },
     };
     for hashed in batches {
-        let hashed = hashed.map_err(PushError::Store)?;
-        gather.batch(&hashed)?;
-        if let Some(part) = hashed.batch.ends {
-            gather.end_segment(part)?;
-        }
+        gather.batch(hashed.map_err(PushError::Store)?)?;
     }
     Ok(gather.content)
 }
@@ -100,32 +99,51 @@ struct Gather<'a, 't> {
     tally: &'t Tally<'t>,
     next_frame: u32,
     frame: RawFrame,
-    segment: Segment,
+    segment: OpenSegment,
     segment_objects: u32,
-    content: Content<'a>,
+    content: Gathered<'a>,
 }
 
 impl Gather<'_, '_> {
-    fn batch(&mut self, hashed: &Hashed) -> Result<(), Stop> {
-        let mut objects = hashed.objects.iter();
-        for cut in &hashed.batch.cuts {
+    fn batch(&mut self, hashed: Hashed) -> Result<(), Stop> {
+        let Hashed { batch, objects } = hashed;
+        let mut objects = objects.into_iter();
+        for cut in batch.cuts {
             match cut {
-                Cut::Zero(length) => self.zero(*length),
+                Cut::Zero(length) => self.zero(length)?,
                 Cut::Data(range) => {
                     let Some(object) = objects.next() else { return Err(Stop::Closed) };
-                    self.object(*object, &hashed.batch.bytes[range.clone()])?;
+                    self.object(object, &batch.bytes[range])?;
                 }
+                Cut::Node(node) => self.node(*node)?,
             }
         }
-        Ok(())
+        match batch.ends {
+            Some(part) => {
+                let ended = self.segment.end();
+                self.end_segment(ended, part)
+            }
+            None => Ok(()),
+        }
     }
 
-    fn zero(&mut self, more: u64) {
+    fn node(&mut self, node: Node) -> Result<(), Stop> {
+        self.content.counts.nodes += 1;
+        if self.segment.node(node) { self.close_segment() } else { Ok(()) }
+    }
+
+    fn zero(&mut self, mut more: u64) -> Result<(), Stop> {
         self.content.counts.zero_bytes += more;
-        match self.segment.entries.last_mut() {
-            Some(Entry::Zero { length }) => *length += more,
-            _ => self.segment.entries.push(Entry::Zero { length: more }),
+        while more > 0 {
+            let length = self.segment.room_bytes(more);
+            if length == 0 {
+                self.close_segment()?;
+                continue;
+            }
+            self.segment.piece(Entry::Zero { length });
+            more -= length;
         }
+        Ok(())
     }
 
     fn object(
@@ -133,6 +151,10 @@ impl Gather<'_, '_> {
         (digest, found): (Digest, Option<Spot>),
         bytes: &[u8],
     ) -> Result<(), Stop> {
+        let length = bytes.len() as u64;
+        if self.segment.room_bytes(length) < length {
+            self.close_segment()?;
+        }
         let found = match found {
             Some(spot) => Some(spot),
             None => self.content.fresh.find(&digest).map_err(PushError::Store)?,
@@ -147,7 +169,7 @@ impl Gather<'_, '_> {
         self.content.counts.objects += 1;
         self.segment_objects += 1;
         self.content.spots.write(&spot.encode()).map_err(PushError::Store)?;
-        self.segment.entries.push(Entry::Data { digest, length: bytes.len() as u32 });
+        self.segment.piece(Entry::Data { digest, length: bytes.len() as u32 });
         Ok(())
     }
 
@@ -173,16 +195,24 @@ impl Gather<'_, '_> {
         self.compress.submit(std::mem::replace(&mut self.frame, empty))
     }
 
+    /// Ends a segment of a tree that goes on.
+    fn close_segment(&mut self) -> Result<(), Stop> {
+        let closed = self.segment.close();
+        self.end_segment(closed, Part::Content)
+    }
+
     /// A frame does not reach over two segments: who fetches one segment needs no half of a
     /// frame.
-    fn end_segment(&mut self, part: Part) -> Result<(), Stop> {
+    fn end_segment(
+        &mut self,
+        (encoded, span_bytes): (Vec<u8>, u64),
+        part: Part,
+    ) -> Result<(), Stop> {
         self.end_frame()?;
-        let segment = std::mem::take(&mut self.segment);
-        let encoded = segment.encode();
         self.content.segments.push(SegmentRef {
             digest: Digest::of(&encoded),
             encoded_bytes: encoded.len() as u32,
-            span_bytes: segment.span_bytes(),
+            span_bytes,
             part,
         });
         self.content.objects.push(std::mem::take(&mut self.segment_objects));

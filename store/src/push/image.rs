@@ -1,116 +1,107 @@
-//! The file or device that is pushed: read in place, holes told apart, and shown at the end
-//! to be what it was at the start.
+//! Pushing images.
 
-use super::PushError;
-use super::free::{Free, FreeMap};
-use crate::stamp::Stamp;
-use rustix::fs::{Advice, SeekFrom, fadvise, seek};
-use rustix::io::Errno;
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::{FileExt, FileTypeExt};
-use std::path::{Path, PathBuf};
+use super::boot::{self, OpenBoot};
+use super::free::Free;
+use super::gpt;
+use super::input::Input;
+use super::run::{Naming, Run, Take};
+use super::scan::{Stop, scan};
+use super::tally::{Progress, Tally};
+use super::{BootInput, PushError, PushReport};
+use crate::dir::DirStore;
+use crate::label::LabelName;
+use crate::manifest::{Image, Kind, Manifest, Part};
+use std::path::PathBuf;
+use std::time::Instant;
 
-/// An image or payload opened for reading.
-#[derive(Debug)]
-pub(super) struct Input {
-    file: File,
-    path: PathBuf,
-    size_bytes: u64,
-    stamp: Stamp,
-    free: FreeMap,
+/// An image to push.
+#[derive(Debug, Clone)]
+pub struct PushImage {
+    /// The label that is to name it.
+    pub label: LabelName,
+    /// The image: a regular file or a block device.
+    pub image: PathBuf,
+    /// Sector size the image is made for, bytes; where not given, its partition table says
+    /// it, or it is 512.
+    pub sector_bytes: Option<u32>,
+    /// How to boot it.
+    pub boot: Option<BootInput>,
+    /// Free facts for the label's record.
+    pub facts: Vec<(String, String)>,
+    /// The time now, seconds since 1970 UTC.
+    pub pushed_unix_s: u64,
+    /// Whether a label that names other content may be replaced.
+    pub force: bool,
+    /// zstd's level, 1 to 22; see [`super::LEVEL_DEFAULT`].
+    pub level: i32,
+    /// What of the image is pushed as zeroes, because no file system uses it.
+    pub free: Option<Free>,
 }
 
-impl Input {
-    /// Opens the regular file or block device `path`.
-    pub(super) fn open(path: &Path) -> Result<Self, PushError> {
-        let failed = PushError::reading(path);
-        let metadata = std::fs::metadata(path).map_err(&failed)?;
-        let kind = metadata.file_type();
-        if !kind.is_file() && !kind.is_block_device() {
-            let found = if kind.is_dir() { "a directory" } else { "neither" };
-            return Err(PushError::NotReadable { path: path.to_owned(), found });
+/// Pushes an image: afterwards the label names it and the store holds all of it.
+///
+/// Pushing the same again changes nothing but repairs: objects that the store has lost are
+/// stored again. After a cut at any moment the label names what it did or the new content,
+/// whole. Pushes may run at the same time.
+pub fn push_image(
+    store: &DirStore,
+    request: &PushImage,
+    progress: &dyn Progress,
+) -> Result<PushReport, PushError> {
+    let start = Instant::now();
+    let PushImage { label, facts, pushed_unix_s, force, .. } = request;
+    let naming = Naming { label, facts, pushed_unix_s: *pushed_unix_s, force: *force };
+    naming.check()?;
+    let input = Input::open(&request.image)?.without(request.free.as_ref())?;
+    let image = image_facts(&input, request)?;
+    let boot = request.boot.as_ref().map(|boot| boot::open(boot, Some(&input))).transpose()?;
+    let run = Run::begin(store, start)?;
+    let files = boot.iter().flat_map(OpenBoot::files);
+    let total_bytes = input.size_bytes() + files.map(Input::size_bytes).sum::<u64>();
+    let tally = Tally::new(progress, total_bytes);
+    let read = |take: &mut Take<'_>| read_all(&input, boot.as_ref(), take, &tally);
+    let stored = run.store_content(request.level, &tally, read)?;
+
+    let segments = stored.content.segments.clone();
+    let of_image = segments.iter().filter(|segment| segment.part == Part::Content).count();
+    let in_tree = |path: &[u8]| Err(PushError::NotInTree { path: path.to_vec() });
+    let boot = boot.as_ref().map(|boot| boot.boot(of_image, &in_tree)).transpose()?;
+    let manifest = Manifest { kind: Kind::Image(image), boot, segments };
+    let report = run.publish(naming, &manifest, stored, &tally)?;
+    Ok(PushReport { trimmed_bytes: input.trimmed_bytes(), ..report })
+}
+
+/// What the manifest says of the image.
+fn image_facts(input: &Input, request: &PushImage) -> Result<Image, PushError> {
+    let path = &request.image;
+    if input.size_bytes() == 0 {
+        return Err(PushError::Empty { path: path.clone() });
+    }
+    if let Some(given) = request.sector_bytes.filter(|given| !matches!(given, 512 | 4096)) {
+        return Err(PushError::SectorSize { given });
+    }
+    let mut head = vec![0; input.size_bytes().min(gpt::HEAD_BYTES as u64) as usize];
+    input.read(&mut head, 0)?;
+    let found = gpt::find(&head);
+    let sector_bytes = match (request.sector_bytes, found) {
+        (Some(given), Some(gpt::Found { sector_bytes: found, .. })) if given != found => {
+            return Err(PushError::Sectors { path: path.clone(), given, found });
         }
-        let file = File::open(path).map_err(&failed)?;
-        let stamp = Stamp::of(&file).map_err(&failed)?;
-        let size_bytes = if kind.is_file() {
-            stamp.size_bytes
-        } else {
-            seek(&file, SeekFrom::End(0)).map_err(|error| failed(error.into()))?
-        };
-        // Only advice: a file system that does not take it is read as well.
-        fadvise(&file, 0, None, Advice::Sequential).ok();
-        Ok(Self { file, path: path.to_owned(), size_bytes, stamp, free: FreeMap::default() })
-    }
+        (given, found) => given.or(found.map(|found| found.sector_bytes)).unwrap_or(512),
+    };
+    let gpt = found.and_then(|found| found.gpt);
+    Ok(Image { size_bytes: input.size_bytes(), sector_bytes, gpt })
+}
 
-    /// The same, with zeroes where it is `free`. An error if it was written to since that was
-    /// found out.
-    pub(super) fn without(mut self, free: Option<&Free>) -> Result<Self, PushError> {
-        let Some(free) = free else { return Ok(self) };
-        if self.stamp != free.as_of {
-            return Err(PushError::Changed { path: self.path });
-        }
-        self.free = FreeMap::new(&free.ranges, self.size_bytes);
-        Ok(self)
+fn read_all(
+    image: &Input,
+    boot: Option<&OpenBoot<'_>>,
+    take: &mut Take<'_>,
+    tally: &Tally<'_>,
+) -> Result<(), Stop> {
+    scan(image, Part::Content, tally, take)?;
+    for file in boot.into_iter().flat_map(OpenBoot::files) {
+        scan(file, Part::Payload, tally, take)?;
     }
-
-    /// How much of it is taken for zeroes, bytes.
-    pub(super) fn trimmed_bytes(&self) -> u64 {
-        self.free.bytes()
-    }
-
-    /// Length, bytes.
-    pub(super) fn size_bytes(&self) -> u64 {
-        self.size_bytes
-    }
-
-    /// Reads the bytes at `offset`, all of `into`.
-    pub(super) fn read(&self, into: &mut [u8], offset: u64) -> Result<(), PushError> {
-        self.file.read_exact_at(into, offset).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => PushError::Changed { path: self.path.clone() },
-            _ => PushError::reading(&self.path)(error),
-        })?;
-        self.free.clear(into, offset);
-        Ok(())
-    }
-
-    /// The next data at or after `offset` as (start, end) in bytes; `None` when only a hole is
-    /// left. Where holes cannot be told (lseek(2), `SEEK_DATA`), all is data.
-    pub(super) fn next_data(&self, mut offset: u64) -> Result<Option<(u64, u64)>, PushError> {
-        loop {
-            let Some((start, end)) = self.next_stored(offset)? else { return Ok(None) };
-            match self.free.long_ahead(start) {
-                Some(free) if free.start <= start => offset = free.end,
-                Some(free) => return Ok(Some((start, end.min(free.start)))),
-                None => return Ok(Some((start, end))),
-            }
-            if offset >= self.size_bytes {
-                return Ok(None);
-            }
-        }
-    }
-
-    /// The same of what the file has, free or not.
-    fn next_stored(&self, offset: u64) -> Result<Option<(u64, u64)>, PushError> {
-        let whole = Ok(Some((offset, self.size_bytes)));
-        let start = match seek(&self.file, SeekFrom::Data(offset)) {
-            Ok(start) => start,
-            Err(Errno::NXIO) => return Ok(None),
-            Err(Errno::INVAL | Errno::OPNOTSUPP) => return whole,
-            Err(error) => return Err(PushError::reading(&self.path)(error.into())),
-        };
-        let end = seek(&self.file, SeekFrom::Hole(start))
-            .map_err(|error| PushError::reading(&self.path)(error.into()))?;
-        // An answer that does not go forward would be asked for ever.
-        if start < offset || end <= start { whole } else { Ok(Some((start, end))) }
-    }
-
-    /// An error if the file is not what it was when it was opened.
-    pub(super) fn check_unchanged(&self) -> Result<(), PushError> {
-        let now = Stamp::of(&self.file).map_err(PushError::reading(&self.path))?;
-        if now.has_content_of(&self.stamp) {
-            return Ok(());
-        }
-        Err(PushError::Changed { path: self.path.clone() })
-    }
+    Ok(())
 }

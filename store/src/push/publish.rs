@@ -1,18 +1,19 @@
 //! Manifest, map and label of what was written; and the order in which all gets its name.
 
 use super::catalog::Catalog;
+use super::error::PushError;
 use super::fresh::NEW;
-use super::gather::Content;
+use super::gather::Gathered;
 use super::mapping::{Mapping, astray, new_frame};
 use super::packs::Written;
+use super::run::Naming;
 use super::spool::Spool;
-use super::{PushError, PushImage};
 use crate::dir::index::{Spot, keep};
 use crate::dir::journal::strike;
 use crate::dir::temp::{self, sync_directory};
 use crate::dir::{DirError, DirStore, LabelChange, label_change, publish_label};
 use crate::label::LabelRecord;
-use crate::manifest::Manifest;
+use crate::manifest::{Kind, Manifest};
 use crate::manifest_reader::{map_max_bytes, read_map};
 use crate::map::{Map, PackRef};
 use crate::source::Item;
@@ -20,9 +21,9 @@ use crate::{Digest, FormatError};
 
 /// What is published.
 pub(super) struct Publication<'a, 'c> {
-    pub(super) request: &'a PushImage,
+    pub(super) naming: Naming<'a>,
     pub(super) manifest: &'a Manifest,
-    pub(super) content: &'a Content<'c>,
+    pub(super) content: &'a Gathered<'c>,
     pub(super) catalog: &'a Catalog<'c>,
     pub(super) written: Written<'c>,
 }
@@ -42,23 +43,26 @@ pub(super) fn publish(
     store: &DirStore,
     publication: Publication<'_, '_>,
 ) -> Result<Published, PushError> {
-    let Publication { request, manifest, content, catalog, written } = publication;
+    let Publication { naming, manifest, content, catalog, written } = publication;
     let root = manifest.encode();
     // By the readers' own rules: a label that nobody accepts must not replace one that all do.
     Manifest::root_length(&root)?;
     Manifest::decode(&root)?;
     let digest = Digest::of(&root);
     let record = LabelRecord {
-        name: request.label.clone(),
+        name: naming.label.clone(),
         manifest: digest,
-        kind: "image".into(),
+        kind: match manifest.kind {
+            Kind::Image(_) => "image".into(),
+            Kind::Tree(_) => "tree".into(),
+        },
         size_bytes: manifest.size_bytes(),
-        pushed_unix_s: request.pushed_unix_s,
-        facts: request.sorted_facts(),
+        pushed_unix_s: naming.pushed_unix_s,
+        facts: naming.sorted_facts(),
     };
     LabelRecord::decode_any(record.encode().as_bytes())?;
-    let refused = |refusal| PushError::refused(refusal, &request.label, store.path(), digest);
-    label_change(store, &record, request.force).map_err(refused)?;
+    let refused = |refusal| PushError::refused(refusal, naming.label, store.path(), digest);
+    label_change(store, &record, naming.force).map_err(refused)?;
 
     let map_file = if old_map_serves(store, manifest, &digest, content, catalog, &written) {
         None
@@ -74,18 +78,18 @@ pub(super) fn publish(
     manifest_file.sync()?;
     let new_packs: Vec<PackRef> = written.packs.iter().map(|pack| pack.pack).collect();
     let names: Vec<Digest> = new_packs.iter().map(|pack| pack.digest).collect();
-    let naming = strike(store, &names, &[digest])?;
+    let struck = strike(store, &names, &[digest])?;
     for pack in written.packs {
         pack.file.rename(store, &Item::Pack(pack.pack.digest))?;
     }
-    drop(naming);
+    drop(struck);
     // Also when nothing is new: what this push relies on may just have been renamed by another.
     sync_directory(&store.path().join("packs"))?;
     manifest_file.rename(store, &Item::Manifest(digest))?;
     map_file.map_or(Ok(()), |map| map.rename(store, &Item::Map(digest)))?;
     sync_directory(&store.path().join("manifests"))?;
     sync_directory(&store.path().join("maps"))?;
-    let change = publish_label(store, &record, request.force).map_err(refused)?;
+    let change = publish_label(store, &record, naming.force).map_err(refused)?;
     let index_failure = index(store, content, catalog, &new_packs, &written.frames).err();
     Ok(Published { manifest: digest, change, index_failure })
 }
@@ -113,7 +117,7 @@ fn old_map_serves(
     store: &DirStore,
     manifest: &Manifest,
     digest: &Digest,
-    content: &Content<'_>,
+    content: &Gathered<'_>,
     catalog: &Catalog<'_>,
     written: &Written<'_>,
 ) -> bool {
@@ -139,7 +143,7 @@ pub(crate) fn check_map_length(manifest: &Manifest, found: u64) -> Result<(), Fo
 /// Adds what this push knows to the store's index, so that the next need not read it again.
 fn index(
     store: &DirStore,
-    content: &Content<'_>,
+    content: &Gathered<'_>,
     catalog: &Catalog<'_>,
     new_packs: &[PackRef],
     frames: &Spool<'_>,

@@ -1,11 +1,13 @@
 //! Content into cuts: read in windows, cut where [`crate::cut`] says, holes not read.
 
 use super::PushError;
-use super::image::Input;
+use super::input::Input;
+use super::run::Take;
 use super::tally::Tally;
 use crate::cut::{BLOCK_BYTES, OBJECT_CUT_MAX_BYTES, Piece, SEGMENT_SPAN_BYTES, pieces};
 use crate::manifest::Part;
 use crate::parallel::Closed;
+use crate::tree::Node;
 use std::ops::Range;
 
 /// How much is read and handed on at once, bytes: large enough that handing on costs
@@ -30,6 +32,8 @@ pub(super) enum Cut {
     Zero(u64),
     /// An object: its place in [`Batch::bytes`].
     Data(Range<usize>),
+    /// A node of a tree: what follows up to the next one is its content.
+    Node(Box<Node>),
 }
 
 /// Why a scan ended early.
@@ -58,7 +62,7 @@ pub(super) fn scan(
     input: &Input,
     part: Part,
     tally: &Tally<'_>,
-    take: &mut dyn FnMut(Batch) -> Result<(), Closed>,
+    take: &mut Take<'_>,
 ) -> Result<(), Stop> {
     let span_bytes = match part {
         Part::Content => SEGMENT_SPAN_BYTES,
@@ -89,11 +93,7 @@ struct Scan<'a> {
 }
 
 impl Scan<'_> {
-    fn run(
-        mut self,
-        part: Part,
-        take: &mut dyn FnMut(Batch) -> Result<(), Closed>,
-    ) -> Result<(), Stop> {
+    fn run(mut self, part: Part, take: &mut Take<'_>) -> Result<(), Stop> {
         while self.at < self.end {
             let mut batch = self.tally.reading(|| self.next_batch())?;
             batch.ends = (self.at == self.end).then_some(part);

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 /// How far a push is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Done {
-    /// Bytes of image and payloads looked at, holes included.
+    /// Bytes of content and payloads looked at, holes included.
     pub read_bytes: u64,
-    /// Bytes of image and payloads in all.
+    /// Bytes of content and payloads in all, as far as that is known: of a tree, 0.
     pub total_bytes: u64,
     /// Bytes of objects the store did not have.
     pub new_bytes: u64,

@@ -25,21 +25,36 @@ pub enum FilePiece<'a> {
     Data(&'a [u8]),
 }
 
+/// What can be read piece by piece: a file, or what stands for one.
+pub trait Content: Send {
+    /// How long it is, bytes; always the same.
+    fn size_bytes(&self) -> u64;
+
+    /// Reads some bytes at `offset`; 0 at the end, or where it ends by now.
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Where the data at or after `offset` starts, bytes; [`Content::size_bytes`] or more where
+    /// only a hole is left, `offset` where holes cannot be told.
+    fn next_data(&self, offset: u64) -> io::Result<u64>;
+
+    /// Whether it is still what it was.
+    fn is_unchanged(&self) -> io::Result<bool>;
+}
+
 /// Reads files piece by piece, as [`next_piece`] cuts them, one after another through the same
 /// memory (about 1 MiB). Holes of a file are not read where the file system tells them.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct FilePieces {
     window: Vec<u8>,
     /// What of the window was given out.
     given: usize,
-    open: Option<OpenFile>,
+    open: Option<Open>,
     is_changed: bool,
 }
 
-#[derive(Debug)]
-struct OpenFile {
-    file: File,
-    stamp: Stamp,
+struct Open {
+    content: Box<dyn Content>,
+    size_bytes: u64,
     /// Where in the file the window ends, bytes.
     read_to: u64,
 }
@@ -47,10 +62,15 @@ struct OpenFile {
 impl FilePieces {
     /// Goes on with `file`, which is as `stamp` says. What was left of another is given up.
     pub fn open(&mut self, file: File, stamp: Stamp) {
+        self.open_content(Box::new(stamped(file, stamp)));
+    }
+
+    /// Goes on with `content`. What was left of another is given up.
+    pub fn open_content(&mut self, content: Box<dyn Content>) {
         self.window.clear();
         self.given = 0;
         self.is_changed = false;
-        self.open = Some(OpenFile { file, stamp, read_to: 0 });
+        self.open = Some(Open { size_bytes: content.size_bytes(), content, read_to: 0 });
     }
 
     /// The next piece; `None` at the end of the file. The pieces are as long as the stamp says
@@ -66,14 +86,14 @@ impl FilePieces {
                 return Ok(Some(FilePiece::Zero(hole)));
             }
         }
-        if held < LOOK_AHEAD_BYTES && open.read_to < open.stamp.size_bytes {
+        if held < LOOK_AHEAD_BYTES && open.read_to < open.size_bytes {
             self.window.drain(..self.given);
             self.given = 0;
             self.is_changed |= !open.fill(&mut self.window)?;
         }
-        let is_rest = open.read_to == open.stamp.size_bytes;
+        let is_rest = open.read_to == open.size_bytes;
         let Some(piece) = next_piece(&self.window[self.given..], at, is_rest) else {
-            self.is_changed |= !Stamp::of(&open.file)?.has_content_of(&open.stamp);
+            self.is_changed |= !open.content.is_unchanged()?;
             self.open = None;
             return Ok(None);
         };
@@ -93,28 +113,23 @@ impl FilePieces {
     }
 }
 
-impl OpenFile {
+impl Open {
     /// Length of the hole that follows, in whole blocks or up to the end, bytes; 0 where there is
-    /// none, or where holes cannot be told (lseek(2), `SEEK_DATA`).
+    /// none.
     fn hole_bytes(&self) -> io::Result<u64> {
-        let (at, size) = (self.read_to, self.stamp.size_bytes);
+        let (at, size) = (self.read_to, self.size_bytes);
         let block = BLOCK_BYTES as u64;
-        if size <= HOLE_MIN_BYTES || at >= size || at % block > 0 {
+        if size <= HOLE_MIN_BYTES || at >= size || !at.is_multiple_of(block) {
             return Ok(0);
         }
-        let data = match seek(&self.file, SeekFrom::Data(at)) {
-            Ok(data) => data,
-            Err(Errno::NXIO) => size,
-            Err(Errno::INVAL | Errno::OPNOTSUPP) => at,
-            Err(error) => return Err(error.into()),
-        };
+        let data = self.content.next_data(at)?;
         let end = if data >= size { size } else { data / block * block };
         Ok(end.saturating_sub(at))
     }
 
     /// Fills the window up. `false` if the file is shorter than it was: the rest is zeroes.
     fn fill(&mut self, window: &mut Vec<u8>) -> io::Result<bool> {
-        let left = self.stamp.size_bytes - self.read_to;
+        let left = self.size_bytes - self.read_to;
         let start = window.len();
         // Whole blocks, so that a hole behind the window is met at its start.
         let room = (WINDOW_BYTES - start) / BLOCK_BYTES * BLOCK_BYTES;
@@ -124,7 +139,7 @@ impl OpenFile {
         let (mut into, mut at) = (&mut window[start..], self.read_to);
         self.read_to += more as u64;
         while !into.is_empty() {
-            match self.file.read_at(into, at) {
+            match self.content.read_at(into, at) {
                 Ok(0) => return Ok(false),
                 Ok(length) => {
                     at += length as u64;
@@ -135,6 +150,41 @@ impl OpenFile {
             }
         }
         Ok(true)
+    }
+}
+
+/// The content of `file`, which is as `stamp` says.
+pub(crate) fn stamped(file: File, stamp: Stamp) -> impl Content {
+    Stamped { file, stamp }
+}
+
+/// A file that is to be as its stamp says.
+struct Stamped {
+    file: File,
+    stamp: Stamp,
+}
+
+impl Content for Stamped {
+    fn size_bytes(&self) -> u64 {
+        self.stamp.size_bytes
+    }
+
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        FileExt::read_at(&self.file, into, offset)
+    }
+
+    /// By lseek(2), `SEEK_DATA`.
+    fn next_data(&self, offset: u64) -> io::Result<u64> {
+        match seek(&self.file, SeekFrom::Data(offset)) {
+            Ok(data) => Ok(data),
+            Err(Errno::NXIO) => Ok(self.stamp.size_bytes),
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(offset),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn is_unchanged(&self) -> io::Result<bool> {
+        Ok(Stamp::of(&self.file)?.has_content_of(&self.stamp))
     }
 }
 

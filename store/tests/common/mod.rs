@@ -6,6 +6,8 @@
 pub mod disk;
 pub mod oracle;
 pub mod server;
+pub mod torture;
+pub mod tree;
 
 use std::path::{Path, PathBuf};
 use store::dir::DirStore;

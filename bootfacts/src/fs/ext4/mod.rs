@@ -17,7 +17,8 @@ use ext4_view::{Ext4, Ext4Error};
 
 use self::place::{Placer, Recorder};
 
-use super::{Kind, MAX_NAMES, MAX_PATH_BYTES, check_size, components, missing};
+use super::resolve::resolve;
+use super::{Kind, MAX_NAMES, MAX_PATH_BYTES, check_size, missing};
 use crate::extents::Extent;
 use crate::image::{Window, u32_at};
 use crate::{BootFactsError, Located};
@@ -26,10 +27,6 @@ use crate::{BootFactsError, Located};
 const MAX_LOG_BLOCK_SIZE: u32 = 6;
 /// The reader keeps all groups in memory: 1 << 20 groups of 128 MiB are 128 TiB.
 const MAX_BLOCK_GROUPS: u64 = 1 << 20;
-/// As many symbolic links in one path as Linux follows (`path_resolution(7)`).
-const MAX_LINKS: usize = 40;
-/// Steps to resolve one path, links included.
-const MAX_STEPS: usize = 1000;
 
 /// An opened ext4 file system.
 pub(crate) struct Ext4Volume {
@@ -109,45 +106,17 @@ impl Ext4Volume {
     /// The reader would follow them itself, but takes a link's length on trust
     /// and makes room for it.
     fn resolve(&self, path: &str) -> Result<String, BootFactsError> {
-        let mut todo: VecDeque<String> = components(path)?.into_iter().map(str::to_owned).collect();
-        let mut done: Vec<String> = Vec::new();
-        let mut links = 0;
-        for _ in 0..MAX_STEPS {
-            let Some(name) = todo.pop_front() else { return Ok(joined(&done)) };
-            if name == ".." {
-                done.pop();
-                continue;
-            }
-            done.push(name);
-            let here = joined(&done);
-            let metadata =
-                self.fs.symlink_metadata(here.as_str()).map_err(|error| failed(&here, error))?;
+        resolve(path, |here| {
+            let metadata = self.fs.symlink_metadata(here).map_err(|error| failed(here, error))?;
             if !metadata.is_symlink() {
-                continue;
+                return Ok(None);
             }
-            links += 1;
-            check_size(&here, metadata.len(), MAX_PATH_BYTES as u64)?;
-            if links > MAX_LINKS {
-                break;
-            }
-            let target = self.fs.read_link(here.as_str()).map_err(|error| failed(&here, error))?;
-            let target = target.to_str().map_err(|_| failed(&here, Ext4Error::NotUtf8))?;
-            if target.starts_with('/') {
-                done.clear();
-            } else {
-                done.pop();
-            }
-            for name in components(target)?.into_iter().rev() {
-                todo.push_front(name.to_owned());
-            }
-        }
-        let object = path.to_owned();
-        Err(BootFactsError::TooMany { object, things: "symbolic links", limit: MAX_LINKS })
+            check_size(here, metadata.len(), MAX_PATH_BYTES as u64)?;
+            let target = self.fs.read_link(here).map_err(|error| failed(here, error))?;
+            let target = target.to_str().map_err(|_| failed(here, Ext4Error::NotUtf8))?;
+            Ok(Some(target.to_owned()))
+        })
     }
-}
-
-fn joined(names: &[String]) -> String {
-    format!("/{}", names.join("/"))
 }
 
 fn failed(path: &str, source: Ext4Error) -> BootFactsError {

@@ -20,7 +20,7 @@ pub(super) struct Found {
     /// How to boot it; `None` leaves it to its own boot loader.
     pub(super) input: Option<BootInput>,
     #[allow(dead_code, reason = "dropping them removes the files")]
-    temporary: Vec<NamedTempFile>,
+    pub(super) temporary: Vec<NamedTempFile>,
 }
 
 /// Says how `image` boots. Nothing bootable in the image is a warning: it may be meant so.
@@ -80,6 +80,14 @@ fn payload(
         let size_bytes = located.size_bytes;
         return Ok(PayloadInput::Extents { size_bytes, digest, extents: extents.collect() });
     }
+    beside(bytes, temporary)
+}
+
+/// Keeps `bytes` in a file until the push is done: they are stored beside the content.
+pub(super) fn beside(
+    bytes: Box<dyn Read>,
+    temporary: &mut Vec<NamedTempFile>,
+) -> anyhow::Result<PayloadInput> {
     let mut file = NamedTempFile::new()?;
     io::copy(&mut bytes.take(PAYLOAD_MAX_BYTES + 1), &mut file)?;
     file.flush()?;
