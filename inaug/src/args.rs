@@ -72,7 +72,7 @@ pub(crate) struct PushArgs {
     pub(crate) facts: Vec<(String, String)>,
 
     /// The kernel that boots it, instead of the one found in what is pushed; wants --cmdline too.
-    /// Of a tree, tree:/boot/vmlinuz or a path below the directory stays in the tree
+    /// A path below the directory of a tree, or after `tree:` one of the tree's, stays in the tree
     #[arg(long, value_name = "P", requires = "cmdline")]
     pub(crate) kernel: Option<PathBuf>,
 
@@ -93,13 +93,8 @@ pub(crate) struct PushArgs {
     #[arg(long, requires = "image")]
     pub(crate) trim: bool,
 
-    /// What to do about file systems mounted in the directory
-    #[arg(long, value_enum, default_value_t = MountsArg::Refuse)]
-    pub(crate) mounts: MountsArg,
-
-    /// Take files that change while they are read as they are met
-    #[arg(long)]
-    pub(crate) allow_changed: bool,
+    #[command(flatten)]
+    pub(crate) of_tree: OfTree,
 
     /// Replace the label if it is there already
     #[arg(long)]
@@ -121,6 +116,18 @@ pub(crate) struct PushInput {
     /// A directory and what is in it, as a tree
     #[arg(long, value_name = "DIR")]
     pub(crate) tree: Option<PathBuf>,
+}
+
+/// How to read a tree.
+#[derive(Debug, clap::Args)]
+pub(crate) struct OfTree {
+    /// What to do about file systems mounted in the directory
+    #[arg(long, value_enum, default_value_t = MountsArg::Refuse)]
+    pub(crate) mounts: MountsArg,
+
+    /// Take files that change while they are read as they are met
+    #[arg(long)]
+    pub(crate) allow_changed: bool,
 }
 
 /// What to do about mounted file systems.

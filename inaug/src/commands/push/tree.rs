@@ -27,7 +27,7 @@ pub(super) fn push(args: PushArgs, bar: &Bar) -> anyhow::Result<Pushed> {
     };
     let tree: Rc<dyn Tree> = Rc::new(Directory::new(&path));
     let boot = find_boot(&args, &tree, Some(&path))?;
-    let mounts = match args.mounts {
+    let mounts = match args.of_tree.mounts {
         MountsArg::Refuse => Mounts::Refuse,
         MountsArg::Empty => Mounts::Empty,
         MountsArg::Include => Mounts::Include,
@@ -35,7 +35,7 @@ pub(super) fn push(args: PushArgs, bar: &Bar) -> anyhow::Result<Pushed> {
     let store = DirStore::create(directory)?;
     let request = PushTree {
         label: args.label,
-        input: TreeInput::Directory { path, mounts, allow_changed: args.allow_changed },
+        input: TreeInput::Directory { path, mounts, allow_changed: args.of_tree.allow_changed },
         boot: boot.input.clone(),
         facts: args.facts,
         pushed_unix_s: now_unix_s()?,
