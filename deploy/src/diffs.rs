@@ -37,10 +37,10 @@ pub(crate) struct UsableDiffs {
 }
 
 impl UsableDiffs {
-    /// Those of the diffs of `label` against the manifest `base` whose references `holder` has.
-    /// The nearest store that has a list is asked, once.
-    pub(crate) fn read(label: &Label, base: &Digest, holder: &dyn Holder) -> Option<Self> {
-        let item = Item::Diffs { manifest: label.record.manifest, base: *base };
+    /// Those of the diffs of `label` whose references `holder` has. The nearest store that has a
+    /// list is asked, once.
+    pub(crate) fn read(label: &Label, holder: &dyn Holder) -> Option<Self> {
+        let item = Item::Diffs(label.record.manifest);
         let read = |link: &Link| {
             let bytes = read_all(&*link.source, &item, DIFFS_MAX_BYTES).ok()?;
             Diffs::decode(&bytes).ok()

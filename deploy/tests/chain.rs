@@ -45,7 +45,7 @@ fn kind(item: &Item) -> Option<Kind> {
         Item::Manifest(_) => Kind::Manifest,
         Item::Map(_) => Kind::Map,
         Item::Pack(_) => Kind::Pack,
-        Item::LabelList | Item::Diffs { .. } => return None,
+        Item::LabelList | Item::Diffs(_) => return None,
     })
 }
 

@@ -2,8 +2,9 @@
 //!
 //! A diff is a zstd frame in a pack. Its prefix is some objects of the base, one after another (the
 //! *references*); its content is some objects of the label (the *targets*). Who holds the
-//! references, hashed, fetches the frame instead of the targets. The list of a label's diffs against
-//! one base is not trusted, and always dispensable: targets are hashed, and are whole in packs too.
+//! references, hashed, fetches the frame instead of the targets, and need not know which label they
+//! are of: one list has the diffs against all bases. It is not trusted, and always dispensable:
+//! targets are hashed, and are whole in packs too.
 
 pub mod choose;
 
@@ -25,12 +26,12 @@ pub const REFERENCES_MAX_BYTES: u64 = 4 << 20;
 /// manifest; who is led to another object finds that out by hashing.
 pub const KEY_BYTES: usize = 8;
 
-/// The diffs of a label against a base.
+/// The diffs of a label against its bases.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Diffs {
     /// The packs that the frames are in.
     pub packs: Vec<PackRef>,
-    /// The diffs, in the order of the label's content.
+    /// The diffs, those against one base in the order of the label's content.
     pub diffs: Vec<Diff>,
 }
 

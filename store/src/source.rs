@@ -21,13 +21,8 @@ pub enum Item {
     Manifest(Digest),
     /// The map of the manifest with this digest.
     Map(Digest),
-    /// The list of a manifest's diffs against another.
-    Diffs {
-        /// The manifest that they lead to.
-        manifest: Digest,
-        /// The manifest whose objects they are told by.
-        base: Digest,
-    },
+    /// The list of the diffs that lead to the manifest with this digest.
+    Diffs(Digest),
     /// A pack.
     Pack(Digest),
 }
@@ -40,7 +35,7 @@ impl Item {
             Self::Label(name) => format!("labels/{}", name.file_name()),
             Self::Manifest(digest) => format!("manifests/{digest}"),
             Self::Map(digest) => format!("maps/{digest}"),
-            Self::Diffs { manifest, base } => format!("diffs/{manifest}-{base}"),
+            Self::Diffs(digest) => format!("diffs/{digest}"),
             Self::Pack(digest) => format!("packs/{digest}"),
         }
     }
@@ -53,9 +48,7 @@ impl fmt::Display for Item {
             Self::Label(name) => write!(f, "label {name}"),
             Self::Manifest(digest) => write!(f, "manifest {}", digest.short()),
             Self::Map(digest) => write!(f, "map of manifest {}", digest.short()),
-            Self::Diffs { manifest, base } => {
-                write!(f, "diffs of manifest {} against {}", manifest.short(), base.short())
-            }
+            Self::Diffs(digest) => write!(f, "diffs of manifest {}", digest.short()),
             Self::Pack(digest) => write!(f, "pack {}", digest.short()),
         }
     }

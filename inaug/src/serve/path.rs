@@ -29,10 +29,7 @@ impl Served {
             Some(("labels", name)) => Item::Label(name.parse::<LabelName>().ok()?),
             Some(("manifests", name)) => Item::Manifest(name.parse().ok()?),
             Some(("maps", name)) => Item::Map(name.parse().ok()?),
-            Some(("diffs", name)) => {
-                let (manifest, base) = name.split_once('-')?;
-                Item::Diffs { manifest: manifest.parse().ok()?, base: base.parse().ok()? }
-            }
+            Some(("diffs", name)) => Item::Diffs(name.parse().ok()?),
             Some(("packs", name)) => Item::Pack(name.parse().ok()?),
             Some(_) => return None,
         };
@@ -73,8 +70,8 @@ mod tests {
             (format!("manifests/{digest}"), true),
             (format!("maps/{digest}"), true),
             (format!("packs/{digest}"), true),
-            (format!("diffs/{digest}-{digest}"), true),
-            (format!("diffs/{digest}"), false),
+            (format!("diffs/{digest}"), true),
+            (format!("diffs/{digest}-{digest}"), false),
             (String::new(), false),
             ("labels".to_owned(), false),
             ("labels/".to_owned(), false),
