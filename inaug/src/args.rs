@@ -1,5 +1,9 @@
 //! The command line as typed: names and flags are a contract, more may be added.
 
+mod upkeep;
+
+pub(crate) use upkeep::{CopyArgs, GcArgs, RenameArgs, VerifyArgs};
+
 use clap::{Parser, Subcommand, ValueEnum};
 use deploy::disks::parse_size;
 use std::ffi::OsString;
@@ -29,7 +33,10 @@ pub(crate) enum Command {
     Show(ShowArgs),
     Diff(DiffArgs),
     Verify(VerifyArgs),
+    Copy(CopyArgs),
+    Rename(RenameArgs),
     Rm(RmArgs),
+    Gc(GcArgs),
     Serve(ServeArgs),
     Deploy(DeployArgs),
     Initramfs(InitramfsArgs),
@@ -174,17 +181,7 @@ pub(crate) struct DiffArgs {
     pub(crate) store: StoreArg,
 }
 
-/// Check a label, or the whole store: every byte against its digest
-#[derive(Debug, clap::Args)]
-pub(crate) struct VerifyArgs {
-    /// The label; without one all labels and all packs are checked
-    pub(crate) label: Option<LabelName>,
-
-    #[command(flatten)]
-    pub(crate) store: StoreDirArg,
-}
-
-/// Remove a label; what it pointed to stays in the store's packs
+/// Remove a label; what it pointed to stays in the store's packs until gc
 #[derive(Debug, clap::Args)]
 pub(crate) struct RmArgs {
     /// The label

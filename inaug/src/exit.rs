@@ -6,7 +6,11 @@ use deploy::Category;
 use deploy::target::TargetError;
 use std::io;
 use store::OpenError;
-use store::dir::DirError;
+use store::TakeError;
+use store::copy::CopyError;
+use store::dir::{DirError, RenameError};
+use store::gc::GcError;
+use store::heal::HealError;
 use store::http::HttpStoreError;
 use store::is_url;
 use store::manifest_reader::ReadError;
@@ -75,6 +79,9 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = error.downcast_ref::<DirError>() {
         return Some(of_dir(error));
     }
+    if let Some(code) = of_upkeep(error) {
+        return Some(code);
+    }
     if let Some(error) = error.downcast_ref::<OpenError>() {
         return Some(of_open(error));
     }
@@ -115,6 +122,48 @@ fn of_push(error: &PushError) -> u8 {
         | PushError::Format(_)
         | PushError::Compress(_)
         | PushError::Thread { .. } => FAILED,
+    }
+}
+
+/// Errors of the commands that look after stores.
+fn of_upkeep(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
+    if let Some(error) = error.downcast_ref::<CopyError>() {
+        return Some(match error {
+            CopyError::Read(error) => of_read(error),
+            CopyError::Take(error) => of_take(error),
+            CopyError::Format(_) => VERIFICATION,
+            CopyError::Taken { .. } => REFUSED,
+            CopyError::Store(error) => of_dir(error),
+        });
+    }
+    if let Some(error) = error.downcast_ref::<RenameError>() {
+        return Some(match error {
+            RenameError::Read(error) => of_read(error),
+            RenameError::Taken { .. } => REFUSED,
+            RenameError::Store(error) => of_dir(error),
+        });
+    }
+    if let Some(error) = error.downcast_ref::<GcError>() {
+        return Some(match error {
+            GcError::Busy { .. } | GcError::Waited { .. } => FAILED,
+            GcError::Label { source, .. } | GcError::Manifest { source } => of_read(source),
+            GcError::Take(error) => of_take(error),
+            GcError::Store(error) => of_dir(error),
+        });
+    }
+    let error = error.downcast_ref::<HealError>()?;
+    Some(match error {
+        HealError::Take(error) => of_take(error),
+        HealError::Store(error) => of_dir(error),
+    })
+}
+
+fn of_take(error: &TakeError) -> u8 {
+    match error {
+        TakeError::Source { source, .. } => of_source(source),
+        TakeError::Wrong { .. } | TakeError::Nowhere { .. } => VERIFICATION,
+        TakeError::Store(error) => of_dir(error),
+        TakeError::Compress(_) => FAILED,
     }
 }
 

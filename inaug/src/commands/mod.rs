@@ -1,10 +1,13 @@
 //! The commands: one module for each, and what they share.
 
+pub(crate) mod copy;
 pub(crate) mod deploy;
 pub(crate) mod diff;
+pub(crate) mod gc;
 pub(crate) mod initramfs;
 pub(crate) mod labels;
 pub(crate) mod push;
+pub(crate) mod rename;
 pub(crate) mod rm;
 pub(crate) mod serve;
 pub(crate) mod show;

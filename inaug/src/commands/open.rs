@@ -1,6 +1,7 @@
 //! From what was given as `--store` to a store.
 
 use crate::exit::Usage;
+use deploy::Patient;
 use std::path::Path;
 use std::sync::Arc;
 use store::dir::DirStore;
@@ -11,6 +12,14 @@ use store::{is_url, open_store};
 pub(crate) fn open_source(store: &str) -> anyhow::Result<Box<dyn Source>> {
     one(store)?;
     Ok(open_store(store)?)
+}
+
+/// A store that `option` names, to read much of: asked again where that may help.
+pub(crate) fn open_patient(store: &str, option: &str) -> anyhow::Result<Box<dyn Source>> {
+    if store.is_empty() {
+        return Err(Usage(format!("{option} is empty: expected a directory or a URL")).into());
+    }
+    Ok(Box::new(Patient::new(Arc::from(open_store(store)?))))
 }
 
 /// Stores to read, nearest first, joined by commas.

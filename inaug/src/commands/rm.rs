@@ -27,6 +27,10 @@ struct Document {
 
 impl fmt::Display for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "removed {} from {}; its bytes stay in the packs", self.label, self.store)
+        writeln!(
+            f,
+            "removed {} from {}; its bytes stay in the packs until gc",
+            self.label, self.store
+        )
     }
 }

@@ -14,6 +14,9 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use store::dir::DirStore;
+use store::label::LabelName;
+use store::source::Item;
 
 /// A year, the longest that caches honour; the bytes behind a digest never change.
 const CACHE_IMMUTABLE: &str = "public, max-age=31536000, immutable";
@@ -35,6 +38,9 @@ pub(crate) fn answer(
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(io::ErrorKind::NotFound.into());
+    }
+    if let Served::Item(Item::Label(name)) = served {
+        used(dir, name);
     }
     let etag = etag(served, &metadata);
     let caching = if served.immutable().is_some() { CACHE_IMMUTABLE } else { CACHE_ASK };
@@ -67,6 +73,14 @@ pub(crate) fn answer(
     finish(response, body)
 }
 
+/// Lets gc know that the label is of use. A depot that may only read the store cannot; the kernel
+/// then notes some of it by itself (mount(8), `relatime`).
+fn used(dir: &Path, name: &LabelName) {
+    if let Ok(store) = DirStore::open(dir) {
+        store.touch_label(name).ok();
+    }
+}
+
 /// The part asked for; all of it if the part is of something older (`If-Range`).
 fn selection(headers: &HeaderMap, etag: &str, total: u64) -> Selection {
     let Some(wanted) = field(headers, &RANGE) else { return Selection::Whole };
@@ -91,7 +105,6 @@ fn lists(field: &str, etag: &str) -> bool {
 }
 
 fn content_type(served: &Served) -> &'static str {
-    use store::source::Item;
     match served {
         Served::Marker | Served::Item(Item::LabelList | Item::Label(_)) => {
             "text/plain; charset=utf-8"

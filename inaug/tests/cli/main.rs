@@ -8,4 +8,5 @@ mod serving;
 mod stores;
 mod support;
 mod trimming;
+mod upkeep;
 mod usage;

@@ -40,7 +40,7 @@ fn a_label_is_pushed_listed_shown_and_removed() {
 
     let removed = bench.run(&["rm", "fedora/44"]).expect(0);
     let expected =
-        format!("removed fedora/44 from {}; its bytes stay in the packs\n", bench.store());
+        format!("removed fedora/44 from {}; its bytes stay in the packs until gc\n", bench.store());
     assert_eq!(removed.stdout, expected);
     assert_eq!(names("*"), ["debian/12/demo"]);
 }
