@@ -286,6 +286,19 @@ pub(crate) struct InitramfsArgs {
     #[arg(long, value_name = "FILE=PATH", value_parser = parse_embed)]
     pub(crate) embed: Vec<(PathBuf, String)>,
 
+    /// Carry this program, by name or absolute path, with its libraries; may be given often
+    /// [default: mke2fs, if it is there]
+    #[arg(long, value_name = "NAME|PATH")]
+    pub(crate) tool: Vec<String>,
+
+    /// Take programs and their libraries from this tree instead of this host
+    #[arg(long, value_name = "DIR", default_value = "/", hide_default_value = true)]
+    pub(crate) tools_from: PathBuf,
+
+    /// Carry no programs: the machines take images, or trees on disks that have their file systems
+    #[arg(long, conflicts_with_all = ["tool", "tools_from"])]
+    pub(crate) no_tools: bool,
+
     /// Take the firmware that the modules name from here, such as /lib/firmware
     #[arg(long, value_name = "DIR")]
     pub(crate) firmware: Option<PathBuf>,

@@ -8,7 +8,7 @@
 //! report    a failure on one screen         onfail    what follows it
 //! ```
 //!
-//! Never: a shell, a helper program, a fixed sleep in place of an event, an end of PID 1.
+//! Never: a shell, a fixed sleep in place of an event, an end of PID 1.
 
 pub mod boot;
 pub mod clock;

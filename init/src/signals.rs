@@ -1,8 +1,7 @@
 //! What PID 1 owes the kernel: orphans are reaped, Ctrl-Alt-Del is answered.
 //!
-//! init starts no children, but every process whose parent ends becomes its
-//! child. Whoever comes to start one must have it waited for here: this thread
-//! reaps whatever ends. Signals without a handler do not reach PID 1 (`signal(7)`,
+//! Every process whose parent ends becomes init's child: this thread reaps whatever
+//! ends, except what the engine started and waits for itself. Signals without a handler do not reach PID 1 (`signal(7)`,
 //! `pid_namespaces(7)`), so the rest need nothing.
 
 use std::io;
@@ -11,7 +10,7 @@ use std::thread;
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::SignalFd;
-use rustix::process::{WaitOptions, wait};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use rustix::system::{RebootCommand, reboot};
 
 use crate::console::Console;
@@ -55,8 +54,17 @@ fn run(signals: &SignalFd, console: &Console) {
     }
 }
 
-/// Takes the exit status of every child that has ended (`waitpid(2)`): one signal
-/// may stand for several.
+/// Takes the exit status of every child that has ended (`waitid(2)`): one signal may stand for
+/// several. Ends at one that the engine waits for; those behind it are taken with the next
+/// signal, at the latest with its own.
 fn reap() {
-    while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+    let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    let children = deploy::tools::children();
+    while let Ok(Some(ended)) = waitid(Id::All, look).map(|status| status.pid()) {
+        let is_ours = u32::try_from(ended.as_raw()).is_ok_and(|pid| children.contains(&pid));
+        let take = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG;
+        if is_ours || waitid(Id::Pid(ended), take).is_err() {
+            break;
+        }
+    }
 }

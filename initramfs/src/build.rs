@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::archive::{Archive, Node};
-use crate::{Error, KernelTree, MissingFirmware, Modules, compress, firmware, modules};
+use crate::{Error, KernelTree, MissingFirmware, Modules, compress, firmware, modules, tools};
 
 /// Directories that PID 1 mounts on or writes to, and their permissions.
 const DIRECTORIES: &[(&str, u32)] = &[
@@ -35,6 +35,10 @@ pub struct Options {
     pub modules: Modules,
     /// The kernel that they are of; not needed for [`Modules::None`].
     pub kernel: Option<KernelTree>,
+    /// Programs, as absolute paths below [`Options::tools_from`]: packed with their libraries.
+    pub tools: Vec<String>,
+    /// The tree that programs are taken from: `/` for this host.
+    pub tools_from: PathBuf,
     /// More files.
     pub embed: Vec<Embed>,
     /// Where firmware is taken from, for example `/lib/firmware`; without it none is packed.
@@ -76,6 +80,12 @@ pub struct Report {
     pub module_bytes: u64,
     /// Size of all firmware files.
     pub firmware_bytes: u64,
+    /// Size of all programs with their libraries.
+    pub tool_bytes: u64,
+    /// Paths of the programs.
+    pub tools: Vec<String>,
+    /// Paths of their libraries, sorted.
+    pub libraries: Vec<String>,
     /// Names of the modules, sorted.
     pub modules: Vec<String>,
     /// Modules of the thin list that the kernel neither has nor has built in: hardware that
@@ -92,6 +102,9 @@ pub fn build(options: &Options) -> Result<Initramfs, Error> {
     let mut report = Report::default();
     let mut archive = skeleton()?;
     report.init_bytes = add_file(&mut archive, &options.init, "/init", 0o755)?;
+    let packed = tools::pack(&mut archive, &options.tools_from, &options.tools)?;
+    (report.tools, report.libraries, report.tool_bytes) =
+        (packed.programs, packed.libraries, packed.bytes);
     for Embed { source, destination, mode } in &options.embed {
         add_file(&mut archive, source, destination, mode & 0o7777)?;
     }

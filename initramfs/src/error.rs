@@ -72,6 +72,14 @@ pub enum Error {
         /// What is wrong with it.
         detail: String,
     },
+    /// A tool is not an ELF program for this machine, or lacks a library.
+    #[error("{}: expected a program: {detail}", path.display())]
+    NotAProgram {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
     /// A name cannot be in the archive.
     #[error("{path:?} cannot be in the archive: {detail}")]
     Path {

@@ -1,5 +1,5 @@
 //! Builds the initramfs that carries PID 1: a reproducible newc archive, compressed with
-//! zstd, with the modules and firmware of one kernel.
+//! zstd, with the modules and firmware of one kernel, and the programs that PID 1 runs.
 //!
 //! Given [`Options`], [`build`] returns the bytes and a [`Report`] of what is in them. The
 //! same inputs give the same bytes: names are sorted, owners and times are zero, and nothing
@@ -22,6 +22,8 @@ mod error;
 mod firmware;
 #[cfg(feature = "build")]
 mod modules;
+#[cfg(feature = "build")]
+mod tools;
 
 #[cfg(feature = "build")]
 pub use build::{Embed, Initramfs, Options, Report, build};
@@ -31,3 +33,5 @@ pub use error::Error;
 pub use firmware::MissingFirmware;
 #[cfg(feature = "build")]
 pub use modules::{KernelTree, Modules};
+#[cfg(feature = "build")]
+pub use tools::find_program;

@@ -44,6 +44,41 @@ impl Target {
     }
 }
 
+impl Target {
+    /// Opens the block device at `path` beside whoever mounts partitions of it, and returns its
+    /// file too. Nobody has any of it at this moment. The lock keeps udev from reading the table
+    /// while it is written ("Locking Block Device Access" of systemd).
+    pub fn beside_partitions(path: &Path) -> Result<(Self, File), TargetError> {
+        let name = path.display().to_string();
+        let failed = |error: Errno| match error {
+            Errno::BUSY | Errno::WOULDBLOCK => TargetError::Busy { target: name.clone() },
+            error => TargetError::Open { target: name.clone(), source: error.into() },
+        };
+        let found = match kind_of(path, &name)? {
+            TargetKind::Device => None,
+            TargetKind::File => Some("a regular file"),
+        };
+        if let Some(found) = found {
+            return Err(TargetError::Kind { target: name, found });
+        }
+        let flags = OFlags::RDWR | OFlags::CLOEXEC;
+        let open = |flags| rustix::fs::open(path, flags, Mode::empty()).map(File::from);
+        let alone = open(flags | OFlags::EXCL).map_err(failed)?;
+        let cached = open(flags).map_err(failed)?;
+        drop(alone);
+        rustix::fs::flock(&cached, FlockOperation::NonBlockingLockExclusive).map_err(failed)?;
+        let file = cached
+            .try_clone()
+            .map_err(|source| TargetError::Open { target: name.clone(), source })?;
+        let size_bytes = rustix::fs::seek(&cached, SeekFrom::End(0)).map_err(failed)?;
+        let direct = open(flags | OFlags::DIRECT).ok();
+        let sector_bytes = crate::sys::logical_sector_bytes(&cached);
+        let kind = TargetKind::Device;
+        let medium = Box::new(FileMedium { kind, cached, direct });
+        Ok((Self::over(&name, kind, size_bytes, sector_bytes, medium), file))
+    }
+}
+
 fn kind_of(path: &Path, name: &str) -> Result<TargetKind, TargetError> {
     let found = match rustix::fs::stat(path) {
         Err(Errno::NOENT) => return Ok(TargetKind::File),

@@ -1,7 +1,8 @@
 //! A FAT32 volume as a value: its files decide every byte of it.
 //!
 //! Given a partition's size and the files it is to hold, [`Volume::plan`] places them one after
-//! another; [`Volume::extents`] are the bytes of everything that is in use. So what is on a disk
+//! another; [`Volume::gate`] and [`Volume::extents`] are the
+//! bytes of everything that is in use. So what is on a disk
 //! is compared with what it should be and repaired where it differs, like all else that is
 //! deployed, and nothing that a hostile table says is followed. Nothing is read or written here.
 //!
@@ -31,6 +32,9 @@ const FILE_MAX_BYTES: u64 = u32::MAX as u64;
 /// Where data begins, and how it is read and written by those above: direct I/O takes no less
 /// on every disk.
 const ALIGN_BYTES: u64 = 4096;
+
+/// What is kept back of a volume until all else is there, bytes: its first block.
+pub const GATE_BYTES: usize = ALIGN_BYTES as usize;
 
 /// The least that is reserved before the first table, sectors: as mkfs.fat(8) does; the second
 /// boot sector is the sixth.
@@ -176,8 +180,8 @@ impl Volume {
         Ok(Self { shape, geometry, chains, directories: encoded, files: files.len() })
     }
 
-    /// The first sector, without which nobody finds a file system here.
-    pub fn boot_sector(&self) -> Vec<u8> {
+    /// The first sector, without which nobody finds a file system here (3.1).
+    fn boot_sector(&self) -> Vec<u8> {
         let mut sector = vec![0; self.shape.sector_bytes as usize];
         let Geometry { cluster_bytes, reserved, fat, total, .. } = self.geometry;
         let per_cluster = cluster_bytes / u64::from(self.shape.sector_bytes);
@@ -204,16 +208,24 @@ impl Volume {
         sector
     }
 
-    /// Everything that is in use, in order, from the first sector on. Free clusters are not part
-    /// of it: whatever is in them is nobody's.
+    /// The first [`GATE_BYTES`]: the boot sector and what follows it. Who writes all else before
+    /// it leaves no file system to be found until it is whole.
+    pub fn gate(&self) -> Vec<u8> {
+        let mut reserved = self.reserved();
+        reserved.truncate(GATE_BYTES);
+        reserved
+    }
+
+    /// Everything that is in use after the gate, in order and without gaps. Free clusters are not
+    /// part of it: whatever is in them is nobody's.
     pub fn extents(&self) -> Vec<Extent> {
         let mut extents = Vec::new();
-        let mut at = 0;
+        let mut at = GATE_BYTES as u64;
         let mut push = |extents: &mut Vec<Extent>, length: u64, content| {
             extents.push(Extent { range: at..at + length, content });
             at += length;
         };
-        let reserved = self.reserved();
+        let reserved = self.reserved().split_off(GATE_BYTES);
         push(&mut extents, reserved.len() as u64, Content::Bytes(reserved));
         let table = self.table();
         for _ in 0..FATS {

@@ -24,6 +24,7 @@ fn bytes_of(index: usize, size_bytes: u64) -> Vec<u8> {
 fn write(volume: &Volume, files: &[File], to: &Path) {
     let disk = fs::File::create(to).unwrap();
     disk.set_len(volume.shape.size_bytes).unwrap();
+    disk.write_all_at(&volume.gate(), 0).unwrap();
     for Extent { range, content } in volume.extents() {
         let mut bytes = match content {
             Content::Bytes(bytes) => bytes,
@@ -81,7 +82,7 @@ fn fsck_and_mtools_find_nothing_wrong() {
 fn what_is_in_use_is_one_piece_in_whole_blocks() {
     let files = [file("A/B", 5000), file("C", 0)];
     let volume = Volume::plan(shape(512 * MIB, 512), &files).unwrap();
-    let mut at = 0;
+    let mut at = GATE_BYTES as u64;
     for Extent { range, .. } in volume.extents() {
         assert_eq!((range.start, range.end % ALIGN_BYTES), (at, 0));
         at = range.end;

@@ -5,7 +5,7 @@ use crate::exit::Usage;
 use crate::output::Output;
 use crate::text;
 use anyhow::Context;
-use initramfs::{Embed, KernelTree, Modules, Options, Report, build};
+use initramfs::{Embed, KernelTree, Modules, Options, Report, build, find_program};
 use serde::Serialize;
 use std::fmt;
 use std::fs::{self, Permissions};
@@ -43,7 +43,31 @@ fn options(args: &InitramfsArgs) -> anyhow::Result<Options> {
     }
     let init = args.init.clone().map_or_else(init_beside_us, Ok)?;
     let embed = args.embed.iter().map(embed).collect::<anyhow::Result<_>>()?;
-    Ok(Options { init, modules, kernel, embed, firmware: args.firmware.clone() })
+    let (tools, tools_from) = (tools(args)?, args.tools_from.clone());
+    let firmware = args.firmware.clone();
+    Ok(Options { init, modules, kernel, tools, tools_from, embed, firmware })
+}
+
+/// Makes the file system of a root that is there in none of the images.
+const DEFAULT_TOOL: &str = "mke2fs";
+
+/// The programs to carry, by their paths.
+fn tools(args: &InitramfsArgs) -> anyhow::Result<Vec<String>> {
+    let root = &args.tools_from;
+    if args.no_tools {
+        return Ok(Vec::new());
+    }
+    if args.tool.is_empty() {
+        return Ok(find_program(root, DEFAULT_TOOL).into_iter().collect());
+    }
+    let path = |tool: &String| {
+        if tool.starts_with('/') {
+            return Ok(tool.clone());
+        }
+        find_program(root, tool)
+            .with_context(|| format!("there is no program {tool} in {}", root.display()))
+    };
+    args.tool.iter().map(path).collect()
 }
 
 /// The `init` that was built or installed together with this command. A link is none: `/sbin/init`
@@ -91,7 +115,11 @@ struct Document {
     init_bytes: u64,
     module_bytes: u64,
     firmware_bytes: u64,
+    tool_bytes: u64,
     entries: usize,
+    /// Programs that are carried, and their libraries.
+    tools: Vec<String>,
+    libraries: Vec<String>,
     modules: Vec<String>,
     absent_modules: Vec<String>,
     firmware: Vec<String>,
@@ -117,6 +145,9 @@ impl Document {
             init_bytes: report.init_bytes,
             module_bytes: report.module_bytes,
             firmware_bytes: report.firmware_bytes,
+            tool_bytes: report.tool_bytes,
+            tools: report.tools,
+            libraries: report.libraries,
             entries: report.entries,
             modules: report.modules,
             absent_modules: report.absent_modules,
@@ -136,6 +167,13 @@ impl fmt::Display for Document {
         if let Some(kernel) = &self.kernel {
             let modules = text::count(self.modules.len() as u64, "module");
             writeln!(f, "kernel    {kernel}: {modules}, {}", text::size(self.module_bytes))?;
+        }
+        if self.tools.is_empty() {
+            writeln!(f, "tools     none: trees only go onto disks that have their file systems")?;
+        } else {
+            let libraries = text::count(self.libraries.len() as u64, "shared object");
+            let (tools, bytes) = (self.tools.join(" "), text::size(self.tool_bytes));
+            writeln!(f, "tools     {tools} with {libraries}, {bytes}")?;
         }
         if !self.firmware.is_empty() {
             let files = text::count(self.firmware.len() as u64, "file");

@@ -32,6 +32,7 @@ const THIN: &[(&str, &str)] = &[
     ("af_packet", "packet sockets, which DHCP runs on"),
     ("qemu_fw_cfg", "configuration handed over by QEMU"),
     ("efivarfs", "boot entries of EFI machines"),
+    ("ext4", "the root of a tree"),
 ];
 
 /// [`Modules::Fat`]: prefixes of paths below the kernel's directory, and why.
@@ -75,6 +76,7 @@ const ALWAYS: &[(&str, &str)] = &[
     ("af_packet", "a socket family has no device; modprobe would load it on demand"),
     ("virtio_pci", "transports first, so that their devices appear together"),
     ("virtio_mmio", "devices given on the kernel's command line have no modalias"),
+    ("ext4", "the same as with sockets: mount(2) would have modprobe load it"),
 ];
 
 /// The chosen modules, before their dependencies.
