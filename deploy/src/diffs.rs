@@ -53,6 +53,24 @@ impl UsableDiffs {
         Some(Self::new(diffs, map, link))
     }
 
+    /// Keeps those that are shorter than what they bring of `wanted`: objects with their lengths,
+    /// and the frames that they would come in otherwise.
+    pub(crate) fn choose(self, wanted: impl Iterator<Item = (Digest, u32, FrameRef)>) -> Self {
+        let mut saved = vec![0; self.diffs.len()];
+        for (digest, length, frame) in wanted {
+            if let Some((number, _)) = self.targets.get(&Part::of(&digest, length)) {
+                // Its share of the frame.
+                let packed = u64::from(frame.packed_bytes) * u64::from(length);
+                saved[*number as usize] += packed / u64::from(frame.raw_bytes.max(1));
+            }
+        }
+        let is_worth = |(diff, saved): (Diff, u64)| {
+            (u64::from(diff.frame.packed_bytes) < saved).then_some(diff)
+        };
+        let diffs = self.diffs.into_iter().zip(saved).filter_map(is_worth).collect();
+        Self::new(diffs, self.map, self.link)
+    }
+
     fn new(diffs: Vec<Diff>, map: Arc<Map>, link: usize) -> Self {
         let (mut targets, mut frames) = (HashMap::new(), HashMap::new());
         for (number, diff) in (0..).zip(&diffs) {

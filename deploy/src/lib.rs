@@ -29,7 +29,6 @@ pub mod write;
 
 mod content;
 mod counted;
-#[allow(dead_code, reason = "what plans a tree is to use it")]
 mod diffs;
 mod error;
 mod fetch;

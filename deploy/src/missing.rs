@@ -30,6 +30,10 @@ pub struct Totals {
     pub moved_objects: u64,
     /// Their bytes.
     pub moved_bytes: u64,
+    /// Of the others, those that come by diffs; what these take is part of `packed_bytes`.
+    pub diff_objects: u64,
+    /// Their bytes.
+    pub diff_bytes: u64,
     /// Of the others, those that the store beside the target has.
     pub near_objects: u64,
     /// Their bytes.

@@ -12,13 +12,18 @@ use super::nodes::{Misplaced, Nodes, What};
 use super::root::Root;
 use super::stage::STAGE;
 use crate::Error;
+use crate::diffs::Holder;
 use crate::meter::{Meter, add};
 use crate::stop::Stop;
 use hashing::{Found, Hashers};
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use store::Digest;
+use store::diffs::Part;
 use store::tree::walk::{self, Mounts, Skipped, Walk, WalkOptions, Walked};
 use store::tree::{Meta, NodeKind};
 
@@ -124,6 +129,45 @@ impl Inventory {
         let key = key(digest);
         let at = self.seeds.partition_point(|seed| seed.key < key);
         self.seeds.get(at).filter(|seed| seed.key == key && u64::from(seed.length) == length)
+    }
+
+    /// Where an object of which the start of the digest is known is said to be.
+    fn seed_of(&self, part: &Part) -> Option<&Seed> {
+        let start = u64::from_be_bytes(part.key);
+        let at = self.seeds.partition_point(|seed| ((seed.key >> 64) as u64) < start);
+        let mut same = self.seeds[at..].iter().take_while(|seed| (seed.key >> 64) as u64 == start);
+        same.find(|seed| seed.length == part.length)
+    }
+
+    /// Opens a file of the target.
+    pub(crate) fn open(&self, root: &Root, file: u32) -> io::Result<File> {
+        match self.files[file as usize].place {
+            Place::Node(node) => root.file(&self.nodes.path(node)),
+            Place::Staged(number) => {
+                root.file(&[STAGE, b"/", &self.staged[number as usize].0].concat())
+            }
+        }
+    }
+}
+
+/// A target with what it has: the objects that diffs are told by.
+pub(crate) struct Held<'a> {
+    pub(crate) root: &'a Root,
+    pub(crate) has: &'a Inventory,
+}
+
+impl Holder for Held<'_> {
+    fn has(&self, part: &Part) -> bool {
+        self.has.seed_of(part).is_some()
+    }
+
+    fn read(&self, part: &Part, into: &mut Vec<u8>) -> bool {
+        let Some(seed) = self.has.seed_of(part) else { return false };
+        let Ok(file) = self.has.open(self.root, seed.file) else { return false };
+        let start = into.len();
+        into.resize(start + seed.length as usize, 0);
+        let read = file.read_exact_at(&mut into[start..], seed.offset_bytes);
+        read.is_ok() && key(&Digest::of(&into[start..])) == seed.key
     }
 }
 

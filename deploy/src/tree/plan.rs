@@ -1,5 +1,6 @@
 //! What would be done, as a value that prints itself. Nothing is written.
 
+mod diffs;
 mod screen;
 mod totals;
 
@@ -16,6 +17,7 @@ use super::overlay::Overlay;
 use super::rights::{Adapted, Rights};
 use super::root::Root;
 use super::wanted::Wanted;
+use crate::diffs::UsableDiffs;
 use crate::fetch::Want;
 use crate::meter::Meter;
 use crate::{Error, Label};
@@ -28,6 +30,8 @@ pub(crate) struct Job {
     pub(crate) root: Arc<Root>,
     pub(crate) labels: Vec<Label>,
     pub(crate) objects: Objects,
+    /// For each label, the diffs that bring some of what the target lacks.
+    pub(crate) diffs: Vec<Option<UsableDiffs>>,
     pub(crate) wanted: Wanted,
     pub(crate) keep: Keep,
     pub(crate) meter: Arc<Meter>,
@@ -72,14 +76,16 @@ pub fn plan(
     let Options { keep, overlay, rights } = options;
     let wanted = wanted(&labels, &overlay, rights, &meter)?;
     let objects = Objects::of(&labels);
-    plan_again(Job { root, labels, objects, wanted, keep, meter }, inventory)
+    let diffs = Vec::new();
+    plan_again(Job { root, labels, objects, diffs, wanted, keep, meter }, inventory)
 }
 
 /// The plan of a deployment that is under way, for what the target has by now.
-pub(crate) fn plan_again(job: Job, inventory: Inventory) -> Result<Plan, Error> {
+pub(crate) fn plan_again(mut job: Job, inventory: Inventory) -> Result<Plan, Error> {
     let shown = |path: &[u8]| job.root.shown(path);
     let decisions =
         decide(&job.wanted, &inventory, &job.keep, &shown).map_err(Error::TreeRefused)?;
+    job.diffs = diffs::choose(&job, &inventory, &decisions)?;
     let totals = totals::add_up(&job, &inventory, &decisions)?;
     let room = Room::of(&job, &inventory, &decisions)?;
     if !decisions.is_nothing() {

@@ -8,13 +8,13 @@ mod sink;
 
 use super::decide::Action;
 use super::error::TreeError;
-use super::inventory::{Inventory, Seed};
+use super::inventory::{Held, Inventory, Seed};
 use super::nodes::What;
 use super::plan::Job;
 use super::stage::{Stage, staged_id, staged_name};
 use super::wanted::From;
 use crate::Error;
-use crate::fetch::{Sink, Want, fetch, sort};
+use crate::fetch::{Sink, Told, Want, fetch_by_diffs, sort};
 use crate::meter::add;
 use crate::stop::Stop;
 use clones::Clones;
@@ -218,7 +218,10 @@ impl Window<'_> {
             let label = &self.job.labels[of_label[0].0];
             let mut wants: Vec<_> = of_label.iter().map(|(_, want)| want.clone()).collect();
             sort(&mut wants);
-            fetch(label, &wants, self.files, stop, &self.job.meter)?;
+            let holder = Held { root: &self.job.root, has: self.has };
+            let diffs = self.job.diffs.get(of_label[0].0).and_then(Option::as_ref);
+            let told = diffs.map(|diffs| Told { diffs, holder: &holder });
+            fetch_by_diffs(label, &wants, told, self.files, stop, &self.job.meter)?;
         }
         Ok(())
     }

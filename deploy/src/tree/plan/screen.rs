@@ -29,10 +29,18 @@ impl fmt::Display for Plan {
         }
         writeln!(f, "keep    {} objects, {}", objects.kept_objects, human(objects.kept_bytes))?;
         writeln!(f, "copy    {} objects, {}", objects.moved_objects, human(objects.moved_bytes))?;
-        let count = objects.missing_objects - objects.moved_objects;
-        let fetched = human(objects.missing_bytes - objects.moved_bytes);
-        let packed = human(objects.packed_bytes);
+        if let Some(near) = self.labels().iter().find_map(|label| label.near.as_ref()) {
+            let (count, bytes) = (objects.near_objects, human(objects.near_bytes));
+            writeln!(f, "near    {count} objects, {bytes}: in {}", near.link.source.name())?;
+        }
+        let count = objects.missing_objects - objects.moved_objects - objects.near_objects;
+        let bytes = objects.missing_bytes - objects.moved_bytes - objects.near_bytes;
+        let (fetched, packed) = (human(bytes), human(objects.packed_bytes));
         writeln!(f, "fetch   {count} objects, {fetched}: {packed} packed")?;
+        if objects.diff_objects > 0 {
+            let (count, bytes) = (objects.diff_objects, human(objects.diff_bytes));
+            writeln!(f, "        of these by diffs {count} objects, {bytes}")?;
+        }
         for line in lacking(&self.adapted()) {
             writeln!(f, "rights  {line}")?;
         }

@@ -70,7 +70,8 @@ pub(super) fn add_up(job: &Job, has: &Inventory, decisions: &Decisions) -> Resul
             Action::Link | Action::Leave => {}
         }
     }
-    let packed = frames.iter().map(|(_, frame): &(_, store::map::FrameRef)| frame.packed_bytes);
+    let packed =
+        frames.iter().map(|(_, _, frame): &(_, _, store::map::FrameRef)| frame.packed_bytes);
     totals.objects.packed_bytes = packed.map(u64::from).sum();
     Ok(totals)
 }
@@ -91,7 +92,7 @@ fn make(
     has: &Inventory,
     file: &wanted::File,
     totals: &mut crate::Totals,
-    frames: &mut HashSet<(usize, store::map::FrameRef)>,
+    frames: &mut HashSet<(usize, bool, store::map::FrameRef)>,
 ) -> Result<(), Error> {
     for (_, piece) in job.wanted.pieces(file) {
         let length = piece.length();
@@ -107,7 +108,20 @@ fn make(
             totals.moved_bytes += length;
         } else {
             let (label, want) = job.want(place, (digest, length), 0)?;
-            frames.insert((label, want.frame));
+            if job.labels[label].near.as_ref().is_some_and(|near| near.has(&digest)) {
+                totals.near_objects += 1;
+                totals.near_bytes += length;
+                continue;
+            }
+            let diffs = job.diffs.get(label).and_then(Option::as_ref);
+            let by_diff = diffs.and_then(|diffs| diffs.find(&digest, want.length));
+            if by_diff.is_some() {
+                totals.diff_objects += 1;
+                totals.diff_bytes += length;
+            }
+            // Frames of objects and of diffs are in packs of different tables.
+            let frame = by_diff.map_or(want.frame, |(frame, _)| frame);
+            frames.insert((label, by_diff.is_some(), frame));
         }
     }
     Ok(())

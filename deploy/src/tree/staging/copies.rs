@@ -4,11 +4,9 @@ use crate::Error;
 use crate::fetch::Sink;
 use crate::meter::{Limit, add};
 use crate::stop::Stop;
-use crate::tree::inventory::{Inventory, Place, Seed};
+use crate::tree::inventory::{Inventory, Seed};
 use crate::tree::plan::Job;
-use crate::tree::stage::STAGE;
 use std::fs::File;
-use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -89,7 +87,7 @@ impl Copies<'_> {
 
     /// Copies `share`, all from one file; returns which were not there.
     fn share(&self, copies: &[Copy], share: Range<usize>) -> Result<Vec<usize>, Error> {
-        let file = self.open(copies[share.start].seed.file);
+        let file = self.has.open(&self.job.root, copies[share.start].seed.file);
         let Ok(file) = file else { return Ok(share.collect()) };
         let (mut lost, mut bytes, mut held) = (Vec::new(), Vec::new(), None);
         for index in share {
@@ -108,17 +106,6 @@ impl Copies<'_> {
             add(&self.job.meter.done_bytes, bytes.len() as u64);
         }
         Ok(lost)
-    }
-
-    fn open(&self, file: u32) -> io::Result<File> {
-        let has = &self.has;
-        match has.files[file as usize].place {
-            Place::Node(node) => self.job.root.file(&has.nodes.path(node)),
-            Place::Staged(number) => {
-                let name = &has.staged[number as usize].0;
-                self.job.root.file(&[STAGE, b"/", name].concat())
-            }
-        }
     }
 
     /// Whether the object is where it is said to be, and can be read.
