@@ -164,6 +164,10 @@ pub(crate) struct ShowArgs {
     /// The label
     pub(crate) label: LabelName,
 
+    /// List the files of a tree as well
+    #[arg(long)]
+    pub(crate) files: bool,
+
     #[command(flatten)]
     pub(crate) store: StoreArg,
 }
@@ -176,6 +180,10 @@ pub(crate) struct DiffArgs {
 
     /// The label that it is to hold
     pub(crate) new: LabelName,
+
+    /// List the files that differ between two trees as well
+    #[arg(long)]
+    pub(crate) files: bool,
 
     #[command(flatten)]
     pub(crate) store: StoreArg,

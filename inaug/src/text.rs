@@ -37,9 +37,14 @@ pub(crate) fn path(path: &[u8]) -> String {
 
 /// Seconds since 1970 as `2026-11-21 23:48:19`, UTC, in the Gregorian calendar for all times.
 pub(crate) fn utc(unix_s: u64) -> String {
-    const DAY_S: u64 = 86_400;
-    let (year, month, day) = civil_date(unix_s / DAY_S);
-    let second = unix_s % DAY_S;
+    utc_any(i64::try_from(unix_s).unwrap_or(i64::MAX))
+}
+
+/// The same of times before 1970 as well.
+pub(crate) fn utc_any(unix_s: i64) -> String {
+    const DAY_S: i64 = 86_400;
+    let (year, month, day) = civil_date(unix_s.div_euclid(DAY_S));
+    let second = unix_s.rem_euclid(DAY_S);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
 }
@@ -47,16 +52,16 @@ pub(crate) fn utc(unix_s: u64) -> String {
 /// Year, month and day of a day counted from 1970-01-01. Years here begin in March, so that the
 /// leap day is the last of its year; 719,468 days lie between March of year 0 and 1970, and 400
 /// years have 146,097 days.
-fn civil_date(days: u64) -> (u64, u64, u64) {
+fn civil_date(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year_of_era =
         (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let march_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * march_month + 2) / 5 + 1;
     let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
     (year, month, day)
 }
 
@@ -102,8 +107,11 @@ mod tests {
             (951_868_799, "2000-02-29 23:59:59"),
             (1_795_304_899, "2026-11-21 23:48:19"),
             (4_107_542_400, "2100-03-01 00:00:00"),
+            (-1, "1969-12-31 23:59:59"),
+            (-2_203_977_600, "1900-02-28 00:00:00"),
+            (-62_167_305_600, "-001-12-31 00:00:00"),
         ] {
-            assert_eq!(utc(unix_s), expected);
+            assert_eq!(utc_any(unix_s), expected);
         }
     }
 }

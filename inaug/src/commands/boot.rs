@@ -19,8 +19,12 @@ pub(crate) struct BootDocument {
 struct PayloadDocument {
     size_bytes: u64,
     digest: String,
-    /// `image`: its bytes are part of the image; `beside`: they are fetched besides it.
+    /// `image`: its bytes are part of the image; `beside`: they are fetched besides it; `tree`: it
+    /// is a file of the tree.
     place: &'static str,
+    /// Which file of the tree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
 }
 
 impl BootDocument {
@@ -37,12 +41,16 @@ impl BootDocument {
 
 impl PayloadDocument {
     fn of(payload: &Payload) -> Self {
+        let path = match &payload.place {
+            Place::Path(path) => Some(format!("/{}", text::path(path))),
+            Place::Extents(_) | Place::Segment(_) => None,
+        };
         let place = match payload.place {
             Place::Extents(_) => "image",
             Place::Segment(_) => "beside",
             Place::Path(_) => "tree",
         };
-        Self { size_bytes: payload.size_bytes, digest: payload.digest.to_string(), place }
+        Self { size_bytes: payload.size_bytes, digest: payload.digest.to_string(), place, path }
     }
 }
 
@@ -60,7 +68,11 @@ impl fmt::Display for BootDocument {
 
 impl fmt::Display for PayloadDocument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let where_ = if self.place == "image" { "inside the image" } else { "beside the image" };
+        let where_ = match (&self.path, self.place) {
+            (Some(path), _) => path,
+            (None, "image") => "inside the image",
+            (None, _) => "beside the content",
+        };
         write!(f, "{} {where_}, {}", text::size(self.size_bytes), &self.digest[..12])
     }
 }

@@ -1,29 +1,36 @@
 //! `inaug diff`: what a machine that holds one label fetches for another.
 
+mod image;
+mod tree;
+
 use super::{open_source, read};
 use crate::args::DiffArgs;
-use crate::exit::Damaged;
+use crate::exit::{Damaged, Usage};
 use crate::output::Output;
 use crate::text;
 use serde::Serialize;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use store::Digest;
-use store::manifest::{Entry, Part, Segment};
 use store::map::{FrameRef, Section};
-use store::source::Source;
+use tree::{Change, Counts};
 
 /// Shows what must move from `old` to `new`.
 pub(crate) fn run(args: &DiffArgs, output: &Output) -> anyhow::Result<()> {
     let source = open_source(&args.store.store)?;
     let old = read::label(&*source, &args.old)?;
     let new = read::label(&*source, &args.new)?;
-    let held = held(&*source, &old)?;
-    let mut moves = Moves::new(&held);
-    let parts = new.manifest.segments.iter().map(|segment| segment.part);
-    for ((segment, part), section) in new.segments(&*source).zip(parts).zip(&new.map.sections) {
-        moves.add(&segment?, part, section)?;
+    let are_trees = [&old, &new].iter().all(|label| label.manifest.image().is_none());
+    if args.files && !are_trees {
+        let sentence = format!("{} and {}: expected two trees for --files", args.old, args.new);
+        return Err(Usage(sentence).into());
     }
+    let (totals, files) = if are_trees {
+        let (totals, files) = tree::compare(&*source, &old, &new)?;
+        (totals, Some(files))
+    } else {
+        (image::compare(&*source, &old, &new)?, None)
+    };
     let same_label = old.record.manifest == new.record.manifest;
     let manifest_bytes = if same_label { 0 } else { read::manifest_bytes(&new) };
     let document = Document {
@@ -31,40 +38,11 @@ pub(crate) fn run(args: &DiffArgs, output: &Output) -> anyhow::Result<()> {
         old: args.old.to_string(),
         new: args.new.to_string(),
         manifest_bytes,
-        totals: moves.totals,
+        totals,
+        nodes: files.as_ref().map(|files| files.counts),
+        files: files.filter(|_| args.files).map(|files| files.changes),
     };
     Ok(output.answer(&document)?)
-}
-
-/// Each object on the disk of a machine that holds a label, with its place there. Payloads
-/// beside the image are on no disk.
-type Held = BTreeSet<(Digest, u64)>;
-
-fn held(source: &dyn Source, label: &read::Label) -> anyhow::Result<Held> {
-    let mut held = Held::new();
-    let mut at = 0;
-    for (segment, part) in label.segments(source).zip(&label.manifest.segments) {
-        let segment = segment?;
-        if part.part == Part::Payload {
-            continue;
-        }
-        for entry in &segment.entries {
-            if let Entry::Data { digest, .. } = entry {
-                held.insert((*digest, at));
-            }
-            at += entry.length();
-        }
-    }
-    Ok(held)
-}
-
-/// Walks the new label and adds up what becomes of each object.
-struct Moves<'a> {
-    held: &'a Held,
-    at: u64,
-    objects: HashSet<Digest>,
-    frames: HashSet<FrameRef>,
-    totals: Totals,
 }
 
 /// What moves, in bytes of content unless said otherwise.
@@ -78,7 +56,7 @@ struct Totals {
     fetch_frames: u64,
     /// What those frames take on the wire.
     fetch_packed_bytes: u64,
-    /// Content that the disk holds at another place, and that is moved.
+    /// Content that the machine holds at another place, and that is moved or copied.
     moved_bytes: u64,
     /// Content that is in its place already.
     kept_bytes: u64,
@@ -88,40 +66,18 @@ struct Totals {
     zero_bytes: u64,
 }
 
-impl<'a> Moves<'a> {
-    fn new(held: &'a Held) -> Self {
-        let (objects, frames) = (HashSet::new(), HashSet::new());
-        Self { held, at: 0, objects, frames, totals: Totals::default() }
-    }
+/// Adds up what must be fetched, and what of it only once.
+#[derive(Default)]
+struct Fetches {
+    objects: HashSet<Digest>,
+    frames: HashSet<FrameRef>,
+    totals: Totals,
+}
 
-    fn add(&mut self, segment: &Segment, part: Part, section: &Section) -> Result<(), Damaged> {
-        let mut places = section.places.iter();
-        for entry in &segment.entries {
-            match entry {
-                Entry::Zero { length } => self.totals.zero_bytes += length,
-                Entry::Data { digest, length } => {
-                    let frame = places.next().map(|place| section.frames[place.frame as usize]);
-                    let frame = frame.ok_or_else(|| short_map(section))?;
-                    self.add_object(*digest, u64::from(*length), part, frame);
-                }
-            }
-            if part == Part::Content {
-                self.at += entry.length();
-            }
-        }
-        Ok(())
-    }
-
-    fn add_object(&mut self, digest: Digest, length: u64, part: Part, frame: FrameRef) {
+impl Fetches {
+    /// An object of `length` bytes in `frame` that the machine does not hold.
+    fn add(&mut self, digest: Digest, length: u64, frame: FrameRef) {
         let totals = &mut self.totals;
-        if part == Part::Content && self.held.contains(&(digest, self.at)) {
-            totals.kept_bytes += length;
-            return;
-        }
-        if self.held.range((digest, 0)..=(digest, u64::MAX)).next().is_some() {
-            totals.moved_bytes += length;
-            return;
-        }
         if !self.objects.insert(digest) {
             totals.repeated_bytes += length;
             return;
@@ -135,9 +91,26 @@ impl<'a> Moves<'a> {
     }
 }
 
-fn short_map(section: &Section) -> Damaged {
-    let places = section.places.len();
-    Damaged(format!("the map has {places} places for a segment with more objects"))
+/// The frames of the objects of a segment, in order.
+struct Frames<'a> {
+    section: &'a Section,
+    places: std::slice::Iter<'a, store::map::Place>,
+}
+
+impl<'a> Frames<'a> {
+    fn of(section: &'a Section) -> Self {
+        Self { section, places: section.places.iter() }
+    }
+
+    /// That of the next object.
+    fn next(&mut self) -> Result<FrameRef, Damaged> {
+        let place = self.places.next();
+        let frame = place.and_then(|place| self.section.frames.get(place.frame as usize));
+        frame.copied().ok_or_else(|| {
+            let places = self.section.places.len();
+            Damaged(format!("the map has {places} places for a segment with more objects"))
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -149,6 +122,11 @@ struct Document {
     manifest_bytes: u64,
     #[serde(flatten)]
     totals: Totals,
+    /// Between two trees: how many nodes became what.
+    nodes: Option<Counts>,
+    /// With `--files`: which.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<Vec<Change>>,
 }
 
 impl fmt::Display for Document {
@@ -163,6 +141,10 @@ impl fmt::Display for Document {
         writeln!(f, "keeps     {} where it is", text::size(totals.kept_bytes))?;
         writeln!(f, "moves     {} to other places", text::size(totals.moved_bytes))?;
         writeln!(f, "repeats   {} of what it fetches", text::size(totals.repeated_bytes))?;
-        writeln!(f, "zeroes    {}", text::size(totals.zero_bytes))
+        writeln!(f, "zeroes    {}", text::size(totals.zero_bytes))?;
+        if let Some(nodes) = &self.nodes {
+            writeln!(f, "nodes     {nodes}")?;
+        }
+        self.files.iter().flatten().try_for_each(|change| writeln!(f, "{change}"))
     }
 }

@@ -1,13 +1,18 @@
 //! `inaug show`: what a label is.
 
+mod listing;
+
+use super::read::AnySegment;
 use super::{BootDocument, Facts, open_source, read};
 use crate::args::ShowArgs;
+use crate::exit::Usage;
 use crate::output::Output;
 use crate::text;
+use listing::Row;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::fmt;
-use store::manifest::{Entry, Gpt, Manifest, Segment};
+use store::manifest::{Entry, Gpt, Kind, Manifest};
 use store::map::Map;
 
 /// Shows the label.
@@ -15,8 +20,17 @@ pub(crate) fn run(args: &ShowArgs, output: &Output) -> anyhow::Result<()> {
     let source = open_source(&args.store.store)?;
     let label = read::label(&*source, &args.label)?;
     let mut content = Content::default();
+    let mut listing = args.files.then(Vec::new);
     for segment in label.segments(&*source) {
-        content.add(&segment?);
+        let segment = segment?;
+        content.add(&segment);
+        if let (AnySegment::Tree(tree), Some(listing)) = (&segment, &mut listing) {
+            listing.extend(Row::all(tree));
+        }
+    }
+    if args.files && label.manifest.image().is_some() {
+        let sentence = format!("{} is an image: it has no list of files", args.label);
+        return Err(Usage(sentence).into());
     }
     let (record, image) = (&label.record, label.manifest.image());
     let document = Document {
@@ -28,6 +42,7 @@ pub(crate) fn run(args: &ShowArgs, output: &Output) -> anyhow::Result<()> {
         pushed_unix_s: record.pushed_unix_s,
         facts: Facts(record.facts.clone()),
         size_bytes: label.manifest.size_bytes(),
+        nodes: nodes(&label.manifest),
         sector_bytes: image.map(|image| image.sector_bytes),
         gpt: image.and_then(|image| image.gpt.as_ref()).map(GptDocument::of),
         data_bytes: content.data_bytes,
@@ -38,6 +53,7 @@ pub(crate) fn run(args: &ShowArgs, output: &Output) -> anyhow::Result<()> {
         packed_bytes: packed_bytes(&label.map),
         packs: label.map.packs.len(),
         boot: boot(&label.manifest),
+        files: listing,
     };
     Ok(output.answer(&document)?)
 }
@@ -51,8 +67,8 @@ struct Content {
 }
 
 impl Content {
-    fn add(&mut self, segment: &Segment) {
-        for entry in &segment.entries {
+    fn add(&mut self, segment: &AnySegment) {
+        for entry in segment.entries() {
             match entry {
                 Entry::Zero { length } => self.zero_bytes += length,
                 Entry::Data { digest, length } => {
@@ -71,6 +87,13 @@ fn packed_bytes(map: &Map) -> u64 {
     frames.filter(|frame| seen.insert(**frame)).map(|frame| u64::from(frame.packed_bytes)).sum()
 }
 
+fn nodes(manifest: &Manifest) -> Option<u64> {
+    match &manifest.kind {
+        Kind::Image(_) => None,
+        Kind::Tree(tree) => Some(tree.nodes),
+    }
+}
+
 fn boot(manifest: &Manifest) -> Option<BootDocument> {
     manifest.boot.as_ref().map(BootDocument::of)
 }
@@ -85,6 +108,8 @@ struct Document {
     pushed_unix_s: u64,
     facts: Facts,
     size_bytes: u64,
+    /// Of a tree, its nodes.
+    nodes: Option<u64>,
     sector_bytes: Option<u32>,
     gpt: Option<GptDocument>,
     data_bytes: u64,
@@ -95,6 +120,9 @@ struct Document {
     packed_bytes: u64,
     packs: usize,
     boot: Option<BootDocument>,
+    /// With `--files`: the nodes of a tree, in its order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<Vec<Row>>,
 }
 
 #[derive(Serialize)]
@@ -127,9 +155,12 @@ impl fmt::Display for Document {
         if let Some(sector_bytes) = self.sector_bytes {
             writeln!(f, "sectors   {sector_bytes} bytes")?;
         }
-        match &self.gpt {
-            Some(gpt) => writeln!(f, "table     GPT, backup at sector {}", gpt.alternate_lba)?,
-            None => writeln!(f, "table     no GPT")?,
+        match (&self.gpt, self.nodes) {
+            (Some(gpt), _) => {
+                writeln!(f, "table     GPT, backup at sector {}", gpt.alternate_lba)?;
+            }
+            (None, None) => writeln!(f, "table     no GPT")?,
+            (None, Some(nodes)) => writeln!(f, "nodes     {nodes}")?,
         }
         let (data, zero) = (text::size(self.data_bytes), text::size(self.zero_bytes));
         writeln!(f, "content   {data} of data, {zero} of zeroes")?;
@@ -139,8 +170,10 @@ impl fmt::Display for Document {
         let packed = text::size(self.packed_bytes);
         writeln!(f, "packed    {packed} in {}", text::count(self.packs as u64, "pack"))?;
         match &self.boot {
-            Some(boot) => boot.fmt(f),
-            None => writeln!(f, "boot      by its own boot loader: no kernel is known"),
+            Some(boot) => boot.fmt(f)?,
+            None if self.nodes.is_some() => writeln!(f, "boot      no kernel is known")?,
+            None => writeln!(f, "boot      by its own boot loader: no kernel is known")?,
         }
+        self.files.iter().flatten().try_for_each(|row| writeln!(f, "{row}"))
     }
 }
