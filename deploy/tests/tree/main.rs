@@ -8,6 +8,8 @@ mod gates;
 mod model;
 mod oracle;
 mod random;
+mod rights;
 mod run;
 mod shelf;
+mod special;
 mod states;
