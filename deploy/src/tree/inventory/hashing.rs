@@ -8,6 +8,7 @@ use crate::tree::content_id::ContentId;
 use rustix::fs::{Advice, fadvise};
 use std::fs::File;
 use std::io;
+use std::num::NonZeroU64;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::available_parallelism;
@@ -23,6 +24,9 @@ const THREADS_MAX: usize = 16;
 
 /// Files that are open and wait for a thread.
 const WAITING_MAX: usize = 128;
+
+/// How much of each of them is read beforehand, bytes: all of most files.
+const CALLED_BYTES: u64 = 512 << 10;
 
 /// A file to be hashed.
 pub(super) struct Job {
@@ -66,12 +70,24 @@ impl Hashers<'_> {
             let hashers: Vec<_> =
                 (0..threads).map(|_| scope.spawn(|| self.work(&receiver))).collect();
             // All threads are gone only when one of them has broken down.
-            let walked = walk(&mut |job| sender.send(job).or(Err(Error::Stopped)));
+            let walked = walk(&mut |job| {
+                self.call(&job);
+                sender.send(job).or(Err(Error::Stopped))
+            });
             drop(sender);
             let found = hashers.into_iter().map(|one| one.join().or(Err(Error::Stopped)));
             let found = found.collect::<Result<Vec<_>, _>>();
             Ok((walked?, found?))
         })
+    }
+
+    /// Has the disk begin to read a file before its turn comes. That this is not to be had, or that
+    /// memory holds what it has to write first, costs time only.
+    fn call(self, job: &Job) {
+        if self.cache == Cache::Dropped {
+            let _ = fadvise(&job.file, 0, None, Advice::DontNeed);
+        }
+        let _ = fadvise(&job.file, 0, NonZeroU64::new(CALLED_BYTES), Advice::WillNeed);
     }
 
     fn work(self, jobs: &Mutex<Receiver<Job>>) -> Found {
@@ -96,9 +112,6 @@ impl Hashers<'_> {
         seeds: &mut Vec<Seed>,
     ) -> io::Result<Option<Digest>> {
         let Job { number: file, file: opened, stamp } = job;
-        if self.cache == Cache::Dropped {
-            fadvise(&opened, 0, None, Advice::DontNeed)?;
-        }
         pieces.open(opened, stamp);
         let (mut id, mut offset_bytes) = (ContentId::default(), 0);
         while let Some(piece) = self.meter.time(Limit::Disk, || pieces.next_piece())? {
