@@ -4,6 +4,7 @@
 
 mod cuts;
 mod faults;
+mod fidelity;
 mod gates;
 mod model;
 mod oracle;
@@ -13,3 +14,11 @@ mod run;
 mod shelf;
 mod special;
 mod states;
+#[path = "../../../store/tests/common/torture.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with the tests of the store")]
+mod torture;
+
+/// What the shared tree of every kind is filled with.
+fn noise(length: usize, seed: u64) -> Vec<u8> {
+    model::noise(seed, length)
+}
