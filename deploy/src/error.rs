@@ -1,8 +1,12 @@
 //! What can go wrong in the engine. Code decides by the variant, people read the chain.
 
+use crate::boot::CoreError;
+use crate::layout::{LayoutRefusal, Role};
 use crate::plan::Refusal;
 use crate::target::TargetError;
 use crate::tree::{TreeError, TreeRefusal};
+use crate::vfat::VfatError;
+use crate::volumes::{FileSystem, VolumeError};
 use store::Digest;
 use store::manifest_reader::ReadError;
 use store::source::SourceError;
@@ -136,6 +140,66 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// The disk cannot be divided as it should be.
+    #[error("{disk} cannot take the tree; to lay it out anew, losing everything on it, {how}")]
+    Layout {
+        /// The disk.
+        disk: String,
+        /// What to say to have it laid out anew.
+        how: String,
+        /// Why.
+        source: LayoutRefusal,
+    },
+    /// The root file system is of another kind than is wanted.
+    #[error(
+        "the root file system of {disk} is {found}, not {wanted}; to make it anew, losing \
+         everything on it, {how}"
+    )]
+    OtherRoot {
+        /// The disk.
+        disk: String,
+        /// What it is.
+        found: FileSystem,
+        /// What it is to be.
+        wanted: FileSystem,
+        /// What to say to have it made anew.
+        how: String,
+    },
+    /// The root file system has to be made anew, and something on it is to be kept.
+    #[error("{why}: {kept} on {disk} cannot be kept; to give it up, {how}")]
+    KeptLost {
+        /// The disk.
+        disk: String,
+        /// Why the root file system cannot stay.
+        why: String,
+        /// A path that is to be kept.
+        kept: String,
+        /// What to say to give it up.
+        how: String,
+    },
+    /// A layout lacks a partition.
+    #[error("there is no {role} partition")]
+    NoPartition {
+        /// Which.
+        role: Role,
+    },
+    /// A file system could not be made, mounted or unmounted.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
+    /// The EFI system partition cannot have the files.
+    #[error(transparent)]
+    Vfat(#[from] VfatError),
+    /// GRUB could not be made to boot the disk.
+    #[error(transparent)]
+    Core(#[from] CoreError),
+    /// A boot file of the label is nowhere that a boot loader finds.
+    #[error("{file} of the label: expected a path that boot loaders read, found {found}")]
+    BootPath {
+        /// Kernel or initrd.
+        file: &'static str,
+        /// Where it is.
+        found: String,
+    },
     /// Another worker failed first; its error is the one that is reported.
     #[error("stopped because another part failed")]
     Stopped,
@@ -184,10 +248,17 @@ impl Error {
             | Self::Format { .. }
             | Self::ReadBack { .. }
             | Self::BootFile { .. } => Category::Verification,
-            Self::Refused(_) | Self::TreeRefused(_) | Self::Kind { .. } => Category::Refused,
+            Self::Refused(_)
+            | Self::TreeRefused(_)
+            | Self::Layout { .. }
+            | Self::OtherRoot { .. }
+            | Self::KeptLost { .. }
+            | Self::BootPath { .. }
+            | Self::Vfat(_)
+            | Self::Kind { .. } => Category::Refused,
             Self::Tree(error) => error.category(),
-            Self::Target(_) => Category::Storage,
-            Self::HandOver { .. } | Self::Stopped => Category::Other,
+            Self::Target(_) | Self::Volume(_) | Self::NoPartition { .. } => Category::Storage,
+            Self::HandOver { .. } | Self::Core(_) | Self::Stopped => Category::Other,
         }
     }
 }

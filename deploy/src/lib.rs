@@ -14,6 +14,7 @@
 
 pub mod boot;
 pub mod disks;
+pub mod install;
 pub mod label;
 pub mod layout;
 pub mod meter;

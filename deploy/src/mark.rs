@@ -66,6 +66,11 @@ impl Mark {
         Self { table: Some(table), seeds: Vec::new(), ..self }
     }
 
+    /// Whether the deployment that it is of came to its end.
+    pub fn is_finished(&self) -> bool {
+        self.table.is_some()
+    }
+
     /// Manifests of which something may be on the disk, the nearest first.
     pub(crate) fn holds(&self) -> Vec<Digest> {
         let mut all = vec![self.manifest];

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use rustix::ioctl::{Getter, NoArg, Setter, ioctl, opcode};
-use rustix::process::{chdir, chroot, fchdir};
+use rustix::process::{Resource, Rlimit, chdir, chroot, fchdir, setrlimit};
 use std::ffi::c_int;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
@@ -95,14 +95,17 @@ pub(crate) fn drop_buffers(device: impl AsFd) -> rustix::io::Result<()> {
     unsafe { ioctl(device, NoArg::<BLKFLSBUF>::new()) }
 }
 
-/// Makes `command` run with `root` as its root directory (chroot(2)).
-pub(crate) fn start_inside(command: &mut Command, root: BorrowedFd<'_>) {
+/// Makes `command` run with `root` as its root directory (chroot(2)), and write no more than
+/// `limit_bytes` to any file (setrlimit(2), `RLIMIT_FSIZE`).
+pub(crate) fn start_inside(command: &mut Command, root: BorrowedFd<'_>, limit_bytes: u64) {
     let root = root.as_raw_fd();
     let enter = move || {
         // SAFETY: whoever runs the command borrows the descriptor until it has ended.
         let root = unsafe { BorrowedFd::borrow_raw(root) };
         fchdir(root)?;
         chroot(".")?;
+        let limit = Some(limit_bytes);
+        setrlimit(Resource::Fsize, Rlimit { current: limit, maximum: limit })?;
         Ok(chdir("/")?)
     };
     // SAFETY: between fork and exec only system calls are made, no memory is taken and no lock

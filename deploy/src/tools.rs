@@ -3,11 +3,13 @@
 
 use crate::sys;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -119,18 +121,21 @@ impl<'a> Tool<'a> {
     pub(crate) fn run(self) -> Result<Vec<u8>, ToolError> {
         let program = || self.program.display().to_string();
         let failed = |source| ToolError::Run { program: program(), source };
-        let mut child = Started::spawn(&mut self.command()).map_err(failed)?;
+        // Not a pipe: there are programs that want to flush what they answer.
+        let answer = memfd_create("answer", MemfdFlags::CLOEXEC).map_err(io::Error::from);
+        let answer = File::from(answer.map_err(failed)?);
+        let stdout = answer.try_clone().map_err(failed)?;
+        let mut child = Started::spawn(self.command().stdout(stdout)).map_err(failed)?;
         let pidfd = child.pidfd().map_err(failed)?;
-        let (out, err) = (child.child.stdout.take(), child.child.stderr.take());
-        let (out, err, ended) = thread::scope(|scope| {
-            let out = scope.spawn(|| out.map(answer).unwrap_or_default());
+        let err = child.child.stderr.take();
+        let (err, ended) = thread::scope(|scope| {
             let err = scope.spawn(|| err.map(complaint).unwrap_or_default());
             let ended = wait(&pidfd, Instant::now() + PATIENCE);
             if !matches!(ended, Ok(true)) {
-                // Its ends of the pipes go with it. One that is gone already is no failure.
+                // Its end of the pipe goes with it. One that is gone already is no failure.
                 let _ = pidfd_send_signal(&pidfd, Signal::KILL);
             }
-            (out.join().unwrap_or_default(), err.join().unwrap_or_default(), ended)
+            (err.join().unwrap_or_default(), ended)
         });
         let status = child.child.wait().map_err(failed)?;
         match ended {
@@ -139,10 +144,10 @@ impl<'a> Tool<'a> {
             Ok(true) if !status.success() => {
                 Err(ToolError::Failed { program: program(), status, complaint: err })
             }
-            Ok(true) if out.len() as u64 > ANSWER_MAX_BYTES => {
-                Err(ToolError::Verbose { program: program() })
-            }
-            Ok(true) => Ok(out),
+            Ok(true) => match whole(answer).map_err(failed)? {
+                Some(answer) => Ok(answer),
+                None => Err(ToolError::Verbose { program: program() }),
+            },
         }
     }
 
@@ -150,9 +155,9 @@ impl<'a> Tool<'a> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).env_clear();
         command.env("PATH", DIRECTORIES.join(":")).env("LC_ALL", "C");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(Stdio::null()).stderr(Stdio::piped());
         if let Some(root) = self.inside {
-            sys::start_inside(&mut command, root);
+            sys::start_inside(&mut command, root, ANSWER_MAX_BYTES);
         }
         command
     }
@@ -199,12 +204,16 @@ fn wait(pidfd: impl AsFd, deadline: Instant) -> io::Result<bool> {
     }
 }
 
-/// What a program says, up to one byte more than is taken.
-fn answer(from: impl Read) -> Vec<u8> {
+/// All that was answered; none where it is too much.
+fn whole(mut answer: File) -> io::Result<Option<Vec<u8>>> {
+    let length = answer.seek(SeekFrom::End(0))?;
+    if length > ANSWER_MAX_BYTES {
+        return Ok(None);
+    }
+    answer.seek(SeekFrom::Start(0))?;
     let mut said = Vec::new();
-    // A pipe that breaks belongs to a program that failed, which its status says.
-    let _ = from.take(ANSWER_MAX_BYTES + 1).read_to_end(&mut said);
-    said
+    answer.read_to_end(&mut said)?;
+    Ok(Some(said))
 }
 
 /// The last of what a program complains, on one line.
@@ -240,7 +249,7 @@ mod tests {
     #[test]
     fn a_program_sees_nothing_but_the_tree_that_it_is_run_in() {
         let empty = tempfile::tempdir().unwrap();
-        let root = std::fs::File::open(empty.path()).unwrap();
+        let root = File::open(empty.path()).unwrap();
         let failed = Tool::inside(root.as_fd(), "/bin/true").run().unwrap_err();
         assert_eq!(failed.to_string(), "cannot run /bin/true");
     }

@@ -14,6 +14,7 @@
 mod commit;
 mod content_id;
 mod decide;
+mod drawn;
 mod error;
 mod gate;
 mod inventory;
@@ -33,6 +34,7 @@ mod verify;
 mod wanted;
 mod write;
 
+pub use drawn::{Drawn, Needs};
 pub use error::{TreeError, TreeRefusal};
 pub use gate::{Call, Gate};
 pub use inventory::{Inventory, Taking};
@@ -42,5 +44,6 @@ pub use plan::{NodeTotals, Options, Plan, Totals, plan};
 pub use rights::{Adapted, Rights};
 pub use root::Root;
 pub use settle::{Settled, settle};
+pub(crate) use verify::verify_anew;
 pub use verify::{Verified, verify};
 pub use write::{Written, write};

@@ -6,6 +6,7 @@ pub(crate) use upkeep::{CopyArgs, GcArgs, RenameArgs, VerifyArgs};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use deploy::disks::parse_size;
+use deploy::volumes::FileSystem;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use store::label::{LabelName, fact_is_valid};
@@ -263,6 +264,56 @@ pub(crate) struct DeployArgs {
     /// Do not read back what was written
     #[arg(long)]
     pub(crate) no_verify: bool,
+
+    #[command(flatten, next_help_heading = "Trees on disks")]
+    pub(crate) disk: DiskArgs,
+}
+
+/// How a tree is put onto a disk.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DiskArgs {
+    /// Lay the disk out anew where its layout does not fit; everything on it goes
+    #[arg(long)]
+    pub(crate) repartition: bool,
+
+    /// Size of the EFI system partition, such as 512Mi
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub(crate) esp_size: Option<u64>,
+
+    /// Size of a swap partition
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub(crate) swap_size: Option<u64>,
+
+    /// Size of a data partition, which no label touches; it is mounted at /srv
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub(crate) data_size: Option<u64>,
+
+    /// The kind of root file system: ext4, xfs or btrfs [default: the one that is there, or ext4]
+    #[arg(long, value_name = "KIND", value_parser = parse_file_system)]
+    pub(crate) root_fs: Option<FileSystem>,
+
+    /// The machine's name
+    #[arg(long, value_name = "NAME", value_parser = deploy::install::parse_hostname)]
+    pub(crate) hostname: Option<String>,
+
+    /// The hash of root's password, as crypt(5) has it
+    #[arg(long, value_name = "HASH", value_parser = deploy::install::parse_password)]
+    pub(crate) root_password: Option<String>,
+
+    /// A public key by which root may log in; may be given often
+    #[arg(long, value_name = "KEY", value_parser = deploy::install::parse_ssh_key)]
+    pub(crate) ssh_key: Vec<String>,
+
+    /// Words for the kernel's command line
+    #[arg(long, value_name = "WORDS", default_value = "", hide_default_value = true)]
+    pub(crate) append: String,
+}
+
+fn parse_file_system(word: &str) -> Result<FileSystem, String> {
+    FileSystem::named(word).ok_or_else(|| {
+        let words: Vec<&str> = FileSystem::WORDS.iter().map(|(word, _)| *word).collect();
+        format!("expected one of {}", words.join(", "))
+    })
 }
 
 /// Build the initramfs that machines boot into to be inaugurated

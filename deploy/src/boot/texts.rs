@@ -58,6 +58,19 @@ pub fn grub_config(entry: &Entry) -> String {
     )
 }
 
+/// The command line of the next kernel: the label's, what the operator adds, and our own consoles
+/// unless one of these names one, so that a machine that was watched on a serial line still is.
+pub fn next_command_line(label: &str, append: &str, ours: &str) -> String {
+    let is_console = |word: &&str| word.starts_with("console=");
+    let has_console =
+        label.split_whitespace().chain(append.split_whitespace()).any(|word| is_console(&word));
+    let carried = ours.split_whitespace().filter(|word| !has_console && is_console(word));
+    let mut words = vec![label.trim(), append.trim()];
+    words.extend(carried);
+    words.retain(|word| !word.is_empty());
+    words.join(" ")
+}
+
 /// Number and speed of the first serial line among the consoles of a command line.
 fn serial(cmdline: &str) -> Option<(u32, u32)> {
     let consoles = cmdline.split_whitespace().filter_map(|word| word.strip_prefix("console=ttyS"));

@@ -124,6 +124,14 @@ impl Inventory {
         describe(&what, &meta)
     }
 
+    /// The path of a file by its number; none of those that are staged.
+    pub(crate) fn path_of(&self, file: u32) -> Option<Vec<u8>> {
+        match self.files.get(file as usize)?.place {
+            Place::Node(index) => Some(self.nodes.path(index)),
+            Place::Staged(_) => None,
+        }
+    }
+
     /// Where the object is said to be.
     pub(crate) fn seed(&self, digest: &Digest, length: u64) -> Option<&Seed> {
         let key = key(digest);

@@ -8,6 +8,7 @@ pub(crate) use totals::data_bytes;
 pub use totals::{Nodes as NodeTotals, Totals};
 
 use super::decide::{Action, Decisions, decide};
+use super::drawn::Drawn;
 use super::error::{TreeError, TreeRefusal};
 use super::inventory::Inventory;
 use super::join::{JoinError, Rule, join};
@@ -17,6 +18,7 @@ use super::overlay::Overlay;
 use super::rights::{Adapted, Rights};
 use super::root::Root;
 use super::wanted::Wanted;
+use super::write::Written;
 use crate::diffs::UsableDiffs;
 use crate::fetch::Want;
 use crate::meter::Meter;
@@ -74,10 +76,7 @@ pub fn plan(
     meter: Arc<Meter>,
 ) -> Result<Plan, Error> {
     let Options { keep, overlay, rights } = options;
-    let wanted = wanted(&labels, &overlay, rights, &meter)?;
-    let objects = Objects::of(&labels);
-    let diffs = Vec::new();
-    plan_again(Job { root, labels, objects, diffs, wanted, keep, meter }, inventory)
+    Drawn::of(labels, rights, meter)?.under(&overlay)?.plan(root, keep, inventory)
 }
 
 /// The plan of a deployment that is under way, for what the target has by now.
@@ -98,13 +97,12 @@ pub(crate) fn plan_again(mut job: Job, inventory: Inventory) -> Result<Plan, Err
     Ok(Plan { job, inventory, decisions, totals, room })
 }
 
-/// What `labels` joined are, under `overlay`.
-fn wanted(
+/// What `labels` joined are, and what messages call them.
+pub(crate) fn joined(
     labels: &[Label],
-    overlay: &Overlay,
     rights: Rights,
     meter: &Meter,
-) -> Result<Wanted, Error> {
+) -> Result<(String, Wanted), Error> {
     let mut all: Option<(String, Wanted)> = None;
     for (number, label) in labels.iter().enumerate() {
         let name = label.record.name.to_string();
@@ -118,13 +116,22 @@ fn wanted(
             }
         });
     }
-    let (name, wanted) = all.unwrap_or_default();
+    Ok(all.unwrap_or_default())
+}
+
+/// What labels called `name` are under `overlay`.
+pub(crate) fn under(
+    name: &str,
+    wanted: Wanted,
+    overlay: &Overlay,
+    rights: Rights,
+) -> Result<Wanted, Error> {
     if overlay.is_empty() {
         return Ok(wanted);
     }
     let (own, weak) = overlay.wanted(rights)?;
     let joined = join(&wanted, &own, &Rule::Second(&weak));
-    Ok(joined.map_err(|error| error.between(&name, "of this machine's own files"))?)
+    Ok(joined.map_err(|error| error.between(name, "of this machine's own files"))?)
 }
 
 impl JoinError {
@@ -166,6 +173,16 @@ impl Job {
         })
     }
 
+    /// The same with the target as `reopen` returns it; nothing else has it meanwhile.
+    pub(crate) fn reached_anew(
+        self,
+        reopen: &mut dyn FnMut(Arc<Root>) -> Result<Arc<Root>, Error>,
+    ) -> Result<Self, Error> {
+        let Self { root, labels, objects, diffs, wanted, keep, meter } = self;
+        let root = reopen(root)?;
+        Ok(Self { root, labels, objects, diffs, wanted, keep, meter })
+    }
+
     /// Makes everything on the target's file system durable.
     pub(crate) fn sync(&self) -> Result<(), TreeError> {
         let synced = self.meter.time(crate::Limit::Disk, || self.root.hands.sync(&*self.root));
@@ -182,6 +199,19 @@ impl Plan {
     /// Whether the target is as it should be already.
     pub fn nothing_to_do(&self) -> bool {
         self.decisions.is_nothing() && self.inventory.staged.is_empty()
+    }
+
+    /// The same plan for the same target as `reopen` returns it; nothing else has it meanwhile.
+    pub(crate) fn reached_anew(
+        self,
+        reopen: &mut dyn FnMut(Arc<Root>) -> Result<Arc<Root>, Error>,
+    ) -> Result<Self, Error> {
+        Ok(Self { job: self.job.reached_anew(reopen)?, ..self })
+    }
+
+    /// Nothing is written, since all is there.
+    pub(crate) fn untouched(self) -> Written {
+        Written { job: self.job, is_untouched: true }
     }
 
     /// The labels, in the order in which they were given.

@@ -27,6 +27,8 @@ const RECENT_MAX: usize = 16;
 pub struct Root {
     fd: OwnedFd,
     name: PathBuf,
+    /// It is read-only, and is made writable before anything is written.
+    becomes_writable: bool,
     pub(crate) hands: Hands,
 }
 
@@ -39,7 +41,18 @@ impl Root {
             path: path.display().to_string(),
             source: error.into(),
         })?;
-        Ok(Self { fd, name: path.to_owned(), hands: Hands::new(Arc::new(AlwaysOpen)) })
+        Ok(Self::of(fd, path))
+    }
+
+    /// The opened directory `fd`, which people call `name`.
+    pub(crate) fn of(fd: OwnedFd, name: &Path) -> Self {
+        let hands = Hands::new(Arc::new(AlwaysOpen));
+        Self { fd, name: name.to_owned(), becomes_writable: false, hands }
+    }
+
+    /// The same, to be planned for as if it were writable.
+    pub(crate) fn that_becomes_writable(self) -> Self {
+        Self { becomes_writable: true, ..self }
     }
 
     /// The directory `path`, made if it is not there; whether it was made.
@@ -119,7 +132,8 @@ impl Root {
 
     /// Whether its file system is mounted read-only.
     pub(crate) fn is_read_only(&self) -> Result<bool, TreeError> {
-        Ok(self.room()?.f_flag.contains(StatVfsMountFlags::RDONLY))
+        let is_now = self.room()?.f_flag.contains(StatVfsMountFlags::RDONLY);
+        Ok(is_now && !self.becomes_writable)
     }
 
     /// The directory `path`, opened only to reach what is in it.
@@ -142,6 +156,13 @@ impl Root {
         let dir = self.directory(parent(path).unwrap_or_default())?;
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         Ok(fs::openat(dir, name(path), flags, Mode::empty())?.into())
+    }
+
+    /// Whether a regular file is at `path`.
+    pub(crate) fn has_file(&self, path: &[u8]) -> bool {
+        let dir = self.directory(parent(path).unwrap_or_default());
+        let stat = dir.and_then(|dir| Ok(fs::statat(dir, name(path), AtFlags::SYMLINK_NOFOLLOW)?));
+        stat.is_ok_and(|stat| fs::FileType::from_raw_mode(stat.st_mode).is_file())
     }
 
     /// Whether anything is at `path`.

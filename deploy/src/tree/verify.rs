@@ -6,6 +6,7 @@ use super::error::TreeError;
 use super::inventory::{Cache, take};
 use super::nodes::{NONE, What};
 use super::plan::{Job, Plan, plan_again};
+use super::root::Root;
 use super::stage::STAGE;
 use super::write::{Written, write};
 use crate::Error;
@@ -18,17 +19,41 @@ pub struct Verified {
     pub(crate) job: Job,
 }
 
+impl Verified {
+    /// The target.
+    pub(crate) fn root(&self) -> &Root {
+        &self.job.root
+    }
+
+    /// The same with the target as `reopen` returns it; nothing else has it meanwhile.
+    pub(crate) fn reached_anew(
+        self,
+        reopen: &mut dyn FnMut(Arc<Root>) -> Result<Arc<Root>, Error>,
+    ) -> Result<Self, Error> {
+        Ok(Self { job: self.job.reached_anew(reopen)? })
+    }
+}
+
 /// Reads everything back, what the kernel remembers of files dropped, and repairs once what is not
 /// as it should be. What was found to be right and not written to is not read a second time.
 pub fn verify(written: Written, read_back: ReadBack) -> Result<Verified, Error> {
+    verify_anew(written, read_back, &mut Ok)
+}
+
+/// The same, where `reopen` gives up the target and returns it as it is read from its disk.
+pub(crate) fn verify_anew(
+    written: Written,
+    read_back: ReadBack,
+    reopen: &mut dyn FnMut(Arc<Root>) -> Result<Arc<Root>, Error>,
+) -> Result<Verified, Error> {
     if read_back == ReadBack::No || written.is_untouched {
         return Ok(Verified { job: written.job });
     }
-    let plan = look(written.job)?;
+    let plan = look(written.job.reached_anew(reopen)?)?;
     if plan.nothing_to_do() {
         return Ok(Verified { job: plan.job });
     }
-    let plan = look(write(plan)?.job)?;
+    let plan = look(write(plan)?.job.reached_anew(reopen)?)?;
     if plan.nothing_to_do() {
         return Ok(Verified { job: plan.job });
     }

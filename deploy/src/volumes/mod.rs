@@ -5,7 +5,7 @@ mod mounted;
 mod nodes;
 mod swap;
 
-pub use mounted::{Access, Mounted};
+pub use mounted::{Access, Mounted, release};
 pub use nodes::{node_of, show_partitions};
 pub use swap::swap_header;
 

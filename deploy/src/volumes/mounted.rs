@@ -9,7 +9,6 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag,
     fsconfig_set_string, fsmount, fsopen,
 };
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -50,19 +49,31 @@ impl Mounted {
         self.kind
     }
 
+    /// Its root directory; whoever has it keeps the file system mounted.
+    pub fn into_root(self) -> OwnedFd {
+        self.root
+    }
+
     /// Writes everything, unmounts it and makes the kernel forget what was on it, so that whoever
     /// mounts it again reads it from the disk. Fails if anybody still has something of it.
     pub fn release(self) -> Result<(), VolumeError> {
         let Self { device, root, .. } = self;
-        let released = rustix::fs::syncfs(&root).map_err(io::Error::from).and_then(|()| {
-            drop(root);
-            // Only a device that nobody has mounted can be had alone (open(2), O_EXCL).
-            let flags = OFlags::RDONLY | OFlags::EXCL | OFlags::CLOEXEC;
-            let alone = File::from(rustix::fs::open(&device, flags, Mode::empty())?);
-            Ok(sys::drop_buffers(&alone)?)
-        });
-        released.map_err(|source| VolumeError::Release { device, source })
+        if let Err(error) = rustix::fs::syncfs(&root) {
+            return Err(VolumeError::Release { device, source: error.into() });
+        }
+        drop(root);
+        release(&device)
     }
+}
+
+/// Makes the kernel forget what is on `device`, which is unmounted: only a device that nobody has
+/// mounted can be had alone (open(2), `O_EXCL`).
+pub fn release(device: &Path) -> Result<(), VolumeError> {
+    let flags = OFlags::RDONLY | OFlags::EXCL | OFlags::CLOEXEC;
+    let released = rustix::fs::open(device, flags, Mode::empty())
+        .and_then(|alone| sys::drop_buffers(&alone))
+        .map_err(io::Error::from);
+    released.map_err(|source| VolumeError::Release { device: device.to_owned(), source })
 }
 
 /// Nothing of the tree is run or trusted, except where it is entered on purpose: no devices, no

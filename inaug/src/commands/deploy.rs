@@ -1,5 +1,6 @@
 //! `inaug deploy`: the engine on this host, onto a file, a block device or a directory.
 
+mod disk;
 mod document;
 mod progress;
 mod tree;
@@ -16,6 +17,8 @@ use deploy::write::write;
 use deploy::{Label, Meter, ReadBack, Target};
 use document::{Document, PlanDocument};
 use progress::Progress;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
 use std::sync::Arc;
 use store::near::Near;
 use store::source::Source;
@@ -45,7 +48,14 @@ pub(crate) fn run(args: &DeployArgs, output: &Output) -> anyhow::Result<()> {
     if labels[0].manifest.image().is_none() && !args.to.exists() {
         return tree::run(&deployment, Some(labels), progress, output);
     }
+    if labels[0].manifest.image().is_none() && is_block_device(&args.to) {
+        return disk::run(&deployment, labels, progress, output);
+    }
     run_image(&deployment, labels, progress, output)
+}
+
+fn is_block_device(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_block_device())
 }
 
 impl Deployment<'_> {

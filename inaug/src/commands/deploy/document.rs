@@ -56,17 +56,38 @@ impl PlanDocument {
         }
     }
 
-    /// Of a tree.
+    /// Of trees in a directory.
     pub(super) fn of_tree(plan: &deploy::tree::Plan) -> Self {
-        let (labels, totals) = (plan.labels(), plan.totals().objects);
-        let join = |texts: Vec<String>| texts.join("+");
+        let nodes = NodesDocument::of(plan.totals().nodes, plan.adapted());
+        let target = plan.root().name().display().to_string();
+        let text = plan.to_string();
+        Self::of_trees(plan.labels(), plan.totals(), nodes, target, text)
+            .with_nothing_to_do(plan.nothing_to_do())
+    }
+
+    /// Of trees on a disk.
+    pub(super) fn of_disk(plan: &deploy::install::Plan) -> Self {
+        let nodes = NodesDocument::of(plan.totals().nodes, Adapted::default());
+        let target = plan.disk().name().to_owned();
+        Self::of_trees(plan.labels(), plan.totals(), nodes, target, plan.to_string())
+            .with_nothing_to_do(plan.nothing_to_do())
+    }
+
+    fn of_trees(
+        labels: &[deploy::Label],
+        totals: deploy::tree::Totals,
+        nodes: NodesDocument,
+        target: String,
+        text: String,
+    ) -> Self {
+        let (totals, join) = (totals.objects, |texts: Vec<String>| texts.join("+"));
         Self {
             schema: "inaug/plan/1",
             label: join(labels.iter().map(|label| label.record.name.to_string()).collect()),
             manifest: join(labels.iter().map(|label| label.record.manifest.to_string()).collect()),
-            target: plan.root().name().display().to_string(),
+            target,
             size_bytes: labels.iter().map(deploy::Label::size_bytes).sum(),
-            nothing_to_do: plan.nothing_to_do(),
+            nothing_to_do: false,
             kept_objects: totals.kept_objects,
             kept_bytes: totals.kept_bytes,
             missing_objects: totals.missing_objects,
@@ -75,9 +96,13 @@ impl PlanDocument {
             moved_bytes: totals.moved_bytes,
             packed_bytes: totals.packed_bytes,
             zero_missing_bytes: totals.zero_missing_bytes,
-            nodes: Some(NodesDocument::of(plan)),
-            text: plan.to_string(),
+            nodes: Some(nodes),
+            text,
         }
+    }
+
+    fn with_nothing_to_do(self, nothing_to_do: bool) -> Self {
+        Self { nothing_to_do, ..self }
     }
 }
 
@@ -105,9 +130,9 @@ struct AdaptedDocument {
 }
 
 impl NodesDocument {
-    fn of(plan: &deploy::tree::Plan) -> Self {
-        let NodeTotals { all, kept, changed, new, replaced, removed, left } = plan.totals().nodes;
-        let Adapted { owners, set_id, opened, attributes, devices } = plan.adapted();
+    fn of(nodes: NodeTotals, adapted: Adapted) -> Self {
+        let NodeTotals { all, kept, changed, new, replaced, removed, left } = nodes;
+        let Adapted { owners, set_id, opened, attributes, devices } = adapted;
         let adapted = AdaptedDocument { owners, set_id, opened, attributes, devices };
         Self { all, kept, changed, new, replaced, removed, left, adapted }
     }

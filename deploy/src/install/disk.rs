@@ -1,0 +1,195 @@
+//! A disk as it is found: its table, what we left on it, and whether its root can be used as it
+//! is. Nothing is written.
+
+use crate::Error;
+use crate::disks::{Contents, sniff};
+use crate::held::HEAD_BYTES;
+use crate::layout::{Extent, Partition, Role, Table};
+use crate::mark::Mark;
+use crate::meter::Meter;
+use crate::target::{Target, TargetError};
+use crate::tree::{self, Inventory, Keep, Taking};
+use crate::volumes::{Access, FileSystem, Mounted, VolumeError, node_of, show_partitions};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// `s_state` of the superblock of ext4, bytes from the start of the volume, and its bit that says
+/// that the kernel met errors (`Documentation/filesystems/ext4/super.rst`).
+const EXT4_STATE_AT: u64 = 1024 + 0x3a;
+const EXT4_HAS_ERRORS: u8 = 2;
+
+/// A disk that a tree is to be put on. Nobody else changes it meanwhile.
+#[derive(Debug)]
+pub struct Disk {
+    pub(crate) target: Target,
+    pub(crate) file: File,
+    pub(crate) table: Option<Table>,
+    pub(crate) mark: Option<Mark>,
+    contents: Contents,
+}
+
+/// A root file system that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Root {
+    pub(crate) kind: FileSystem,
+    /// Its UUID as text.
+    pub(crate) uuid: String,
+    pub(crate) node: PathBuf,
+}
+
+impl Disk {
+    /// Opens the disk at `path`, which nobody may be using.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let (target, file) = Target::beside_partitions(path)?;
+        let mut head = vec![0; (target.size_bytes() as usize).min(HEAD_BYTES)];
+        let read = file.read_exact_at(&mut head, 0);
+        read.map_err(|source| TargetError::Io {
+            operation: "read",
+            target: target.name().to_owned(),
+            offset_bytes: 0,
+            bytes: head.len() as u64,
+            source,
+        })?;
+        let sector_bytes = target.sector_bytes.unwrap_or(512);
+        let table = Table::parse(&head, sector_bytes, target.size_bytes());
+        let mark = Mark::read(&head).filter(|mark| mark.owns(&head));
+        let contents = sniff(&file, target.size_bytes(), sector_bytes);
+        Ok(Self { target, file, table, mark, contents })
+    }
+
+    /// What people call it.
+    pub fn name(&self) -> &str {
+        self.target.name()
+    }
+
+    /// Whether what it holds is ours to replace.
+    pub fn is_ours(&self) -> bool {
+        self.mark.is_some()
+    }
+
+    /// Whether there is nothing on it that could be lost.
+    pub fn is_blank(&self) -> bool {
+        self.contents.is_blank()
+    }
+
+    /// What it holds.
+    pub fn contents(&self) -> &Contents {
+        &self.contents
+    }
+
+    /// Its size and sectors.
+    pub(crate) fn extent(&self) -> Extent {
+        let sector_bytes = self.target.sector_bytes.unwrap_or(512);
+        Extent { size_bytes: self.target.size_bytes(), sector_bytes }
+    }
+
+    /// The device node of a partition, which the kernel is told of if need be.
+    pub(crate) fn node(&self, table: &Table, partition: &Partition) -> Result<PathBuf, Error> {
+        show_partitions(&self.file, self.name(), table)?;
+        Ok(node_of(&self.file, self.name(), partition.number)?)
+    }
+
+    /// Begins to look through the root file system that is there, or says why it cannot be used as
+    /// it is. It needs no label, so a machine does it while it waits for its own.
+    pub fn look(&self, keep: &Keep, meter: &Arc<Meter>) -> Result<Result<Look, String>, Error> {
+        let Some(table) = &self.table else {
+            return Ok(Err("there is no partition table that could be kept".to_owned()));
+        };
+        let (kind, partition, id) = match self.root_volume(table) {
+            Ok(volume) => volume,
+            Err(why) => return Ok(Err(why)),
+        };
+        let node = self.node(table, partition)?;
+        let fd = match Mounted::open(&node, kind, Access::ReadOnly) {
+            Ok(mounted) => mounted.into_root(),
+            Err(VolumeError::Mount { source, .. }) => {
+                return Ok(Err(format!("the root file system cannot be mounted ({source})")));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let root = Arc::new(tree::Root::of(fd, &node).that_becomes_writable());
+        let found = Root { kind, uuid: uuid_text(&id), node };
+        let taking = Inventory::start(Arc::clone(&root), keep.clone(), Arc::clone(meter));
+        Ok(Ok(Look { root, found, taking }))
+    }
+
+    /// The root's file system by its magic number: kind, partition, UUID in hex.
+    fn root_volume<'a>(
+        &self,
+        table: &'a Table,
+    ) -> Result<(FileSystem, &'a Partition, String), String> {
+        let partition = table.partition(Role::Root).ok_or("there is no root partition")?;
+        let mut all = self.contents.partitions.iter();
+        let found = all.find(|one| one.number == partition.number);
+        let signature = found.and_then(|found| found.signature.as_ref());
+        let signature = signature.ok_or("the root partition has no file system that is known")?;
+        let kind = FileSystem::named(signature.kind);
+        let kind = kind.ok_or_else(|| format!("the root partition has {}", signature.kind))?;
+        if kind == FileSystem::Ext4 && self.has_errors(partition) {
+            return Err("the root file system is marked as damaged".to_owned());
+        }
+        Ok((kind, partition, signature.id.clone()))
+    }
+
+    /// Whether the kernel met errors in the ext4 of this partition. One that cannot be read has
+    /// some.
+    fn has_errors(&self, partition: &Partition) -> bool {
+        let mut state = [0];
+        let read = self.file.read_exact_at(&mut state, partition.start_bytes + EXT4_STATE_AT);
+        read.is_err() || state[0] & EXT4_HAS_ERRORS != 0
+    }
+}
+
+/// A look at a root file system that is under way. Nothing of it is changed.
+pub struct Look {
+    root: Arc<tree::Root>,
+    pub(super) found: Root,
+    taking: Taking,
+}
+
+/// What a root file system has.
+pub(super) struct Looked {
+    pub(super) root: Arc<tree::Root>,
+    pub(super) inventory: Inventory,
+    pub(super) found: Root,
+}
+
+impl Look {
+    /// Waits for its end.
+    pub(super) fn finish(self) -> Result<Looked, Error> {
+        let Self { root, found, taking } = self;
+        Ok(Looked { root, inventory: taking.finish()?, found })
+    }
+
+    /// Gives it up.
+    pub fn stop(self) {
+        self.taking.stop();
+    }
+}
+
+/// Hex digits as a UUID is written.
+fn uuid_text(hex: &str) -> String {
+    let mut text = String::with_capacity(36);
+    for (index, digit) in hex.chars().enumerate() {
+        if matches!(index, 8 | 12 | 16 | 20) {
+            text.push('-');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_is_written_as_fstab_has_it() {
+        assert_eq!(
+            uuid_text("1a06a7e00012400080000000000000f5"),
+            "1a06a7e0-0012-4000-8000-0000000000f5"
+        );
+    }
+}

@@ -1,0 +1,53 @@
+//! The plan for a disk as one screen.
+
+use super::plan::{Plan, RootPlan};
+use crate::layout::Layout;
+use crate::plan::human;
+use std::fmt;
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let table = self.layout.table();
+        let (disk, size) = (self.disk.name(), human(table.disk_bytes));
+        let partitions: Vec<String> = table
+            .partitions
+            .iter()
+            .map(|one| {
+                let role = one.role.map_or("other", |role| role.name());
+                format!("{role} {}", human(one.size_bytes))
+            })
+            .collect();
+        let layout = match self.layout {
+            Layout::Keep(_) => "kept",
+            Layout::Make(_) => "new",
+        };
+        writeln!(f, "disk    {disk}, {size}: {layout}: {}", partitions.join(", "))?;
+        match &self.root {
+            RootPlan::Keep(plan, root) => {
+                writeln!(f, "root    {} {} is kept", root.kind, root.uuid)?;
+                write!(f, "{plan}")?;
+            }
+            RootPlan::Make(_, needs, why) => {
+                let why = why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+                writeln!(f, "root    {} {} is made{why}", self.root_kind, self.root_uuid)?;
+                for label in self.labels() {
+                    let record = &label.record;
+                    let digest = record.manifest.short();
+                    writeln!(f, "label   {} ({} {digest})", record.name, record.kind)?;
+                }
+                if let Some(label) = self.labels().first() {
+                    writeln!(f, "store   {}", label.links.name())?;
+                }
+                let (bytes, packed) = (human(needs.bytes), human(needs.packed_bytes));
+                writeln!(f, "nodes   {} new", needs.nodes)?;
+                writeln!(f, "fetch   {} objects, {bytes}: {packed} packed", needs.objects)?;
+                let mut boots = self.labels().iter().filter_map(|l| l.manifest.boot.as_ref());
+                match boots.next() {
+                    Some(boot) => write!(f, "boot    {}", boot.source)?,
+                    None => write!(f, "boot    the label names no kernel")?,
+                }
+            }
+        }
+        if self.is_complete { write!(f, "\nnothing is to be written") } else { Ok(()) }
+    }
+}

@@ -1,0 +1,126 @@
+//! The plan carried out: gates closed, partitions and file systems made where they are, files.
+
+use super::boot_files::Booted;
+use super::disk::Disk;
+use super::gates;
+use super::plan::{Plan, RootPlan};
+use super::region::put_proven;
+use crate::Error;
+use crate::layout::{Guid, Layout, Role, Table};
+use crate::mark::Mark;
+use crate::meter::Meter;
+use crate::target::ALIGN_BYTES;
+use crate::tree::{self, Drawn, Inventory, Keep, Root};
+use crate::volumes::{Access, FileSystem, Mounted, release, swap_header};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The tree is on the disk; nothing is proven yet, and nothing boots.
+pub struct Written {
+    pub(super) site: Site,
+    pub(super) tree: tree::Written,
+    /// All of it was there before.
+    pub(super) is_untouched: bool,
+}
+
+/// Where the tree is.
+pub(super) struct Site {
+    pub(super) disk: Disk,
+    pub(super) table: Table,
+    /// The root partition.
+    pub(super) node: PathBuf,
+    pub(super) root_kind: FileSystem,
+    pub(super) booted: Option<Booted>,
+    /// What the disk says of itself while it is not finished.
+    pub(super) mark: Mark,
+    pub(super) meter: Arc<Meter>,
+}
+
+/// Carries out `plan`. From here to the end of [`super::settle`] the disk does not boot.
+pub fn write(plan: Plan) -> Result<Written, Error> {
+    let mark = plan.mark()?;
+    let Plan { disk, layout, root, root_kind, uuids, keep, booted, is_complete, meter, .. } = plan;
+    let is_new = matches!(layout, Layout::Make(_));
+    let (Layout::Keep(table) | Layout::Make(table)) = layout;
+    if is_complete && let RootPlan::Keep(plan, found) = root {
+        let node = found.node;
+        let site = Site { disk, table, node, root_kind, booted, mark, meter };
+        return Ok(Written { site, tree: plan.untouched(), is_untouched: true });
+    }
+    gates::mark_unfinished(&disk.target, &mark)?;
+    if is_new {
+        gates::lay_out(&disk.target, &table)?;
+    } else {
+        gates::close(&disk.target, &table)?;
+    }
+    let partition = table.partition(Role::Root).ok_or(Error::NoPartition { role: Role::Root })?;
+    let node = disk.node(&table, partition)?;
+    let site = Site { disk, table, node, root_kind, booted, mark, meter };
+    if is_new {
+        site.make_others(uuids)?;
+    }
+    let plan = match root {
+        RootPlan::Keep(plan, _) => plan.reached_anew(&mut |root| site.reopen(root))?,
+        RootPlan::Make(drawn, ..) => site.make_root(*drawn, uuids.root, keep)?,
+    };
+    let tree = tree::write(plan)?;
+    Ok(Written { site, tree, is_untouched: false })
+}
+
+/// Identities of what is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Uuids {
+    pub(super) root: Guid,
+    pub(super) swap: Guid,
+    pub(super) data: Guid,
+}
+
+impl Site {
+    /// Unmounts the root and mounts it again, so that what is read comes from the disk.
+    pub(super) fn reopen(&self, root: Arc<Root>) -> Result<Arc<Root>, Error> {
+        self.reopen_for(root, Access::ReadWrite)
+    }
+
+    pub(super) fn reopen_for(&self, root: Arc<Root>, access: Access) -> Result<Arc<Root>, Error> {
+        // Whoever else had it has ended; if not, releasing it fails.
+        drop(root);
+        release(&self.node)?;
+        self.mount(access)
+    }
+
+    fn mount(&self, access: Access) -> Result<Arc<Root>, Error> {
+        let mounted = Mounted::open(&self.node, self.root_kind, access)?;
+        Ok(Arc::new(Root::of(mounted.into_root(), &self.node)))
+    }
+
+    /// Makes the root file system, and plans for it as it is then.
+    fn make_root(&self, drawn: Drawn, uuid: Guid, keep: Keep) -> Result<tree::Plan, Error> {
+        self.root_kind.make(&self.node, uuid, Role::Root.name())?;
+        let root = self.mount(Access::ReadWrite)?;
+        let inventory = Inventory::take(&root, &keep, &self.meter)?;
+        drawn.plan(root, keep, inventory)
+    }
+
+    /// Makes what is beside the root on a disk that was laid out anew.
+    fn make_others(&self, uuids: Uuids) -> Result<(), Error> {
+        if let Some(swap) = self.table.partition(Role::Swap) {
+            let mut header = swap_header(swap.size_bytes, uuids.swap, Role::Swap.name());
+            header.resize(header.len().next_multiple_of(ALIGN_BYTES), 0);
+            put_proven(&self.disk.target, swap.start_bytes, &header)?;
+        }
+        if let Some(data) = self.table.partition(Role::Data) {
+            let node = self.disk.node(&self.table, data)?;
+            self.root_kind.make(&node, uuids.data, Role::Data.name())?;
+        }
+        Ok(())
+    }
+}
+
+impl Plan {
+    /// What the disk is to say of itself until it is finished.
+    fn mark(&self) -> Result<Mark, Error> {
+        let record = &self.labels().first().ok_or(Error::Stopped)?.record;
+        let holds = self.disk.mark.as_ref().map(Mark::holds).unwrap_or_default();
+        Ok(Mark::unfinished(&record.name, record.manifest, holds))
+    }
+}

@@ -1,0 +1,176 @@
+//! What is to be on a target, before there is one: labels joined, to be looked into and laid under
+//! a machine's own files.
+
+use super::inventory::Inventory;
+use super::keep::Keep;
+use super::load::Objects;
+use super::nodes::What;
+use super::overlay::Overlay;
+use super::plan::{Job, Plan, joined, plan_again, under};
+use super::rights::Rights;
+use super::root::Root;
+use super::wanted::{File, From, Wanted};
+use crate::fetch::{Sink, Want, fetch, sort};
+use crate::meter::Meter;
+use crate::stop::Stop;
+use crate::{Error, Label};
+use std::collections::HashSet;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex, PoisonError};
+use store::Digest;
+use store::tree::Meta;
+
+/// Labels joined.
+pub struct Drawn {
+    /// What messages call them.
+    name: String,
+    labels: Vec<Label>,
+    objects: Objects,
+    wanted: Wanted,
+    rights: Rights,
+    meter: Arc<Meter>,
+}
+
+/// What it takes to make of nothing what was drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Needs {
+    /// Nodes.
+    pub nodes: u64,
+    /// Objects of files.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// What their frames take on the wire, bytes.
+    pub packed_bytes: u64,
+}
+
+impl Drawn {
+    /// What `labels`, one or more, are together.
+    pub fn of(labels: Vec<Label>, rights: Rights, meter: Arc<Meter>) -> Result<Self, Error> {
+        let (name, wanted) = joined(&labels, rights, &meter)?;
+        let objects = Objects::of(&labels);
+        Ok(Self { name, labels, objects, wanted, rights, meter })
+    }
+
+    /// The labels, in the order in which they were given.
+    pub fn labels(&self) -> &[Label] {
+        &self.labels
+    }
+
+    /// Whether there is a regular file at `path`.
+    pub fn has_file(&self, path: &[u8]) -> bool {
+        self.file(path).is_some()
+    }
+
+    /// Whether there is anything at `path`.
+    pub fn has(&self, path: &[u8]) -> bool {
+        self.wanted.nodes.find(path).is_some()
+    }
+
+    /// The metadata of the regular file at `path`.
+    pub fn meta(&self, path: &[u8]) -> Option<Meta> {
+        self.file(path)?;
+        let index = self.wanted.nodes.find(path)?;
+        Some(self.wanted.nodes.meta(self.wanted.nodes.first(index)))
+    }
+
+    /// What the regular file at `path` is to have, if there is one and it has at most `limit_bytes`:
+    /// from the target where that has it, else fetched.
+    pub fn read(
+        &self,
+        path: &[u8],
+        limit_bytes: u64,
+        has: Option<(&Root, &Inventory)>,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let Some(file) = self.file(path).filter(|file| file.size_bytes <= limit_bytes) else {
+            return Ok(None);
+        };
+        let content = Content(Mutex::new(vec![0; file.size_bytes as usize]));
+        let mut wants: Vec<(usize, Want)> = Vec::new();
+        for (at, piece) in self.wanted.pieces(file) {
+            let Some((digest, from)) = piece.object() else { continue };
+            let found = match from {
+                From::Overlay => self.wanted.local.get(&digest).map(|bytes| bytes.to_vec()),
+                From::Label(_) => has.and_then(|has| local_copy(has, &digest, piece.length())),
+            };
+            match (found, from) {
+                (Some(bytes), _) => content.put(at, &bytes)?,
+                (None, From::Label(place)) => {
+                    wants.extend(self.want(place, (digest, piece.length()), at));
+                }
+                (None, From::Overlay) => {}
+            }
+        }
+        for (number, label) in self.labels.iter().enumerate() {
+            let of_label = wants.iter().filter(|(label, _)| *label == number);
+            let mut wants: Vec<Want> = of_label.map(|(_, want)| want.clone()).collect();
+            sort(&mut wants);
+            fetch(label, &wants, &content, &Stop::default(), &self.meter)?;
+        }
+        Ok(Some(content.0.into_inner().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// The same under a machine's own files.
+    pub fn under(self, overlay: &Overlay) -> Result<Self, Error> {
+        let wanted = under(&self.name, self.wanted, overlay, self.rights)?;
+        Ok(Self { wanted, ..self })
+    }
+
+    /// What it takes where there is nothing yet.
+    pub fn needs(&self) -> Needs {
+        let nodes = u64::from(self.wanted.nodes.len());
+        let (mut needs, mut frames) = (Needs { nodes, ..Needs::default() }, HashSet::new());
+        for file in &self.wanted.files {
+            for (_, piece) in self.wanted.pieces(file) {
+                let Some((digest, From::Label(place))) = piece.object() else { continue };
+                needs.objects += 1;
+                needs.bytes += piece.length();
+                let want = self.want(place, (digest, piece.length()), 0);
+                frames.extend(want.map(|(label, want)| (label, want.frame)));
+            }
+        }
+        needs.packed_bytes = frames.iter().map(|(_, frame)| u64::from(frame.packed_bytes)).sum();
+        needs
+    }
+
+    /// Finds out what it takes to make it of `root`, which has `inventory`.
+    pub fn plan(self, root: Arc<Root>, keep: Keep, inventory: Inventory) -> Result<Plan, Error> {
+        let Self { labels, objects, wanted, meter, .. } = self;
+        let diffs = Vec::new();
+        plan_again(Job { root, labels, objects, diffs, wanted, keep, meter }, inventory)
+    }
+
+    fn want(&self, place: u32, object: (Digest, u64), at: u64) -> Option<(usize, Want)> {
+        self.objects.want(&self.labels, place, object, at)
+    }
+
+    fn file(&self, path: &[u8]) -> Option<&File> {
+        let nodes = &self.wanted.nodes;
+        match nodes.what(nodes.first(nodes.find(path)?)) {
+            What::File(number) => self.wanted.files.get(number as usize),
+            _ => None,
+        }
+    }
+}
+
+/// The object from where the target is said to have it, if that is true.
+fn local_copy((root, has): (&Root, &Inventory), digest: &Digest, length: u64) -> Option<Vec<u8>> {
+    let seed = has.seed(digest, length)?;
+    let path = has.path_of(seed.file)?;
+    let mut bytes = vec![0; length as usize];
+    root.file(&path).ok()?.read_exact_at(&mut bytes, seed.offset_bytes).ok()?;
+    (Digest::of(&bytes) == *digest).then_some(bytes)
+}
+
+/// A file in memory.
+struct Content(Mutex<Vec<u8>>);
+
+impl Sink for Content {
+    fn put(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        let mut content = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = offset as usize;
+        // Pieces of a file lie within it.
+        content[at..at + bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+}
