@@ -222,9 +222,13 @@ fn plan(store: &DirStore, options: &GcOptions<'_>) -> Result<Plan, GcError> {
 
 /// Takes out of the journal what is needed after all; returns the packs that are mostly dead still.
 fn pardon_live(store: &DirStore, plan: &Plan, marks: &Marks) -> Result<BTreeSet<Digest>, GcError> {
-    let live = marks.live_bytes();
+    let (live, pinned) = (marks.live_bytes(), marks.pinned());
     let (mut needed, mut mostly_dead) = (Vec::new(), BTreeSet::new());
     for pack in plan.dead.iter().chain(plan.repack.keys()) {
+        if pinned.contains(&pack.digest) {
+            needed.push(pack.digest);
+            continue;
+        }
         let Some(live) = live.get(&pack.digest) else { continue };
         match frames_bytes(store, pack) {
             Some(frames) if is_mostly_dead(frames, *live) => {
@@ -276,12 +280,14 @@ impl GcReport {
         marks: &Marks,
         options: &GcOptions<'_>,
     ) -> Result<(), GcError> {
-        let live = marks.live_bytes();
+        let (live, pinned) = (marks.live_bytes(), marks.pinned());
         let new = |digest: &Digest| self.new_packs.iter().any(|pack| pack.digest == *digest);
         let packs = store.packs_with_sizes()?.into_iter();
         let moved: BTreeSet<Digest> = self.repacked.iter().map(|pack| pack.digest).collect();
         let needed = packs.filter(|pack| {
-            new(&pack.digest) || live.contains_key(&pack.digest) && !moved.contains(&pack.digest)
+            new(&pack.digest)
+                || pinned.contains(&pack.digest)
+                || live.contains_key(&pack.digest) && !moved.contains(&pack.digest)
         });
         let manifests = marks.manifest_bytes_now(store);
         self.size_bytes = manifests + needed.map(|pack| pack.size_bytes).sum::<u64>();
@@ -332,8 +338,9 @@ pub(crate) fn discard(
             return Err(GcError::Waited { writers, waited_s: wait.as_secs() });
         }
     };
-    let live = marks.live_bytes();
-    let (needed, gone): (Vec<_>, Vec<_>) = packs.iter().partition(|pack| live.contains_key(pack));
+    let (live, pinned) = (marks.live_bytes(), marks.pinned());
+    let is_needed = |pack: &&Digest| live.contains_key(*pack) || pinned.contains(*pack);
+    let (needed, gone): (Vec<_>, Vec<_>) = packs.iter().partition(is_needed);
     sweep::pardon(store, &needed.into_iter().copied().collect::<Vec<_>>(), &[])?;
     sweep::delete_packs(store, gone)
 }

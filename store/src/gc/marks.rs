@@ -2,13 +2,14 @@
 
 use super::GcError;
 use crate::Digest;
+use crate::diffs::{DIFFS_MAX_BYTES, Diffs};
 use crate::dir::DirStore;
 use crate::label::LabelName;
 use crate::manifest_reader::{ReadError, read_map, read_root};
 use crate::map::{FrameRef, Map, Section};
 use crate::objects::read_objects;
-use crate::source::Item;
-use std::collections::{BTreeMap, HashMap};
+use crate::source::{Item, read_all};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 
 /// What a set of manifests leads to. About 25 bytes of memory for each object.
@@ -21,6 +22,9 @@ pub(super) struct Marks {
     /// How often an object is needed: by frame, and where it starts in there.
     objects: HashMap<(u32, u32), u32>,
     manifests: BTreeMap<Digest, u64>,
+    /// Packs with diffs of each manifest. Nothing can be taken out of a frame that is a diff
+    /// without its base: such a pack stays as it is for as long as the manifest does.
+    diffs: BTreeMap<Digest, Vec<Digest>>,
 }
 
 /// A frame of a pack.
@@ -60,6 +64,11 @@ impl Marks {
         self.manifests.contains_key(manifest)
     }
 
+    /// Packs that stay whole.
+    pub(super) fn pinned(&self) -> HashSet<Digest> {
+        self.diffs.values().flatten().copied().collect()
+    }
+
     /// The manifests.
     pub(super) fn manifests(&self) -> impl Iterator<Item = &Digest> {
         self.manifests.keys()
@@ -92,6 +101,12 @@ impl Marks {
         self.visit(store, manifest, Count::In)?;
         let bytes = lengths(store, manifest);
         self.manifests.insert(*manifest, bytes);
+        // Dispensable: a list that cannot be read is of no use to anybody.
+        let list = read_all(store, &Item::Diffs(*manifest), DIFFS_MAX_BYTES).ok();
+        if let Some(diffs) = list.and_then(|bytes| Diffs::decode(&bytes).ok()) {
+            let packs = diffs.packs.iter().map(|pack| pack.digest).collect();
+            self.diffs.insert(*manifest, packs);
+        }
         Ok(())
     }
 
@@ -99,6 +114,7 @@ impl Marks {
     pub(super) fn remove(&mut self, store: &DirStore, manifest: &Digest) -> Result<(), ReadError> {
         self.visit(store, manifest, Count::Out)?;
         self.manifests.remove(manifest);
+        self.diffs.remove(manifest);
         Ok(())
     }
 
@@ -158,9 +174,9 @@ impl Marks {
     }
 }
 
-/// Bytes of a manifest and its map.
+/// Bytes of a manifest, its map and its diffs.
 fn lengths(store: &DirStore, manifest: &Digest) -> u64 {
-    let items = [Item::Manifest(*manifest), Item::Map(*manifest)];
+    let items = [Item::Manifest(*manifest), Item::Map(*manifest), Item::Diffs(*manifest)];
     let length = |item: &Item| fs::metadata(store.path().join(item.path())).map_or(0, |m| m.len());
     items.iter().map(length).sum()
 }

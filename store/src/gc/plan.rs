@@ -86,7 +86,12 @@ impl Plan {
             damaged: Vec::new(),
             size_bytes: marks.manifest_bytes(),
         };
+        let pinned = marks.pinned();
         for (pack, frames) in &packs.0 {
+            if pinned.contains(&pack.digest) {
+                plan.size_bytes += pack.size_bytes;
+                continue;
+            }
             match (live.get(&pack.digest), frames) {
                 (None, _) => plan.dead.push(*pack),
                 (Some(_), None) => {
@@ -122,10 +127,15 @@ fn candidates<'a>(labels: &'a [Listed], keep: &[String]) -> Vec<&'a Listed> {
 /// The manifests of which anything is there.
 fn manifests(store: &DirStore) -> Result<BTreeSet<Digest>, GcError> {
     let mut names = BTreeSet::new();
-    for directory in ["manifests", "maps"] {
+    for directory in ["manifests", "maps", "diffs"] {
         let path = store.path().join(directory);
         let failed = |error| crate::dir::DirError::io("read", &path)(error);
-        for entry in fs::read_dir(&path).map_err(failed)? {
+        let entries = match fs::read_dir(&path) {
+            // Stores without diffs need not have room for them.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            entries => entries.map_err(failed)?,
+        };
+        for entry in entries {
             let name = entry.map_err(failed)?.file_name();
             names.extend(name.to_str().and_then(|name| name.parse::<Digest>().ok()));
         }

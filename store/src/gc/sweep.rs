@@ -151,11 +151,17 @@ pub(super) fn due(store: &DirStore, condemned: &Condemned, now: &Moment, grace_s
     };
     // Whoever finds a map finds its packs: maps go first.
     for (manifest, since) in &condemned.manifests {
-        sort(Item::Map(*manifest), *since);
-        sort(Item::Manifest(*manifest), *since);
+        for item in items(*manifest) {
+            sort(item, *since);
+        }
     }
     condemned.packs.iter().for_each(|(pack, since)| sort(Item::Pack(*pack), *since));
     swept
+}
+
+/// What there may be of a manifest.
+fn items(manifest: Digest) -> [Item; 3] {
+    [Item::Diffs(manifest), Item::Map(manifest), Item::Manifest(manifest)]
 }
 
 /// Deletes what stands in the journal for as long as readers were promised. What was struck out
@@ -182,9 +188,7 @@ pub(super) fn sweep(store: &DirStore, options: &GcOptions<'_>) -> Result<Swept, 
         let waits: BTreeSet<&str> = pending.iter().map(|(path, _)| path.as_str()).collect();
         let there = |item: Item| waits.contains(item.path().as_str());
         condemned.packs.retain(|pack, _| there(Item::Pack(*pack)));
-        condemned
-            .manifests
-            .retain(|name, _| there(Item::Manifest(*name)) || there(Item::Map(*name)));
+        condemned.manifests.retain(|name, _| items(*name).into_iter().any(there));
         condemned.write(store)?;
         swept.pending = pending;
         return Ok(swept);
