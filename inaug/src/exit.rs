@@ -148,7 +148,7 @@ fn of_upkeep(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
             GcError::Busy { .. } | GcError::Waited { .. } => FAILED,
             GcError::Label { source, .. } | GcError::Manifest { source } => of_read(source),
             GcError::Take(error) => of_take(error),
-            GcError::Store(error) => of_dir(error),
+            GcError::Store(error) | GcError::NoRoom { source: error } => of_dir(error),
         });
     }
     let error = error.downcast_ref::<HealError>()?;

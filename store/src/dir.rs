@@ -39,6 +39,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 const MARKER: &str = "inaug-store";
+const GC_LOCK: &str = "gc.lock";
 const MARKER_TEXT: &str = "inaug-store 1\n";
 const DIRECTORIES: [&str; 5] = ["labels", "manifests", "maps", "packs", "tmp"];
 
@@ -80,6 +81,8 @@ impl DirStore {
             fs::create_dir_all(&directory).map_err(DirError::io("create", &directory))?;
         }
         labels::write_list(&store, &labels::Labels::new())?;
+        // There may be no room for it when it is needed.
+        lock::open(&store.gc_lock_path())?;
         store.write_marker()?;
         Ok(store)
     }
@@ -95,6 +98,10 @@ impl DirStore {
 
     pub(crate) fn lock_path(&self) -> PathBuf {
         self.path.join("lock")
+    }
+
+    pub(crate) fn gc_lock_path(&self) -> PathBuf {
+        self.path.join(GC_LOCK)
     }
 
     /// Written last: a store that was not made whole is no store.
@@ -113,7 +120,7 @@ impl DirStore {
 fn check_unoccupied(path: &Path) -> Result<(), DirError> {
     let ours = |name: &str| {
         DIRECTORIES.contains(&name)
-            || [MARKER, "lock", "labels.list", "index", "lost+found", journal::NAME, "gc.lock"]
+            || [MARKER, "lock", "labels.list", "index", "lost+found", journal::NAME, GC_LOCK]
                 .contains(&name)
     };
     let entries = fs::read_dir(path).map_err(DirError::io("read", path))?;

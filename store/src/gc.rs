@@ -24,7 +24,7 @@ mod sweep;
 
 use crate::Digest;
 use crate::dir::index::keep;
-use crate::dir::lock::try_lock;
+use crate::dir::lock::{open, wait_for};
 use crate::dir::packs::frames_bytes;
 use crate::dir::{DirError, DirStore, Moment, temp, users};
 use crate::label::LabelName;
@@ -47,6 +47,10 @@ pub const GRACE_S: u64 = 600;
 
 /// How long pushes that began before are waited for: longer than most, and no night.
 pub const WAIT: Duration = Duration::from_mins(10);
+
+/// How long the lock is waited for: a process that is being started has all files of its parent
+/// for a moment, also those of one that collected.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// How to collect.
 pub struct GcOptions<'a> {
@@ -113,6 +117,12 @@ pub enum GcError {
         /// How long was waited, seconds.
         waited_s: u64,
     },
+    /// The disk is so full that it cannot be written down what is going to be deleted.
+    #[error("there is no room for a list of what to delete: --grace 0 deletes at once what it can")]
+    NoRoom {
+        /// The failure.
+        source: DirError,
+    },
     /// A label cannot be read, so that nobody knows what it needs.
     #[error("label {label} cannot be read, so nothing is collected: verify --heal or rm it first")]
     Label {
@@ -143,7 +153,7 @@ pub fn gc(store: &DirStore, options: &GcOptions<'_>) -> Result<GcReport, GcError
     let _only = only_one(store)?;
     let cleaned_files = temp::clean(store)?;
     let plan = plan(store, options)?;
-    let before = sweep::condemn(store, &plan, options)?;
+    let before = condemn(store, &plan, options)?;
     let writers = users::wait_until_gone(&before.users, options.wait)?;
     if writers > 0 {
         sweep::withdraw(store, &before)?;
@@ -177,6 +187,27 @@ pub fn gc(store: &DirStore, options: &GcOptions<'_>) -> Result<GcReport, GcError
     report.index_failure = index(store, &report, &stocked).err().map(|e| crate::verify::chain(&e));
     report.measure(store, &marks, options)?;
     Ok(report)
+}
+
+/// Writes the journal. Where there is no room even for that, and readers need no grace, first
+/// deletes what can be deleted without one.
+fn condemn(
+    store: &DirStore,
+    plan: &Plan,
+    options: &GcOptions<'_>,
+) -> Result<sweep::Before, GcError> {
+    match sweep::condemn(store, plan, options) {
+        Err(GcError::Store(source @ DirError::Full { .. })) if options.grace_s > 0 => {
+            Err(GcError::NoRoom { source })
+        }
+        Err(full @ GcError::Store(DirError::Full { .. })) => {
+            if sweep::make_room(store, plan)? == 0 {
+                return Err(full);
+            }
+            sweep::condemn(store, plan, options)
+        }
+        condemned => condemned,
+    }
 }
 
 /// What is said of a pack that does not begin and end like one.
@@ -263,13 +294,9 @@ fn index(
 
 /// Only one collection at a time.
 fn only_one(store: &DirStore) -> Result<File, GcError> {
-    let path = store.path().join("gc.lock");
-    let open = File::options().write(true).create(true).truncate(false).open(&path);
-    let file = open.map_err(DirError::io("open", &path))?;
-    if try_lock(&file).map_err(DirError::io("lock", &path))? {
-        return Ok(file);
-    }
-    Err(GcError::Busy { path })
+    let path = store.gc_lock_path();
+    let file = open(&path)?;
+    wait_for(file, &path, LOCK_WAIT)?.ok_or(GcError::Busy { path })
 }
 
 impl GcReport {

@@ -16,12 +16,16 @@ pub(crate) struct StoreLock(#[allow(dead_code, reason = "closing it is the unloc
 
 /// Takes the lock in the file `path`, waiting up to [`LOCK_WAIT_S`].
 pub(crate) fn lock(path: &Path) -> Result<StoreLock, DirError> {
-    let open = File::options().write(true).create(true).truncate(false).open(path);
-    let file = open.map_err(DirError::io("open", path))?;
-    match wait_for(file, path, Duration::from_secs(LOCK_WAIT_S))? {
+    match wait_for(open(path)?, path, Duration::from_secs(LOCK_WAIT_S))? {
         Some(file) => Ok(StoreLock(file)),
         None => Err(DirError::Locked { path: path.to_owned(), waited_s: LOCK_WAIT_S }),
     }
+}
+
+/// Opens a lock file, which is made where there is none.
+pub(crate) fn open(path: &Path) -> Result<File, DirError> {
+    let open = File::options().write(true).create(true).truncate(false).open(path);
+    open.map_err(DirError::io("open", path))
 }
 
 /// Takes the lock of `file`, whose name is `path`, waiting up to `wait` for it; `None`: another

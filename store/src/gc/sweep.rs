@@ -1,5 +1,6 @@
 //! The journal, and what is deleted by it.
 
+use super::marks::Marks;
 use super::plan::Plan;
 use super::{GcError, GcOptions};
 use crate::Digest;
@@ -11,6 +12,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// How many are deleted at once while the store's lock is held: a moment each.
 const AT_ONCE: usize = 16;
@@ -78,6 +80,35 @@ pub(super) fn delete_packs(store: &DirStore, packs: Vec<&Digest>) -> Result<Vec<
         deleted.push(*pack);
     }
     Ok(deleted)
+}
+
+/// Deletes what of `plan` is dead without writing anything: nobody begins to write meanwhile, for
+/// the store's lock is held, and nothing is done while somebody writes who began before. What
+/// labels need is looked at once more. Returns how many bytes that freed.
+pub(super) fn make_room(store: &DirStore, plan: &Plan) -> Result<u64, GcError> {
+    let _lock = lock(&store.lock_path())?;
+    if users::wait_until_gone(&users::list(store)?, Duration::ZERO)? > 0 {
+        return Ok(0);
+    }
+    let mut needed = store.list()?;
+    for name in store.labels("*")? {
+        let failed = |source| GcError::Label { label: name.clone(), source };
+        needed.insert(name.clone(), store.read_record(&name).map_err(failed)?.manifest);
+    }
+    let marks = Marks::read(store, &needed)?;
+    let (live, pinned) = (marks.live_bytes(), marks.pinned());
+    let manifests = plan.manifests.iter().filter(|manifest| !marks.has(manifest));
+    let is_dead = |pack: &&Digest| !live.contains_key(*pack) && !pinned.contains(*pack);
+    let packs = plan.dead.iter().map(|pack| &pack.digest).filter(is_dead);
+    let items = manifests.flat_map(|manifest| items(*manifest));
+    let mut freed = 0;
+    for item in items.chain(packs.map(|pack| Item::Pack(*pack))) {
+        let path = store.path().join(item.path());
+        let Ok(metadata) = fs::metadata(&path) else { continue };
+        fs::remove_file(&path).map_err(DirError::io("remove", &path))?;
+        freed += metadata.len();
+    }
+    Ok(freed)
 }
 
 /// The journal as of now. One that is damaged is made anew: whoever writes to the store has been

@@ -34,7 +34,7 @@ fn three() -> Place {
     place
 }
 
-/// The files of a store but for its lock, each with what it is one of.
+/// The files of a store but for its locks, each with what it is one of.
 fn files(store: &DirStore) -> Vec<(PathBuf, String)> {
     let mut files = Vec::new();
     for entry in store.path().read_dir().unwrap() {
@@ -47,7 +47,7 @@ fn files(store: &DirStore) -> Vec<(PathBuf, String)> {
         let entries = entry.path().read_dir().unwrap();
         files.extend(entries.map(|entry| (entry.unwrap().path(), kind.clone())));
     }
-    files.retain(|(_, kind)| kind != "lock");
+    files.retain(|(_, kind)| kind != "lock" && kind != "gc.lock");
     files.sort();
     files
 }
