@@ -104,6 +104,11 @@ pub(crate) struct PushArgs {
     #[command(flatten)]
     pub(crate) of_tree: OfTree,
 
+    /// Also store as diffs against this label what changed since: a machine that holds it fetches
+    /// these instead; may be given often
+    #[arg(long, value_name = "LABEL", conflicts_with = "image")]
+    pub(crate) base: Vec<LabelName>,
+
     /// Replace the label if it is there already
     #[arg(long)]
     pub(crate) force: bool,

@@ -8,6 +8,7 @@ use std::io;
 use store::OpenError;
 use store::TakeError;
 use store::copy::CopyError;
+use store::diffs::MakeError;
 use store::dir::{DirError, RenameError};
 use store::gc::GcError;
 use store::heal::HealError;
@@ -82,6 +83,9 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(code) = of_upkeep(error) {
         return Some(code);
     }
+    if let Some(error) = error.downcast_ref::<MakeError>() {
+        return of_make(error);
+    }
     if let Some(error) = error.downcast_ref::<OpenError>() {
         return Some(of_open(error));
     }
@@ -92,6 +96,15 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
         return Some(of_target(error));
     }
     error.downcast_ref::<SourceError>().map(of_source)
+}
+
+fn of_make(error: &MakeError) -> Option<u8> {
+    match error {
+        MakeError::Object { .. } => Some(VERIFICATION),
+        MakeError::Kind { .. } => Some(USAGE),
+        // The next in the chain has one, or none has.
+        _ => None,
+    }
 }
 
 fn of_read(error: &ReadError) -> u8 {

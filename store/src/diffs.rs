@@ -7,6 +7,11 @@
 //! targets are hashed, and are whole in packs too.
 
 pub mod choose;
+#[cfg(feature = "std")]
+mod make;
+
+#[cfg(feature = "std")]
+pub use make::{Made, MakeError, make_diffs};
 
 use crate::Digest;
 use crate::codec::{FormatError, Reader, put_varint};

@@ -41,7 +41,7 @@ use std::path::{Path, PathBuf};
 const MARKER: &str = "inaug-store";
 const GC_LOCK: &str = "gc.lock";
 const MARKER_TEXT: &str = "inaug-store 1\n";
-const DIRECTORIES: [&str; 5] = ["labels", "manifests", "maps", "packs", "tmp"];
+const DIRECTORIES: [&str; 6] = ["labels", "manifests", "maps", "diffs", "packs", "tmp"];
 
 /// A store in a directory.
 #[derive(Debug, Clone)]

@@ -1,6 +1,7 @@
 //! `inaug push`: an image or a tree into the store, under a label.
 
 mod boot;
+mod diffs;
 mod directory;
 mod document;
 mod tree;
@@ -22,6 +23,7 @@ use store::push::{Done, Progress, PushImage, PushReport, push_image};
 /// Pushes what is given.
 pub(crate) fn run(args: PushArgs, output: &Output) -> anyhow::Result<()> {
     let (label, store) = (args.label.clone(), args.store.store.clone());
+    let bases = diffs::bases(&store, &args.base)?;
     let bar = Bar(Output::bar("push", 0));
     let pushed = match args.input.image.clone() {
         Some(image) => push_disk_image(args, image, &bar),
@@ -29,7 +31,8 @@ pub(crate) fn run(args: PushArgs, output: &Output) -> anyhow::Result<()> {
     };
     bar.0.finish_and_clear();
     let (report, boot) = pushed?;
-    Ok(output.answer(&Document::of(&label, &store, boot.as_ref(), &report))?)
+    let diffs = diffs::make(&store, &report.manifest, &bases)?;
+    Ok(output.answer(&Document::of(&label, &store, boot.as_ref(), &report, diffs))?)
 }
 
 /// What a push did, and how what was pushed boots.

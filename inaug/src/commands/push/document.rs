@@ -1,5 +1,6 @@
 //! What a push did, as a document.
 
+use super::diffs::DiffsDocument;
 use crate::commands::Stages;
 use crate::text;
 use serde::Serialize;
@@ -62,6 +63,8 @@ pub(super) struct Document {
     new_bytes: u64,
     new_packed_bytes: u64,
     reused_bytes: u64,
+    /// Against each base, in the order given.
+    diffs: Vec<DiffsDocument>,
     packs: Vec<String>,
     /// Packs whose index could not be read; what they held was stored again.
     damaged_packs: Vec<String>,
@@ -83,6 +86,7 @@ impl Document {
         store: &str,
         boot: Option<&BootInput>,
         report: &PushReport,
+        diffs: Vec<DiffsDocument>,
     ) -> Self {
         let (change, replaced) = match report.label {
             LabelChange::New => ("new", None),
@@ -112,6 +116,7 @@ impl Document {
             new_bytes: report.new_raw_bytes,
             new_packed_bytes: report.new_packed_bytes,
             reused_bytes: report.reused_bytes,
+            diffs,
             packs: report.packs.iter().map(|pack| pack.digest.to_string()).collect(),
             damaged_packs: report.damaged_packs.iter().map(ToString::to_string).collect(),
             index_failure: report.index_failure.clone(),
@@ -169,6 +174,9 @@ impl fmt::Display for Document {
         let objects = text::count(self.new_objects, "object");
         writeln!(f, "stored    {objects} of {new}, packed {packed}")?;
         writeln!(f, "reused    {}", text::size(self.reused_bytes))?;
+        for diffs in &self.diffs {
+            writeln!(f, "diffs     {diffs}")?;
+        }
         if !self.damaged_packs.is_empty() {
             let packs = self.damaged_packs.join(" ");
             writeln!(f, "damaged   {packs}: what was in them was stored again")?;
