@@ -155,7 +155,7 @@ fn read_works(
             !held.contains(&digest) && seen.insert(digest)
         };
         for run in runs(file, base, &mut is_new) {
-            let work = work(run, base, &mut of_new, &mut of_old)?;
+            let work = work(&run, base, &mut of_new, &mut of_old)?;
             if submit.submit(work).is_err() {
                 // Whoever takes the diffs has failed, and says why.
                 return Ok(());
@@ -194,15 +194,13 @@ fn runs<'a>(file: &'a File, base: &File, is_new: &mut dyn FnMut(&Piece) -> bool)
             let taken: u64 = run.pieces.iter().map(|p| u64::from(p.placed.length)).sum();
             taken + u64::from(length) <= u64::from(FRAME_MAX_BYTES)
         };
-        match runs.last_mut().filter(|_| end == Some(offset_bytes)).filter(room) {
-            Some(run) => {
-                run.pieces.push(piece);
-                run.place.end = run.place.end.max(start.saturating_add(u64::from(length)));
-            }
-            None => {
-                let place = start..start.saturating_add(u64::from(length));
-                runs.push(Run { pieces: vec![piece], place });
-            }
+        let last = runs.last_mut().filter(|_| end == Some(offset_bytes));
+        if let Some(run) = last.filter(room) {
+            run.pieces.push(piece);
+            run.place.end = run.place.end.max(start.saturating_add(u64::from(length)));
+        } else {
+            let place = start..start.saturating_add(u64::from(length));
+            runs.push(Run { pieces: vec![piece], place });
         }
         end = Some(after);
     }
@@ -210,7 +208,7 @@ fn runs<'a>(file: &'a File, base: &File, is_new: &mut dyn FnMut(&Piece) -> bool)
 }
 
 fn work(
-    run: Run<'_>,
+    run: &Run<'_>,
     base: &File,
     of_new: &mut Frames<'_>,
     of_old: &mut Frames<'_>,
