@@ -44,10 +44,10 @@ impl<'a> Commit<'a> {
 
     /// Puts the wanted nodes `range` in place; `staged` says what files among them are called in
     /// the staging area.
-    pub(crate) fn place<'b>(
+    pub(crate) fn place(
         &mut self,
         range: Range<u32>,
-        mut staged: impl FnMut(u32) -> Option<&'b [u8]>,
+        mut staged: impl FnMut(u32) -> Option<Vec<u8>>,
     ) -> Result<(), TreeError> {
         let mut cursor = self.job.wanted.nodes.cursor();
         while let Some((index, path)) = cursor.here() {
@@ -84,7 +84,7 @@ impl<'a> Commit<'a> {
         Ok(change(&self.job.root.hands, at_name, what, &wants, &has)?)
     }
 
-    fn make(&mut self, index: u32, path: &[u8], staged: Option<&[u8]>) -> Result<(), Failed> {
+    fn make(&mut self, index: u32, path: &[u8], staged: Option<Vec<u8>>) -> Result<(), Failed> {
         let (hands, what) = (&self.job.root.hands, self.job.wanted.nodes.what(index));
         let is_there = self.make_way(index, what == What::Directory)?;
         if path.is_empty() {
@@ -99,8 +99,8 @@ impl<'a> Commit<'a> {
                 self.touched.insert(index);
             }
             What::File(_) => {
-                let from = (self.stage.dir(), staged.unwrap_or_default());
-                hands.rename(from, to)?;
+                let from = staged.unwrap_or_default();
+                hands.rename((self.stage.dir(), &from), to)?;
             }
             What::Symlink(_) if !is_there => self.new_node(index, to)?,
             // Devices and fifos might inherit an ACL where they belong; they get none here.

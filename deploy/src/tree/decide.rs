@@ -220,9 +220,9 @@ impl Deciding<'_> {
     fn is_same(&self, wants: What, has: What) -> bool {
         match (wants, has) {
             (What::File(wants), What::File(has)) => {
-                let (wants, has) =
-                    (&self.wanted.files[wants as usize], &self.has.files[has as usize]);
-                has.id == Some(wants.id) && has.size_bytes == wants.size_bytes
+                let wants = &self.wanted.files[wants as usize];
+                wants.size_bytes == self.has.files[has as usize].size_bytes
+                    && self.has.id(has) == Some(self.wanted.id(wants))
             }
             (What::Symlink(wants), What::Symlink(has)) => {
                 self.wanted.nodes.text(wants) == self.has.nodes.text(has)

@@ -15,7 +15,7 @@ use crate::Error;
 use crate::diffs::Holder;
 use crate::meter::{Meter, add};
 use crate::stop::Stop;
-use hashing::{Found, Hashers};
+use hashing::{Hashed, Hashers};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
@@ -33,6 +33,8 @@ pub struct Inventory {
     pub(crate) nodes: Nodes,
     /// Regular files, by their numbers.
     pub(crate) files: Vec<Have>,
+    /// What each file's content is; see [`Inventory::id`].
+    ids: Vec<Digest>,
     /// Names of staged files that an earlier run left, with their numbers among `files`.
     pub(crate) staged: Vec<(Vec<u8>, u32)>,
     /// Where something else is mounted.
@@ -45,13 +47,14 @@ pub struct Inventory {
     seeds: Vec<Seed>,
 }
 
+/// Stands for the digest of content that is not known.
+const UNKNOWN: Digest = Digest::from_bytes([0; Digest::LEN]);
+
 /// A regular file that a target has.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Have {
     /// Its length, bytes.
     pub(crate) size_bytes: u64,
-    /// See [`super::content_id::ContentId`]; none where it could not be read, or changed meanwhile.
-    pub(crate) id: Option<Digest>,
     /// Where it is.
     pub(crate) place: Place,
 }
@@ -106,14 +109,20 @@ impl Inventory {
         self.files.iter().map(|file| file.size_bytes).sum()
     }
 
+    /// What a file's content is (see [`super::content_id::ContentId`]); none where it could not be
+    /// read, or changed meanwhile.
+    pub(crate) fn id(&self, file: u32) -> Option<Digest> {
+        self.ids.get(file as usize).copied().filter(|id| *id != UNKNOWN)
+    }
+
     /// What a node is, for people.
     pub(crate) fn describe(&self, index: u32) -> String {
         let first = self.nodes.first(index);
         let meta = self.nodes.meta(first);
         let what = match self.nodes.what(first) {
-            What::File(file) => {
-                let file = &self.files[file as usize];
-                let id = file.id.map_or("not readable".to_owned(), |id| id.short());
+            What::File(number) => {
+                let file = &self.files[number as usize];
+                let id = self.id(number).map_or("not readable".to_owned(), |id| id.short());
                 format!("a file of {} bytes ({id})", file.size_bytes)
             }
             What::Symlink(to) => {
@@ -209,29 +218,30 @@ pub(crate) fn take(
 ) -> Result<Inventory, Error> {
     meter.stage(0);
     let hashers = Hashers { cache, meter, stop };
-    let (mut inventory, found) = hashers.run(|hand| {
+    let (mut inventory, hashed) = hashers.run(|hand| {
         let mut taker = Taker::new(root, keep, meter, stop, hand);
         taker.walk()?;
         taker.walk_stage()?;
         Ok(taker.done())
     })?;
-    inventory.fill(found);
+    inventory.fill(hashed);
     Ok(inventory)
 }
 
 impl Inventory {
-    fn fill(&mut self, found: Vec<Found>) {
-        let count = found.iter().map(|found| found.seeds.len()).sum();
-        self.seeds.reserve_exact(count);
-        for mut found in found {
-            for (file, id) in found.ids {
-                self.files[file as usize].id = id;
-            }
-            self.seeds.append(&mut found.seeds);
+    fn fill(&mut self, hashed: Hashed) {
+        self.nodes.shrink();
+        self.files.shrink_to_fit();
+        self.ids = hashed.ids;
+        self.ids.resize(self.files.len(), UNKNOWN);
+        self.ids.shrink_to_fit();
+        for mut seeds in hashed.seeds {
+            self.seeds.append(&mut seeds);
         }
         // One place for each object is enough.
         self.seeds.sort_unstable();
         self.seeds.dedup_by_key(|seed| (seed.key, seed.length));
+        self.seeds.shrink_to_fit();
     }
 }
 
@@ -314,7 +324,7 @@ impl<'a> Taker<'a> {
         let index = self.push(&node.path, what, &node.meta)?;
         if let NodeKind::File { size_bytes } = node.kind {
             let place = Place::Node(index);
-            self.inventory.files.push(Have { size_bytes, id: None, place });
+            self.inventory.files.push(Have { size_bytes, place });
         }
         if what != What::Directory && walked.links > 1 {
             let first = self.inventory.nodes.first(index);
@@ -370,7 +380,7 @@ impl<'a> Taker<'a> {
             };
             let number = self.inventory.files.len() as u32;
             let place = Place::Staged(self.inventory.staged.len() as u32);
-            self.inventory.files.push(Have { size_bytes: *size_bytes, id: None, place });
+            self.inventory.files.push(Have { size_bytes: *size_bytes, place });
             self.inventory.staged.push((walked.node.path, number));
             add(&self.meter.total_bytes, *size_bytes);
             (self.hand)(hashing::Job { number, file, stamp: walked.stamp })?;

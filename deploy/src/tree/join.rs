@@ -95,7 +95,7 @@ impl Joining<'_> {
         let (i, j) = (first.nodes.first(i), second.nodes.first(j));
         let same = match (first.nodes.what(i), second.nodes.what(j)) {
             (What::File(one), What::File(other)) => {
-                first.files[one as usize].id == second.files[other as usize].id
+                first.id(&first.files[one as usize]) == second.id(&second.files[other as usize])
             }
             (What::Symlink(one), What::Symlink(other)) => {
                 first.nodes.text(one) == second.nodes.text(other)

@@ -13,6 +13,9 @@ use store::manifest::{Entry, Kind, Tree};
 use store::tree::walk::RESERVED_NAME;
 use store::tree::{Continuity, NodeEntry, TreeSegment};
 
+/// No node takes less in a segment, bytes: kind, path and metadata.
+const NODE_MIN_BYTES: usize = 10;
+
 /// What `label`, a tree, has, as somebody with these rights gets it. Its objects count from
 /// `first_object` on.
 pub(crate) fn load(
@@ -30,6 +33,10 @@ pub(crate) fn load(
         skipped: Vec::new(),
         is_open: false,
     };
+    let encoded = label.manifest.segments.iter().map(|segment| segment.encoded_bytes as usize);
+    let nodes_max = encoded.sum::<usize>() / NODE_MIN_BYTES;
+    let objects = label.map.sections.iter().map(|section| section.places.len()).sum();
+    loader.wanted.reserve(nodes_max.min(tree.nodes as usize), objects);
     let mut continuity = Continuity::default();
     let wrong = |error: store::FormatError| Error::Format {
         object: format!("manifest of label {}", label.record.name),
@@ -41,6 +48,7 @@ pub(crate) fn load(
     })?;
     continuity.end(tree.nodes).map_err(wrong)?;
     loader.end_file();
+    loader.wanted.shrink();
     Ok(loader.wanted)
 }
 

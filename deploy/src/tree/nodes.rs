@@ -158,6 +158,19 @@ impl Nodes {
         index
     }
 
+    /// Makes room for so many at once, where that can be had.
+    pub(crate) fn reserve(&mut self, nodes: usize) {
+        // Without it, room is found as they come.
+        let _ = self.slots.try_reserve_exact(nodes);
+    }
+
+    /// Gives back what was reserved for more.
+    pub(crate) fn shrink(&mut self) {
+        self.slots.shrink_to_fit();
+        self.text.shrink_to_fit();
+        (self.stack, self.path) = (Vec::new(), Vec::new());
+    }
+
     pub(crate) fn what(&self, index: u32) -> What {
         self.slots[index as usize].what
     }

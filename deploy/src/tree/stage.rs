@@ -96,18 +96,16 @@ pub(crate) fn remove_area(root: &Root) -> Result<bool, TreeError> {
     Ok(true)
 }
 
-/// What a staged file with this content is called; the first of several has number 0.
+/// What a staged file with this content is called; the number tells it from others.
 pub(crate) fn staged_name(id: &Digest, number: u32) -> Vec<u8> {
-    match number {
-        0 => id.to_string().into_bytes(),
-        number => format!("{id}.{number}").into_bytes(),
-    }
+    format!("{id}.{number}").into_bytes()
 }
 
-/// The content of a staged file by its name.
-pub(crate) fn staged_id(name: &[u8]) -> Option<Digest> {
-    let name = std::str::from_utf8(name).ok()?;
-    name.split('.').next()?.parse().ok()
+/// The content of a staged file and its number, by its name.
+pub(crate) fn staged_of(name: &[u8]) -> Option<(Digest, u32)> {
+    let (id, number) = std::str::from_utf8(name).ok()?.split_once('.')?;
+    let (id, number) = (id.parse().ok()?, number.parse().ok()?);
+    (staged_name(&id, number) == name).then_some((id, number))
 }
 
 /// Opens a directory of ours, made if it is not there, in which nothing is inherited.
@@ -161,12 +159,12 @@ mod tests {
     #[test]
     fn names_tell_what_is_in_files() {
         let id = Digest::of(b"a");
-        for number in [0, 1, 77] {
-            assert_eq!(staged_id(&staged_name(&id, number)), Some(id));
+        for number in [0, 1, u32::MAX] {
+            assert_eq!(staged_of(&staged_name(&id, number)), Some((id, number)));
         }
-        assert_eq!(staged_name(&id, 0).len(), 64);
-        for name in [&b"moment"[..], b"", b".1", b"\xff"] {
-            assert_eq!(staged_id(name), None);
+        let bare = id.to_string().into_bytes();
+        for name in [b"moment", &bare[..], &[&bare[..], b".01"].concat(), b".1", b"\xff"] {
+            assert_eq!(staged_of(name), None);
         }
     }
 

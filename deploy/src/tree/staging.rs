@@ -11,7 +11,7 @@ use super::error::TreeError;
 use super::inventory::{Held, Inventory, Seed};
 use super::nodes::What;
 use super::plan::Job;
-use super::stage::{Stage, staged_id, staged_name};
+use super::stage::{Stage, staged_name, staged_of};
 use super::wanted::From;
 use crate::Error;
 use crate::fetch::{Sink, Told, Want, fetch_by_diffs, sort};
@@ -26,8 +26,8 @@ use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 use store::Digest;
 
-/// How many objects are planned at once: bounds memory to some 12 MB whatever the size of a label.
-const WINDOW_OBJECTS: usize = 64 << 10;
+/// How many objects are planned at once: bounds memory to some 4 MB whatever the size of a label.
+const WINDOW_OBJECTS: usize = 32 << 10;
 
 /// Staged files lie so far apart in the addresses that objects are brought to, bytes: what belongs
 /// into two files is never put at once.
@@ -39,8 +39,8 @@ pub(crate) struct Staged {
     pub(crate) node: u32,
     /// Its number among the wanted files.
     file: u32,
-    /// What it is called in the staging area.
-    pub(crate) name: Vec<u8>,
+    /// Tells it from others with the same content.
+    number: u32,
     /// Where its content is, of all that is brought.
     base_bytes: u64,
     size_bytes: u64,
@@ -67,50 +67,49 @@ pub(crate) fn files(
         })
         .map(|(node, file)| {
             let wanted = &job.wanted.files[file as usize];
-            let (name, left) = names.take(&wanted.id);
+            let (number, left) = names.take(&job.wanted.id(wanted), node);
             let base_bytes = next_bytes;
             next_bytes += (wanted.size_bytes / GAP_BYTES + 2) * GAP_BYTES;
             let (size_bytes, is_done) = (wanted.size_bytes, AtomicBool::new(false));
-            Staged { node, file, name, base_bytes, size_bytes, left, is_done }
+            Staged { node, file, number, base_bytes, size_bytes, left, is_done }
         })
         .collect()
 }
 
 /// Names for staged files: those that are there first, so that they are not made again.
 struct Names {
-    left: HashMap<Digest, Vec<(Vec<u8>, u32)>>,
-    taken: HashSet<Vec<u8>>,
-    next: HashMap<Digest, u32>,
+    /// By content: the numbers in the names, and which of the target's files they are.
+    left: HashMap<Digest, Vec<(u32, u32)>>,
+    taken: HashSet<(Digest, u32)>,
 }
 
 impl Names {
     fn new(has: &Inventory) -> Self {
-        let mut left: HashMap<_, Vec<(Vec<u8>, u32)>> = HashMap::new();
-        for (name, number) in &has.staged {
-            if let Some(id) = staged_id(name) {
-                left.entry(id).or_default().push((name.clone(), *number));
+        let (mut left, mut taken) = (HashMap::<_, Vec<_>>::new(), HashSet::new());
+        for (name, file) in &has.staged {
+            if let Some((id, number)) = staged_of(name) {
+                left.entry(id).or_default().push((number, *file));
+                taken.insert((id, number));
             }
         }
         // What is whole is taken before what is not.
         for (id, names) in &mut left {
-            names.sort_by_key(|(_, number)| has.files[*number as usize].id == Some(*id));
+            names.sort_by_key(|(_, file)| has.id(*file) == Some(*id));
         }
-        let taken = has.staged.iter().map(|(name, _)| name.clone()).collect();
-        Self { left, taken, next: HashMap::new() }
+        Self { left, taken }
     }
 
-    fn take(&mut self, id: &Digest) -> (Vec<u8>, Option<u32>) {
-        if let Some((name, number)) = self.left.get_mut(id).and_then(Vec::pop) {
-            return (name, Some(number));
+    /// The number of a file with this content for the wanted node `node`, and what is left of it.
+    fn take(&mut self, id: &Digest, node: u32) -> (u32, Option<u32>) {
+        if let Some((number, file)) = self.left.get_mut(id).and_then(Vec::pop) {
+            return (number, Some(file));
         }
-        let next = self.next.entry(*id).or_default();
-        loop {
-            let name = staged_name(id, *next);
-            *next += 1;
-            if !self.taken.contains(&name) {
-                return (name, None);
-            }
+        let mut free = (node..=u32::MAX).chain(0..node);
+        let number = free.find(|number| !self.taken.contains(&(*id, *number))).unwrap_or(node);
+        if !self.taken.is_empty() {
+            self.taken.insert((*id, number));
         }
+        (number, None)
     }
 }
 
@@ -122,11 +121,11 @@ pub(crate) fn make(
     staged: &[Staged],
 ) -> Result<(), Error> {
     let files = Files::new(job, stage, staged);
-    let mut window = Window { job, has, files: &files, copies: Vec::new(), fetches: Vec::new() };
+    let mut window = Window::new(job, has, &files);
     let mut clones = Clones::new(job, has, stage);
     for one in staged {
         let present = match one.left {
-            Some(left) => resume::look(job, &has.files[left as usize], &files, one)?,
+            Some(left) => resume::look(job, has, left, &files, one)?,
             None => clones.try_clone(one)?,
         };
         if let Present::All = present {
@@ -156,11 +155,17 @@ struct Window<'a> {
     has: &'a Inventory,
     files: &'a Files<'a>,
     copies: Vec<Copy>,
-    /// Wants, each with the number of the label that has it.
-    fetches: Vec<(usize, Want)>,
+    /// For each label, what is fetched of it.
+    fetches: Vec<Vec<Want>>,
+    /// How many objects that is.
+    objects: usize,
 }
 
-impl Window<'_> {
+impl<'a> Window<'a> {
+    fn new(job: &'a Job, has: &'a Inventory, files: &'a Files<'a>) -> Self {
+        Self { job, has, files, copies: Vec::new(), fetches: none(job), objects: 0 }
+    }
+
     fn add(&mut self, at: u64, object: (Digest, u64), from: From) -> Result<(), Error> {
         let (digest, length) = object;
         match (from, self.has.seed(&digest, length)) {
@@ -171,7 +176,8 @@ impl Window<'_> {
             (From::Label(place), Some(seed)) => self.copy(place, seed, digest, at),
             (From::Label(place), None) => self.fetch(place, object, at)?,
         }
-        if self.copies.len() + self.fetches.len() >= WINDOW_OBJECTS {
+        self.objects += 1;
+        if self.objects >= WINDOW_OBJECTS {
             self.bring()?;
         }
         Ok(())
@@ -182,14 +188,16 @@ impl Window<'_> {
     }
 
     fn fetch(&mut self, place: u32, object: (Digest, u64), at: u64) -> Result<(), Error> {
-        self.fetches.push(self.job.want(place, object, at)?);
+        let (label, want) = self.job.want(place, object, at)?;
+        self.fetches[label].push(want);
         Ok(())
     }
 
     /// Copies and fetches beside each other; then fetches what could not be copied.
     fn bring(&mut self) -> Result<(), Error> {
         let (copies, stop) = (std::mem::take(&mut self.copies), Stop::default());
-        let wants = std::mem::take(&mut self.fetches);
+        let wants = std::mem::replace(&mut self.fetches, none(self.job));
+        self.objects = 0;
         let crew = Copies { job: self.job, has: self.has, sink: self.files, stop: &stop };
         let (lost, came) = std::thread::scope(|scope| {
             let copying = (!copies.is_empty()).then(|| scope.spawn(|| crew.run(copies)));
@@ -207,27 +215,35 @@ impl Window<'_> {
             add(&self.job.meter.unmoved_bytes, length);
             self.fetch(copy.place, (copy.digest, length), copy.at)?;
         }
-        let wants = std::mem::take(&mut self.fetches);
+        let wants = std::mem::replace(&mut self.fetches, none(self.job));
         self.fetch_all(wants, &stop)
     }
 
     /// Fetches from each label what is its own.
-    fn fetch_all(&self, mut fetches: Vec<(usize, Want)>, stop: &Stop) -> Result<(), Error> {
-        fetches.sort_by_key(|(label, _)| *label);
-        for of_label in fetches.chunk_by(|(one, _), (other, _)| one == other) {
-            let label = &self.job.labels[of_label[0].0];
-            let mut wants: Vec<_> = of_label.iter().map(|(_, want)| want.clone()).collect();
+    fn fetch_all(&self, fetches: Vec<Vec<Want>>, stop: &Stop) -> Result<(), Error> {
+        let holder = Held { root: &self.job.root, has: self.has };
+        for (number, mut wants) in fetches.into_iter().enumerate() {
             sort(&mut wants);
-            let holder = Held { root: &self.job.root, has: self.has };
-            let diffs = self.job.diffs.get(of_label[0].0).and_then(Option::as_ref);
+            let diffs = self.job.diffs.get(number).and_then(Option::as_ref);
             let told = diffs.map(|diffs| Told { diffs, holder: &holder });
+            let label = &self.job.labels[number];
             fetch_by_diffs(label, &wants, told, self.files, stop, &self.job.meter)?;
         }
         Ok(())
     }
 }
 
+/// Nothing of each label.
+fn none(job: &Job) -> Vec<Vec<Want>> {
+    job.labels.iter().map(|_| Vec::new()).collect()
+}
+
 impl Staged {
+    /// What it is called in the staging area.
+    pub(crate) fn name(&self, job: &Job) -> Vec<u8> {
+        staged_name(&job.wanted.id(&job.wanted.files[self.file as usize]), self.number)
+    }
+
     /// What `doing` failed with.
     fn failed(
         &self,

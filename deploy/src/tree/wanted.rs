@@ -37,8 +37,6 @@ pub(crate) struct Wanted {
 pub(crate) struct File {
     /// Its length, bytes.
     pub(crate) size_bytes: u64,
-    /// See [`ContentId`].
-    pub(crate) id: Digest,
     first: u32,
     count: u32,
 }
@@ -87,6 +85,13 @@ impl Wanted {
         })
     }
 
+    /// What a file's content is: see [`ContentId`].
+    pub(crate) fn id(&self, file: &File) -> Digest {
+        let mut id = ContentId::default();
+        self.pieces(file).for_each(|(_, piece)| id.add(&piece.entry()));
+        id.finish()
+    }
+
     /// What a node at `index` is, for people.
     pub(crate) fn describe(&self, index: u32) -> String {
         let index = self.nodes.first(index);
@@ -94,7 +99,7 @@ impl Wanted {
         let what = match self.nodes.what(index) {
             What::File(file) => {
                 let file = &self.files[file as usize];
-                format!("a file of {} bytes ({})", file.size_bytes, file.id.short())
+                format!("a file of {} bytes ({})", file.size_bytes, self.id(file).short())
             }
             What::Symlink(to) => {
                 format!("a symbolic link to {}", self.nodes.text(to).escape_ascii())
@@ -104,10 +109,24 @@ impl Wanted {
         describe(&what, &meta)
     }
 
+    /// Makes room for so many nodes and pieces at once, where that can be had.
+    pub(crate) fn reserve(&mut self, nodes: usize, pieces: usize) {
+        self.nodes.reserve(nodes);
+        // Without it, room is found as they come.
+        let _ = self.files.try_reserve_exact(nodes);
+        let _ = self.pieces.try_reserve_exact(pieces);
+    }
+
+    /// Gives back what was reserved for more.
+    pub(crate) fn shrink(&mut self) {
+        self.nodes.shrink();
+        self.files.shrink_to_fit();
+        self.pieces.shrink_to_fit();
+    }
+
     /// Begins the next file's pieces.
     pub(crate) fn begin_file(&mut self, size_bytes: u64) -> u32 {
-        let (id, first) = (Digest::from_bytes([0; Digest::LEN]), self.pieces.len() as u32);
-        self.files.push(File { size_bytes, id, first, count: 0 });
+        self.files.push(File { size_bytes, first: self.pieces.len() as u32, count: 0 });
         self.files.len() as u32 - 1
     }
 
@@ -136,13 +155,8 @@ impl Wanted {
     /// Ends the file that was begun last.
     pub(crate) fn end_file(&mut self) {
         let end = self.pieces.len() as u32;
-        let Some(mut file) = self.files.last().copied() else { return };
-        file.count = end - file.first;
-        let mut id = ContentId::default();
-        self.pieces(&file).for_each(|(_, piece)| id.add(&piece.entry()));
-        file.id = id.finish();
-        if let Some(last) = self.files.last_mut() {
-            *last = file;
+        if let Some(file) = self.files.last_mut() {
+            file.count = end - file.first;
         }
     }
 

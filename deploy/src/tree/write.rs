@@ -50,7 +50,7 @@ pub fn write(plan: Plan) -> Result<Written, Error> {
         job.sync()?;
         let mut next = staged.iter().peekable();
         commit.place(round, |index| {
-            next.next_if(|staged| staged.node == index).map(|staged| &staged.name[..])
+            next.next_if(|staged| staged.node == index).map(|staged| staged.name(&job))
         })?;
     }
     commit.remove_unknown(|_| true)?;

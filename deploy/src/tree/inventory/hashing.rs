@@ -1,6 +1,6 @@
 //! Files are read, cut and hashed by several threads.
 
-use super::{Cache, Inventory, Seed, key};
+use super::{Cache, Inventory, Seed, UNKNOWN, key};
 use crate::Error;
 use crate::meter::{Limit, Meter, add};
 use crate::stop::Stop;
@@ -38,13 +38,12 @@ pub(super) struct Job {
     pub(super) stamp: Stamp,
 }
 
-/// What a thread found.
-#[derive(Default)]
-pub(super) struct Found {
-    /// Of files, by their numbers, what all of them is; none of those that could not be read.
-    pub(super) ids: Vec<(u32, Option<Digest>)>,
-    /// Their objects.
-    pub(super) seeds: Vec<Seed>,
+/// What was found in files.
+pub(super) struct Hashed {
+    /// What each file is, by its number, as far as that is known.
+    pub(super) ids: Vec<Digest>,
+    /// Where objects are, by thread.
+    pub(super) seeds: Vec<Vec<Seed>>,
 }
 
 /// What all threads work with.
@@ -56,29 +55,30 @@ pub(super) struct Hashers<'a> {
 }
 
 impl Hashers<'_> {
-    /// Has the files hashed that `walk` hands over, and returns what it returns, and what was
-    /// found.
+    /// Has the files hashed that `walk` hands over, and returns what it returns, what the files
+    /// are, and where which objects are.
     pub(super) fn run(
         self,
         walk: impl FnOnce(&mut dyn FnMut(Job) -> Result<(), Error>) -> Result<Inventory, Error>,
-    ) -> Result<(Inventory, Vec<Found>), Error> {
+    ) -> Result<(Inventory, Hashed), Error> {
         let threads = available_parallelism().map_or(1, usize::from);
         let threads = threads.clamp(THREADS_MIN, THREADS_MAX);
         let (sender, receiver) = sync_channel(WAITING_MAX);
-        let receiver = Mutex::new(receiver);
-        std::thread::scope(|scope| {
+        let (receiver, ids) = (Mutex::new(receiver), Mutex::new(Vec::new()));
+        let (walked, seeds) = std::thread::scope(|scope| {
             let hashers: Vec<_> =
-                (0..threads).map(|_| scope.spawn(|| self.work(&receiver))).collect();
+                (0..threads).map(|_| scope.spawn(|| self.work(&receiver, &ids))).collect();
             // All threads are gone only when one of them has broken down.
             let walked = walk(&mut |job| {
                 self.call(&job);
                 sender.send(job).or(Err(Error::Stopped))
             });
             drop(sender);
-            let found = hashers.into_iter().map(|one| one.join().or(Err(Error::Stopped)));
-            let found = found.collect::<Result<Vec<_>, _>>();
-            Ok((walked?, found?))
-        })
+            let seeds = hashers.into_iter().map(|one| one.join().or(Err(Error::Stopped)));
+            (walked, seeds.collect::<Result<Vec<_>, _>>())
+        });
+        let ids = ids.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok((walked?, Hashed { ids, seeds: seeds? }))
     }
 
     /// Has the disk begin to read a file before its turn comes. That this is not to be had, or that
@@ -90,17 +90,22 @@ impl Hashers<'_> {
         let _ = fadvise(&job.file, 0, NonZeroU64::new(CALLED_BYTES), Advice::WillNeed);
     }
 
-    fn work(self, jobs: &Mutex<Receiver<Job>>) -> Found {
-        let (mut found, mut pieces) = (Found::default(), FilePieces::default());
+    fn work(self, jobs: &Mutex<Receiver<Job>>, ids: &Mutex<Vec<Digest>>) -> Vec<Seed> {
+        let (mut seeds, mut pieces) = (Vec::new(), FilePieces::default());
         loop {
             let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(job) = next else { return found };
+            let Ok(job) = next else { return seeds };
             if self.stop.check().is_err() {
                 continue;
             }
-            let number = job.number;
-            let id = self.hash(job, &mut pieces, &mut found.seeds);
-            found.ids.push((number, id.ok().flatten()));
+            let number = job.number as usize;
+            if let Ok(Some(id)) = self.hash(job, &mut pieces, &mut seeds) {
+                let mut ids = ids.lock().unwrap_or_else(PoisonError::into_inner);
+                if ids.len() <= number {
+                    ids.resize(number + 1, UNKNOWN);
+                }
+                ids[number] = id;
+            }
         }
     }
 

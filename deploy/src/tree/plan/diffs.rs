@@ -23,12 +23,15 @@ pub(super) fn choose(
     has: &Inventory,
     decisions: &Decisions,
 ) -> Result<Vec<Option<UsableDiffs>>, Error> {
+    if has.files.is_empty() {
+        return Ok(job.labels.iter().map(|_| None).collect());
+    }
     let lacked = lacked(job, has, decisions)?;
     let holder = Held { root: &job.root, has };
     let of_label = |(number, label)| {
         let lacked = lacked.iter().filter(move |lacked| lacked.0 == number);
         let bytes: u64 = lacked.clone().map(|(_, _, length, _)| u64::from(*length)).sum();
-        if bytes < WORTH_BYTES || has.files.is_empty() {
+        if bytes < WORTH_BYTES {
             return None;
         }
         let usable = UsableDiffs::read(label, &holder)?;

@@ -162,7 +162,7 @@ impl Room {
 
     fn add_needs(&mut self, job: &Job, has: &Inventory, decisions: &Decisions) {
         let whole: HashSet<_> =
-            has.staged.iter().filter_map(|(_, number)| has.files[*number as usize].id).collect();
+            has.staged.iter().filter_map(|(_, number)| has.id(*number)).collect();
         for (index, action) in (0..).zip(&decisions.actions) {
             if *action != Action::Make {
                 continue;
@@ -170,7 +170,7 @@ impl Room {
             self.needs_nodes += 1;
             let What::File(file) = job.wanted.nodes.what(index) else { continue };
             let file = &job.wanted.files[file as usize];
-            if !whole.contains(&file.id) {
+            if whole.is_empty() || !whole.contains(&job.wanted.id(file)) {
                 self.needs_bytes += data_bytes(job, file).next_multiple_of(BLOCK_BYTES);
             }
         }

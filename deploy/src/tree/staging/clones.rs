@@ -5,47 +5,35 @@ use super::Staged;
 use super::resume::{Present, bits};
 use crate::Error;
 use crate::meter::add;
-use crate::tree::inventory::{Inventory, Place};
+use crate::tree::inventory::Inventory;
 use crate::tree::plan::Job;
-use crate::tree::stage::{STAGE, Stage};
-use std::collections::HashMap;
-use std::fs::File;
-use std::io;
-use store::Digest;
+use crate::tree::stage::Stage;
+use crate::tree::wanted::File;
+use std::{fs, io};
 
 /// Makes files of others.
 pub(super) struct Clones<'a> {
     job: &'a Job,
     has: &'a Inventory,
     stage: &'a Stage,
-    /// Whole files of the target by their content; none once it was found that nothing is shared
-    /// here.
-    whole: Option<HashMap<Digest, u32>>,
+    /// Whether blocks can be shared, as far as is known.
+    can_share: bool,
 }
 
 impl<'a> Clones<'a> {
     pub(super) fn new(job: &'a Job, has: &'a Inventory, stage: &'a Stage) -> Self {
-        let files = (0..).zip(&has.files);
-        let whole = files.filter_map(|(number, file)| Some((file.id?, number))).collect();
-        Self { job, has, stage, whole: Some(whole) }
+        Self { job, has, stage, can_share: true }
     }
 
     /// Makes `staged` of a file with the same content, if there is one. What is shared is counted
     /// as copied.
     pub(super) fn try_clone(&mut self, staged: &Staged) -> Result<Present, Error> {
         let wanted = &self.job.wanted.files[staged.file as usize];
-        let whole = self.whole.as_ref().and_then(|whole| whole.get(&wanted.id));
-        let Some(number) = whole.filter(|_| wanted.size_bytes > 0) else {
-            return Ok(Present::nothing());
-        };
-        let from = &self.has.files[*number as usize];
-        let path = match from.place {
-            Place::Node(node) => self.has.nodes.path(node),
-            Place::Staged(number) => [STAGE, b"/", &self.has.staged[number as usize].0].concat(),
-        };
-        let Ok(from) = self.job.root.file(&path) else { return Ok(Present::nothing()) };
+        let whole = self.whole(wanted).filter(|_| self.can_share);
+        let from = whole.and_then(|file| self.has.open(&self.job.root, file).ok());
+        let Some(from) = from else { return Ok(Present::nothing()) };
         if self.share(&from, staged).is_err() {
-            self.whole = None;
+            self.can_share = false;
         } else if let Some(bits) = self.proven(staged) {
             let pieces = self.job.wanted.pieces(wanted);
             let objects = pieces.filter(|(_, piece)| piece.object().is_some()).count();
@@ -58,16 +46,27 @@ impl<'a> Clones<'a> {
                 return Ok(Present::All);
             }
         }
-        self.stage.remove(&staged.name).map_err(staged.failed(self.job, "make anew"))?;
+        self.stage.remove(&staged.name(self.job)).map_err(staged.failed(self.job, "make anew"))?;
         Ok(Present::nothing())
     }
 
-    fn share(&self, from: &File, staged: &Staged) -> io::Result<()> {
-        let made = self.stage.create(&staged.name)?;
+    /// A file of the target with this content: one that has its first object at its start.
+    fn whole(&self, wanted: &File) -> Option<u32> {
+        let mut objects = self.job.wanted.pieces(wanted);
+        let (at, digest, length) = objects.find_map(|(at, piece)| {
+            piece.object().map(|(digest, _)| (at, digest, piece.length()))
+        })?;
+        let seed = self.has.seed(&digest, length).filter(|seed| seed.offset_bytes == at)?;
+        let is_whole = self.has.id(seed.file) == Some(self.job.wanted.id(wanted));
+        is_whole.then_some(seed.file)
+    }
+
+    fn share(&self, from: &fs::File, staged: &Staged) -> io::Result<()> {
+        let made = self.stage.create(&staged.name(self.job))?;
         self.job.root.hands.clone_content(from, &made)
     }
 
     fn proven(&self, staged: &Staged) -> Option<Vec<u64>> {
-        bits(self.job, staged, &self.stage.read_file(&staged.name).ok()?)
+        bits(self.job, staged, &self.stage.read_file(&staged.name(self.job)).ok()?)
     }
 }

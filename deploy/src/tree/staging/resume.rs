@@ -4,7 +4,7 @@
 use super::Staged;
 use super::sink::Files;
 use crate::Error;
-use crate::tree::inventory::Have;
+use crate::tree::inventory::Inventory;
 use crate::tree::plan::Job;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -40,19 +40,22 @@ impl Present {
 /// Looks at what is there of `staged`. What cannot be gone on with is removed.
 pub(super) fn look(
     job: &Job,
-    left: &Have,
+    has: &Inventory,
+    left: u32,
     files: &Files<'_>,
     staged: &Staged,
 ) -> Result<Present, Error> {
     let wanted = &job.wanted.files[staged.file as usize];
-    if left.id == Some(wanted.id) && left.size_bytes == wanted.size_bytes {
+    let is_whole = has.id(left) == Some(job.wanted.id(wanted));
+    if is_whole && has.files[left as usize].size_bytes == wanted.size_bytes {
         return Ok(Present::All);
     }
-    let bits = files.stage().read_file(&staged.name).ok().and_then(|file| bits(job, staged, &file));
+    let name = staged.name(job);
+    let bits = files.stage().read_file(&name).ok().and_then(|file| bits(job, staged, &file));
     if let Some(bits) = bits {
         return Ok(Present::Some(bits));
     }
-    files.stage().remove(&staged.name).map_err(staged.failed(job, "make anew"))?;
+    files.stage().remove(&name).map_err(staged.failed(job, "make anew"))?;
     Ok(Present::nothing())
 }
 

@@ -65,7 +65,7 @@ impl<'a> Files<'a> {
 
     /// A file that has no content yet, all of which is `bytes`.
     fn put_whole(&self, staged: &Staged, bytes: &[u8]) -> io::Result<()> {
-        let file = self.stage.create(&staged.name)?;
+        let file = self.stage.create(&staged.name(self.job))?;
         self.job.root.hands.write(&file, bytes, 0)?;
         self.give_meta(staged, &file)
     }
@@ -94,16 +94,17 @@ impl<'a> Files<'a> {
             open.push(found);
             return Ok(file);
         }
-        let file = match self.stage.open_file(&staged.name) {
+        let name = staged.name(self.job);
+        let file = match self.stage.open_file(&name) {
             Ok(file) => file,
             // An earlier run has given it its mode already.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                let at = At::Name(self.stage.dir(), &staged.name);
+                let at = At::Name(self.stage.dir(), &name);
                 self.job.root.hands.set_mode(at, MODE)?;
-                self.stage.open_file(&staged.name)?
+                self.stage.open_file(&name)?
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let made = self.stage.create(&staged.name)?;
+                let made = self.stage.create(&staged.name(self.job))?;
                 self.job.root.hands.resize(&made, staged.size_bytes)?;
                 made
             }
