@@ -98,7 +98,7 @@ pub(crate) struct PushArgs {
 
     /// Push the free space of ext2, ext3, ext4 and vfat file systems as zeroes, whatever stands
     /// there; refused where a file system was not unmounted cleanly
-    #[arg(long, requires = "image")]
+    #[arg(long, conflicts_with_all = ["tree", "tar"])]
     pub(crate) trim: bool,
 
     #[command(flatten)]
@@ -129,18 +129,28 @@ pub(crate) struct PushInput {
     /// A directory and what is in it, as a tree
     #[arg(long, value_name = "DIR")]
     pub(crate) tree: Option<PathBuf>,
+
+    /// A tar archive, as the tree that unpacking it would leave; may be packed by gzip, xz or zstd,
+    /// and - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tar: Option<PathBuf>,
 }
 
 /// How to read a tree.
 #[derive(Debug, clap::Args)]
 pub(crate) struct OfTree {
     /// What to do about file systems mounted in the directory
-    #[arg(long, value_enum, default_value_t = MountsArg::Refuse)]
+    #[arg(long, value_enum, default_value_t = MountsArg::Refuse, conflicts_with_all = ["image", "tar"])]
     pub(crate) mounts: MountsArg,
 
     /// Take files that change while they are read as they are met
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["image", "tar"])]
     pub(crate) allow_changed: bool,
+
+    /// Take members of an archive whose paths are absolute, or climb by .., relative to the root,
+    /// as tar does
+    #[arg(long, conflicts_with_all = ["image", "tree"])]
+    pub(crate) relative: bool,
 }
 
 /// What to do about mounted file systems.

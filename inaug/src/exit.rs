@@ -15,7 +15,7 @@ use store::heal::HealError;
 use store::http::HttpStoreError;
 use store::is_url;
 use store::manifest_reader::ReadError;
-use store::push::PushError;
+use store::push::{PushError, TarError};
 use store::source::{Item, SourceError};
 use store::tree::walk::WalkError;
 
@@ -76,6 +76,9 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     }
     if let Some(error) = error.downcast_ref::<PushError>() {
         return Some(of_push(error));
+    }
+    if let Some(error) = error.downcast_ref::<TarError>() {
+        return Some(of_tar(error));
     }
     if let Some(error) = error.downcast_ref::<DirError>() {
         return Some(of_dir(error));
@@ -177,6 +180,17 @@ fn of_take(error: &TakeError) -> u8 {
         TakeError::Wrong { .. } | TakeError::Nowhere { .. } => VERIFICATION,
         TakeError::Store(error) => of_dir(error),
         TakeError::Compress(_) => FAILED,
+    }
+}
+
+fn of_tar(error: &TarError) -> u8 {
+    match error {
+        TarError::Outside { .. } => REFUSED,
+        TarError::Store(error) => of_dir(error),
+        TarError::Read { .. }
+        | TarError::Short { .. }
+        | TarError::Header { .. }
+        | TarError::Member { .. } => FAILED,
     }
 }
 

@@ -42,7 +42,7 @@ pub use error::PushError;
 pub use free::Free;
 pub use image::{PushImage, push_image};
 pub use tally::{Done, Progress, Seconds};
-pub use tree::{Noted, PushTree, TreeInput, TreeNote, TreeReport, push_tree};
+pub use tree::{Noted, PushTree, TarError, TarTree, TreeInput, TreeNote, TreeReport, push_tree};
 
 pub use crate::stamp::Stamp;
 

@@ -1,11 +1,13 @@
 //! `inaug push`: an image or a tree into the store, under a label.
 
+mod archive;
 mod boot;
 mod diffs;
 mod directory;
 mod document;
 mod tree;
 mod trim;
+mod unpack;
 
 use super::open::directory;
 use crate::args::PushArgs;

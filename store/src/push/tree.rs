@@ -3,6 +3,7 @@
 mod directory;
 mod feed;
 mod payloads;
+mod tar;
 
 use super::boot::{self, OpenBoot};
 use super::input::Input;
@@ -20,6 +21,8 @@ use feed::Feed;
 use payloads::Payloads;
 use std::path::PathBuf;
 use std::time::Instant;
+use tar::TarReader;
+pub use tar::{TarError, TarTree};
 
 /// Notes of a push beyond this many are only counted: who has more looks at the tree.
 const NOTES_MAX: usize = 1000;
@@ -55,6 +58,8 @@ pub enum TreeInput {
         /// Whether what changes while it is read is taken as it is met.
         allow_changed: bool,
     },
+    /// What an archive holds.
+    Tar(TarTree),
 }
 
 /// What is to be said of a tree that was pushed.
@@ -88,6 +93,8 @@ pub enum Noted {
     Reserved,
     /// It changed while it was read.
     Changed,
+    /// A directory that an archive has files of, but not itself: it is root's, of mode 755.
+    Implied,
 }
 
 /// Which file it is, among those that are read for one tree.
@@ -163,6 +170,7 @@ fn open(input: &TreeInput) -> Result<Box<dyn Reader + '_>, PushError> {
         TreeInput::Directory { path, mounts, allow_changed } => {
             Ok(Box::new(DirectoryReader::open(path, *mounts, *allow_changed)?))
         }
+        TreeInput::Tar(tree) => Ok(Box::new(TarReader::new(tree))),
     }
 }
 

@@ -13,7 +13,7 @@ use store::push::{BootInput, Noted, PushReport, TreeNote};
 #[derive(Serialize)]
 struct NoteDocument {
     path: String,
-    /// `socket`, `mounted`, `reserved` or `changed`.
+    /// `socket`, `mounted`, `reserved`, `changed` or `implied`.
     note: &'static str,
     #[serde(skip)]
     sentence: &'static str,
@@ -26,6 +26,7 @@ impl NoteDocument {
             Noted::Mounted => ("mounted", "what is mounted there is left out"),
             Noted::Reserved => ("reserved", "left out: the name is reserved for deploying"),
             Noted::Changed => ("changed", "changed while it was read: taken as it was met"),
+            Noted::Implied => ("implied", "not in the archive: made as root's, of mode 755"),
         };
         Self { path: text::path(&note.path), note: word, sentence }
     }

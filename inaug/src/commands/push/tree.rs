@@ -1,5 +1,6 @@
 //! Pushing a tree.
 
+use super::archive::{self, Archive};
 use super::boot::{Found, beside};
 use super::directory::Directory;
 use super::{Bar, Pushed, now_unix_s};
@@ -7,10 +8,10 @@ use crate::args::{MountsArg, PushArgs};
 use crate::commands::open::directory;
 use crate::exit::Usage;
 use crate::output::Output;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use bootfacts::{Located, Tree, examine_tree, read_located_in_tree};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use store::dir::DirStore;
 use store::push::{BootInput, PayloadInput, PushTree, TreeInput, push_tree};
@@ -21,10 +22,20 @@ const IN_TREE: &str = "tree:";
 
 /// Pushes the tree that `args` name.
 pub(super) fn push(args: PushArgs, bar: &Bar) -> anyhow::Result<Pushed> {
-    let directory = directory(&args.store.store, "push")?;
-    let Some(path) = args.input.tree.clone() else {
-        return Err(Usage("nothing to push: --image or --tree".to_owned()).into());
-    };
+    let directory = directory(&args.store.store, "push")?.to_owned();
+    match (args.input.tree.clone(), args.input.tar.clone()) {
+        (Some(path), _) => push_directory(args, path, &directory, bar),
+        (None, Some(path)) => push_archive(args, &path, &directory, bar),
+        (None, None) => Err(Usage("nothing to push: --image, --tree or --tar".into()).into()),
+    }
+}
+
+fn push_directory(
+    args: PushArgs,
+    path: PathBuf,
+    store: &Path,
+    bar: &Bar,
+) -> anyhow::Result<Pushed> {
     let tree: Rc<dyn Tree> = Rc::new(Directory::new(&path));
     let boot = find_boot(&args, &tree, Some(&path))?;
     let mounts = match args.of_tree.mounts {
@@ -32,17 +43,40 @@ pub(super) fn push(args: PushArgs, bar: &Bar) -> anyhow::Result<Pushed> {
         MountsArg::Empty => Mounts::Empty,
         MountsArg::Include => Mounts::Include,
     };
-    let store = DirStore::create(directory)?;
+    let allow_changed = args.of_tree.allow_changed;
+    let input = TreeInput::Directory { path, mounts, allow_changed };
+    push_input(args, input, &boot, &DirStore::create(store)?, bar)
+}
+
+fn push_archive(args: PushArgs, path: &Path, store: &Path, bar: &Bar) -> anyhow::Result<Pushed> {
+    let store = DirStore::create(store)?;
+    let archive = Rc::new(archive::read(&store, path, args.of_tree.relative)?);
+    let tree: Rc<dyn Tree> = Rc::new(Archive::new(&archive));
+    let boot = find_boot(&args, &tree, None)?;
+    drop(tree);
+    let Some(archive) = Rc::into_inner(archive) else {
+        bail!("the archive {} is still being looked at", path.display());
+    };
+    push_input(args, TreeInput::Tar(archive), &boot, &store, bar)
+}
+
+fn push_input(
+    args: PushArgs,
+    input: TreeInput,
+    boot: &Found,
+    store: &DirStore,
+    bar: &Bar,
+) -> anyhow::Result<Pushed> {
     let request = PushTree {
         label: args.label,
-        input: TreeInput::Directory { path, mounts, allow_changed: args.of_tree.allow_changed },
+        input,
         boot: boot.input.clone(),
         facts: args.facts,
         pushed_unix_s: now_unix_s()?,
         force: args.force,
         level: args.level,
     };
-    Ok((push_tree(&store, &request, bar)?, request.boot))
+    Ok((push_tree(store, &request, bar)?, request.boot))
 }
 
 /// Says how the tree boots. Nothing bootable in it is no warning: many trees are joined with one
