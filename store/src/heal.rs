@@ -9,6 +9,7 @@ mod content;
 mod second;
 
 use crate::Digest;
+use crate::diffs::{DIFFS_MAX_BYTES, Diffs};
 use crate::dir::journal::strike;
 use crate::dir::temp::{self, sync_directory};
 use crate::dir::users::register;
@@ -18,9 +19,9 @@ use crate::label::LabelName;
 use crate::manifest_reader::{ReadError, read_label, read_root};
 use crate::objects::read_objects;
 use crate::restock::TakeError;
-use crate::source::{Item, Source};
+use crate::source::{Item, Source, read_all};
 use crate::verify::{Report, chain, look};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What was healed, and what there is to be said of the rest.
@@ -79,6 +80,10 @@ pub fn verify_and_heal(
         }
         let manifests = manifests(&labels);
         content::heal(store, second, &packs, &manifests, &mut healed)?;
+        let damaged = packs.damaged();
+        for manifest in &manifests {
+            drop_diffs(store, manifest, &damaged)?;
+        }
         for (name, manifest) in &labels {
             let taken = take_record(store, second, name, *manifest, &mut healed);
             taken.or_else(|error| healed.note(&Item::Label(name.clone()), error))?;
@@ -177,6 +182,24 @@ fn take_manifest(
     sync_directory(&store.path().join("manifests"))?;
     healed.manifests.push(*digest);
     Ok(())
+}
+
+/// Removes the manifest's list of diffs if any of them is in a pack that is damaged: they are
+/// dispensable, and the pack is not to stay for their sake.
+fn drop_diffs(
+    store: &DirStore,
+    manifest: &Digest,
+    damaged: &BTreeSet<Digest>,
+) -> Result<(), DirError> {
+    let item = Item::Diffs(*manifest);
+    let list = read_all(store, &item, DIFFS_MAX_BYTES).ok();
+    let list = list.and_then(|bytes| Diffs::decode(&bytes).ok());
+    let rotten = |list: &Diffs| list.packs.iter().any(|pack| damaged.contains(&pack.digest));
+    if !list.is_some_and(|list| rotten(&list)) {
+        return Ok(());
+    }
+    let path = store.path().join(item.path());
+    std::fs::remove_file(&path).map_err(DirError::io("remove", &path))
 }
 
 /// Takes the record of `name` from `second` if it cannot be read, and is known to have been of

@@ -9,10 +9,12 @@ use std::fs::{self, File, FileTimes};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 use store::Digest;
+use store::diffs::{Diffs, make_diffs};
 use store::dir::{DirStore, LabelChange, Moment};
 use store::gc::{GcError, GcOptions, GcReport, gc};
-use store::push::{PushReport, push_image};
+use store::push::{PushReport, PushTree, TreeInput, push_image, push_tree};
 use store::source::Item;
+use store::tree::walk::Mounts;
 use store::verify::verify;
 
 const PART_BYTES: usize = 300 << 10;
@@ -352,4 +354,47 @@ fn leftovers_of_nobody_go() {
     assert_eq!((report.removed.len(), report.cleaned_files), (3, 1));
     assert!(Path::new(&strange).exists());
     check(&place, &[("a", &[1])]);
+}
+
+/// A tree of one file in the middle of which something changes.
+fn tree(place: &Place, name: &str, change: u64) -> Digest {
+    let path = place.root.path().join("tree");
+    fs::create_dir_all(&path).unwrap();
+    let mut bytes = noise(PART_BYTES, 1);
+    bytes.splice(100_000..100_100, noise(100, change));
+    fs::write(path.join("file"), bytes).unwrap();
+    let push = PushTree {
+        label: label(name),
+        input: TreeInput::Directory { path, mounts: Mounts::Refuse, allow_changed: false },
+        boot: None,
+        facts: Vec::new(),
+        pushed_unix_s: 1_700_000_000,
+        force: true,
+        level: 3,
+    };
+    push_tree(&place.store, &push, &()).unwrap().manifest
+}
+
+#[test]
+fn diffs_stay_as_long_as_their_label() {
+    let place = Place::new();
+    let (old, new) = (tree(&place, "old", 2), tree(&place, "new", 3));
+    assert!(make_diffs(&place.store, &new, &old).unwrap().diffs > 0);
+    assert_eq!((count(&place.store, "diffs"), count(&place.store, "packs")), (1, 3));
+    assert_eq!(collect(&place.store).removed, []);
+    // A machine may hold the base for longer than the store does.
+    place.store.remove_label(&label("old")).unwrap();
+    let report = collect(&place.store);
+    assert_eq!(report.damaged, []);
+    assert_eq!(count(&place.store, "diffs"), 1);
+    let bytes = fs::read(place.item(&Item::Diffs(new))).unwrap();
+    for pack in Diffs::decode(&bytes).unwrap().packs {
+        assert!(place.item(&Item::Pack(pack.digest)).exists());
+    }
+    assert_eq!(verify(&place.store, None).unwrap().damages, []);
+    place.store.remove_label(&label("new")).unwrap();
+    collect(&place.store);
+    for directory in ["packs", "maps", "manifests", "diffs", "index"] {
+        assert_eq!(count(&place.store, directory), 0, "{directory}");
+    }
 }
