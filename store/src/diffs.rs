@@ -21,8 +21,9 @@ use alloc::vec::Vec;
 
 const MAGIC: [u8; 8] = *b"inaugdf1";
 
-/// The longest list of diffs, bytes: a million diffs of small files.
-pub const DIFFS_MAX_BYTES: u64 = 64 << 20;
+/// The longest list of diffs, bytes: some thirty times what two Debians need; what it takes in a
+/// reader's memory is some ten times as much.
+pub const DIFFS_MAX_BYTES: u64 = 4 << 20;
 
 /// The references of one diff together, bytes: what a reader holds for each diff under way.
 pub const REFERENCES_MAX_BYTES: u64 = 4 << 20;
@@ -110,6 +111,9 @@ fn read_diff(reader: &mut Reader<'_>, packs: &[PackRef]) -> Result<Diff, FormatE
     let frame = read_frame(reader, packs)?;
     let references = read_parts(reader, "references", REFERENCES_MAX_BYTES)?;
     let targets = read_parts(reader, "targets", u64::from(FRAME_MAX_BYTES))?;
+    if targets.is_empty() {
+        return Err(reader.wrong("targets", "at least one object", "none"));
+    }
     let length: u64 = targets.iter().map(|part| u64::from(part.length)).sum();
     if length != u64::from(frame.raw_bytes) {
         let expected = format!("{} bytes", frame.raw_bytes);

@@ -15,6 +15,7 @@ use index::Index;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -25,7 +26,10 @@ const PACK_CLOSE_BYTES: u64 = 64 << 20;
 /// Objects kept near.
 pub struct Near {
     store: DirStore,
+    /// Those that were of use last first.
     packs: Vec<PackRef>,
+    /// Packs that made room, by number.
+    gone: Vec<AtomicBool>,
     index: Index,
     max_bytes: u64,
     state: Mutex<State>,
@@ -36,8 +40,11 @@ struct State {
     open: Option<OpenPack>,
     /// Bytes of the packs that this run has closed.
     closed_bytes: u64,
+    /// Bytes of the packs that were there before, and still are.
+    old_bytes: u64,
     /// Packs that were read from, by number.
     used: BTreeSet<u32>,
+    removed_packs: u64,
 }
 
 /// What a [`Near`] kept and removed.
@@ -56,9 +63,12 @@ impl Near {
     pub fn open(path: &Path, max_bytes: u64) -> Result<Self, DirError> {
         let store = DirStore::create(path)?;
         temp::clean(&store)?;
-        let packs = store.packs_with_sizes()?;
-        let index = Index::read(&store, &packs)?;
-        Ok(Self { store, packs, index, max_bytes, state: Mutex::default() })
+        let packs = by_use(&store)?;
+        let index = Index::read(&store, &packs);
+        let gone = packs.iter().map(|_| AtomicBool::new(false)).collect();
+        let old_bytes = packs.iter().map(|pack| pack.size_bytes).sum();
+        let state = Mutex::new(State { old_bytes, ..State::default() });
+        Ok(Self { store, packs, gone, index, max_bytes, state })
     }
 
     /// The store, to read its packs.
@@ -73,7 +83,9 @@ impl Near {
 
     /// The frame that holds the object, and where it starts in there, bytes.
     pub fn find(&self, digest: &Digest) -> Option<(FrameRef, u32)> {
-        self.index.find(digest)
+        let found = self.index.find(digest)?;
+        let gone = self.gone.get(found.0.pack as usize)?;
+        (!gone.load(Ordering::Relaxed)).then_some(found)
     }
 
     /// Notes that the pack with this number was of use.
@@ -81,12 +93,11 @@ impl Near {
         self.state().used.insert(pack);
     }
 
-    /// Keeps a frame: `packed` is a zstd frame of `objects` one after another. Says whether there
-    /// was room for it.
+    /// Keeps a frame: `packed` is a zstd frame of `objects` one after another. Packs that were of use
+    /// the longest time ago, and not in this run, make room for it; says whether there was any.
     pub fn keep(&self, packed: &[u8], objects: &[(Digest, u32)]) -> Result<bool, DirError> {
         let mut state = self.state();
-        let open_bytes = state.open.as_ref().map_or(0, OpenPack::size_bytes);
-        if state.closed_bytes + open_bytes + packed.len() as u64 > self.max_bytes {
+        if !self.make_room(&mut state, packed.len() as u64)? {
             return Ok(false);
         }
         let mut pack = match state.open.take() {
@@ -114,8 +125,12 @@ impl Near {
                 touch(&self.path(&pack.digest))?;
             }
         }
-        let (removed_packs, size_bytes) = self.make_room()?;
-        Ok(Kept { kept_bytes: state.closed_bytes, removed_packs, size_bytes })
+        self.make_room(&mut state, 0)?;
+        Ok(Kept {
+            kept_bytes: state.closed_bytes,
+            removed_packs: state.removed_packs,
+            size_bytes: state.old_bytes + state.closed_bytes,
+        })
     }
 
     /// Ends a pack and gives it its name; returns its length, bytes.
@@ -126,29 +141,27 @@ impl Near {
         Ok(new.pack.size_bytes)
     }
 
-    /// Removes the packs that were of use the longest time ago; returns how many, and the bytes
-    /// that stay.
-    fn make_room(&self) -> Result<(u64, u64), DirError> {
-        let mut packs = Vec::new();
-        for pack in self.store.packs_with_sizes()? {
-            let path = self.path(&pack.digest);
-            let metadata = fs::metadata(&path).map_err(DirError::io("look at", &path))?;
-            let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            packs.push((modified, pack));
+    /// Removes packs until so many bytes more fit; says whether they do.
+    fn make_room(&self, state: &mut State, more_bytes: u64) -> Result<bool, DirError> {
+        let open_bytes = state.open.as_ref().map_or(0, OpenPack::size_bytes);
+        let new_bytes = state.closed_bytes + open_bytes + more_bytes;
+        if new_bytes > self.max_bytes {
+            return Ok(false);
         }
-        packs.sort();
-        let mut size_bytes: u64 = packs.iter().map(|(_, pack)| pack.size_bytes).sum();
-        let mut removed = 0;
-        for (_, pack) in packs {
-            if size_bytes <= self.max_bytes {
+        for (number, pack) in self.packs.iter().enumerate().rev() {
+            if new_bytes + state.old_bytes <= self.max_bytes {
                 break;
+            }
+            let is_used = state.used.contains(&(number as u32));
+            if is_used || self.gone[number].swap(true, Ordering::Relaxed) {
+                continue;
             }
             let path = self.path(&pack.digest);
             fs::remove_file(&path).map_err(DirError::io("remove", &path))?;
-            size_bytes -= pack.size_bytes;
-            removed += 1;
+            state.old_bytes -= pack.size_bytes;
+            state.removed_packs += 1;
         }
-        Ok((removed, size_bytes))
+        Ok(new_bytes + state.old_bytes <= self.max_bytes)
     }
 
     fn path(&self, pack: &Digest) -> std::path::PathBuf {
@@ -158,4 +171,16 @@ impl Near {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The packs of a store, those first that were modified last.
+fn by_use(store: &DirStore) -> Result<Vec<PackRef>, DirError> {
+    let mut packs = Vec::new();
+    for pack in store.packs_with_sizes()? {
+        let path = store.path().join(Item::Pack(pack.digest).path());
+        let metadata = fs::metadata(&path).map_err(DirError::io("look at", &path))?;
+        packs.push((metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH), pack));
+    }
+    packs.sort();
+    Ok(packs.into_iter().rev().map(|(_, pack)| pack).collect())
 }

@@ -34,10 +34,7 @@ struct Deployment<'a> {
 /// Deploys the label, or shows what that would take.
 pub(crate) fn run(args: &DeployArgs, output: &Output) -> anyhow::Result<()> {
     let chain = open_chain(&args.store)?;
-    let near = match &args.local_store {
-        Some(path) => Some(Arc::new(Near::open(path, args.local_store_size)?)),
-        None => None,
-    };
+    let near = args.local_store.as_ref().and_then(|path| near(path, args.local_store_size));
     let meter = Arc::new(Meter::new());
     let mut progress = Progress::start(&meter);
     let deployment = Deployment { args, chain, near, meter };
@@ -56,6 +53,18 @@ pub(crate) fn run(args: &DeployArgs, output: &Output) -> anyhow::Result<()> {
 
 fn is_block_device(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_block_device())
+}
+
+/// The store beside the target. One that cannot be used is passed over: all comes from far then.
+fn near(path: &Path, max_bytes: u64) -> Option<Arc<Near>> {
+    match Near::open(path, max_bytes) {
+        Ok(near) => Some(Arc::new(near)),
+        Err(error) => {
+            let causes = anyhow::Error::from(error);
+            Output::warning(&format!("the local store is passed over: {causes:#}"));
+            None
+        }
+    }
 }
 
 impl Deployment<'_> {

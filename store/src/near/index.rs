@@ -1,8 +1,8 @@
 //! What a near store has: read whole from its packs, as it is small.
 
 use crate::Digest;
+use crate::dir::DirStore;
 use crate::dir::packs::{IndexError, each_frame};
-use crate::dir::{DirError, DirStore};
 use crate::map::{FrameRef, PackRef};
 use crate::source::Item;
 use std::fs::File;
@@ -23,22 +23,20 @@ struct Entry {
 }
 
 impl Index {
-    /// Reads the indexes of `packs`. One that cannot be read holds nothing.
-    pub(super) fn read(store: &DirStore, packs: &[PackRef]) -> Result<Self, DirError> {
+    /// Reads the indexes of `packs`, those first that are to be remembered before others. One that
+    /// cannot be read holds nothing.
+    pub(super) fn read(store: &DirStore, packs: &[PackRef]) -> Self {
         let mut entries = Vec::new();
         for (number, pack) in packs.iter().enumerate() {
             let before = entries.len();
-            match add_pack(store, number as u32, pack, &mut entries) {
-                Ok(()) => {}
-                Err(IndexError::Format(_)) => entries.truncate(before),
-                Err(IndexError::Io(error)) => {
-                    let path = store.path().join(Item::Pack(pack.digest).path());
-                    return Err(DirError::io("read", &path)(error));
-                }
+            if add_pack(store, number as u32, pack, &mut entries).is_err() {
+                entries.truncate(before);
             }
         }
+        // Stable: of several places of one object the one that was added first is taken.
         entries.sort_by_key(|entry| entry.prefix);
-        Ok(Self(entries))
+        entries.dedup_by_key(|entry| entry.prefix);
+        Self(entries)
     }
 
     /// Where an object lies: its frame, and where it starts in there.
