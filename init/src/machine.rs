@@ -89,6 +89,18 @@ pub fn random() -> u64 {
     }
 }
 
+/// What the identities of new partitions and file systems are made of.
+pub fn random_seed() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    // Where there is none, there is at least the clock.
+    let filled = fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
+    if filled.is_err() {
+        let now = nanos(crate::clock::since_boot());
+        bytes[..8].copy_from_slice(&now.to_le_bytes());
+    }
+    bytes
+}
+
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

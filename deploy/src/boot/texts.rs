@@ -157,6 +157,21 @@ mod tests {
     }
 
     #[test]
+    fn consoles_are_carried_over_unless_the_label_names_its_own() {
+        let ours = "quiet console=tty0 inaugurator.label=x console=ttyS0,115200";
+        let table = [
+            ("root=/dev/vda2 ro", "", "root=/dev/vda2 ro console=tty0 console=ttyS0,115200"),
+            ("root=/dev/vda2", "debug", "root=/dev/vda2 debug console=tty0 console=ttyS0,115200"),
+            ("root=x console=ttyS1", "debug", "root=x console=ttyS1 debug"),
+            ("root=x", "console=hvc0", "root=x console=hvc0"),
+            ("", "", "console=tty0 console=ttyS0,115200"),
+        ];
+        for (label, append, expected) in table {
+            assert_eq!(next_command_line(label, append, ours), expected);
+        }
+    }
+
+    #[test]
     fn serial_lines_are_found_with_their_speed() {
         let table = [
             ("console=ttyS0", Some((0, 9600))),

@@ -101,7 +101,7 @@ impl Inventory {
         let stop = Arc::new(Stop::default());
         let heard = Arc::clone(&stop);
         let work = move || take(&root, &keep, Cache::Believed, &meter, &heard);
-        Taking { stop, thread: std::thread::spawn(work) }
+        Taking { stop, thread: Some(std::thread::spawn(work)) }
     }
 
     /// Bytes of all files, each counted once.
@@ -188,23 +188,33 @@ impl Holder for Held<'_> {
     }
 }
 
-/// An inventory that is being taken.
+/// An inventory that is being taken; given up when it is dropped, so that nothing of the target is
+/// held on to after a failure.
 pub struct Taking {
     stop: Arc<Stop>,
-    thread: JoinHandle<Result<Inventory, Error>>,
+    thread: Option<JoinHandle<Result<Inventory, Error>>>,
 }
 
 impl Taking {
     /// Waits for it.
-    pub fn finish(self) -> Result<Inventory, Error> {
-        self.thread.join().unwrap_or(Err(Error::Stopped))
+    pub fn finish(mut self) -> Result<Inventory, Error> {
+        let ended = self.thread.take().map(JoinHandle::join);
+        ended.and_then(Result::ok).unwrap_or(Err(Error::Stopped))
     }
 
     /// Gives it up.
     pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Taking {
+    fn drop(&mut self) {
         self.stop.say();
-        // Whatever came of it is not wanted any more.
-        drop(self.thread.join());
+        if let Some(thread) = self.thread.take() {
+            // Whatever came of it is not wanted any more.
+            drop(thread.join());
+        }
     }
 }
 

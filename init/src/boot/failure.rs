@@ -31,6 +31,8 @@ pub enum Stage {
     Write,
     /// Reading back.
     Verify,
+    /// What makes the disk boot by itself.
+    Settle,
     /// What follows success.
     Leave,
 }
@@ -45,6 +47,7 @@ impl fmt::Display for Stage {
             Self::Plan => "plan",
             Self::Write => "write",
             Self::Verify => "verify",
+            Self::Settle => "settle",
             Self::Leave => "kexec",
         })
     }

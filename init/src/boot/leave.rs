@@ -1,15 +1,17 @@
 //! After success: the deployed kernel from here, or a reset, or off.
 
 use std::convert::Infallible;
+use std::fs::File;
 use std::io;
 
-use deploy::Settled;
+use deploy::boot::next_command_line;
 use deploy::disks::size_text;
+use deploy::{Error, Settled, install};
 use store::manifest::{Boot, Payload};
 
 use super::failure::{At, Cause, Failure, Stage};
 use crate::config::{Config, Then};
-use crate::kexec::{ImageError, KexecError, ProvenImage, load, next_command_line};
+use crate::kexec::{ImageError, KexecError, ProvenImage, load};
 use crate::machine::Machine;
 use crate::power::{self, leave};
 use crate::report;
@@ -35,13 +37,54 @@ pub struct TooLittleMemory {
     pub found_bytes: u64,
 }
 
+/// A deployed label, as far as starting it goes.
+pub(super) trait Bootable {
+    /// Kernel and initrd, where the label names them.
+    fn boot(&self) -> Option<&Boot>;
+
+    /// Copies one of them, proven.
+    fn copy(&self, file: &'static str, payload: &Payload, into: &File) -> Result<(), Error>;
+
+    /// The kernel's command line, given what the operator adds and our own.
+    fn command_line(&self, boot: &Boot, append: &str, ours: &str) -> String;
+}
+
+impl Bootable for Settled {
+    fn boot(&self) -> Option<&Boot> {
+        self.boot()
+    }
+
+    fn copy(&self, file: &'static str, payload: &Payload, into: &File) -> Result<(), Error> {
+        self.copy(file, payload, into)
+    }
+
+    fn command_line(&self, boot: &Boot, append: &str, ours: &str) -> String {
+        next_command_line(&boot.cmdline, append, ours)
+    }
+}
+
+impl Bootable for install::Settled {
+    fn boot(&self) -> Option<&Boot> {
+        self.boot()
+    }
+
+    fn copy(&self, file: &'static str, payload: &Payload, into: &File) -> Result<(), Error> {
+        self.copy(file, payload, into)
+    }
+
+    /// That of its own boot loader, in which all of this is.
+    fn command_line(&self, _: &Boot, _: &str, _: &str) -> String {
+        self.command_line().unwrap_or_default().to_owned()
+    }
+}
+
 /// Leaves as the operator said. A kexec that cannot be becomes a reboot, whatever
 /// the reason: the disk is proven and boots by itself. Only boot files that are
 /// not what the label says are a failure, since the disk may hold the same.
 pub(super) fn go(
     machine: &Machine,
     config: &Config,
-    settled: &Settled,
+    settled: &dyn Bootable,
 ) -> Result<Infallible, Failure> {
     let console = &machine.console;
     match (config.settings.then, settled.boot()) {
@@ -67,7 +110,7 @@ pub(super) fn go(
 fn is_wrong_file(cause: &Cause) -> bool {
     match cause {
         Cause::Image(ImageError::NotProven { .. }) => true,
-        Cause::Engine(error) => matches!(**error, deploy::Error::BootFile { .. }),
+        Cause::Engine(error) => matches!(**error, Error::BootFile { .. }),
         _ => false,
     }
 }
@@ -76,13 +119,12 @@ fn is_wrong_file(cause: &Cause) -> bool {
 fn next(
     machine: &Machine,
     config: &Config,
-    settled: &Settled,
+    settled: &dyn Bootable,
     boot: &Boot,
 ) -> Result<Infallible, Cause> {
     fits(boot, report::memory_available())?;
     let (kernel, initrd) = images(settled, boot)?;
-    let append = &config.settings.append;
-    let line = next_command_line(&boot.cmdline, append, &machine.command_line);
+    let line = settled.command_line(boot, &config.settings.append, &machine.command_line);
     Ok(kexec(machine, &kernel, initrd.as_ref(), &line)?)
 }
 
@@ -115,15 +157,22 @@ fn kexec(
     loaded.start()
 }
 
-fn images(settled: &Settled, boot: &Boot) -> Result<(ProvenImage, Option<ProvenImage>), Cause> {
+fn images(
+    settled: &dyn Bootable,
+    boot: &Boot,
+) -> Result<(ProvenImage, Option<ProvenImage>), Cause> {
     let kernel = image(settled, "kernel", &boot.kernel)?;
     let initrd = boot.initrd.as_ref().map(|initrd| image(settled, "initrd", initrd)).transpose()?;
     Ok((kernel, initrd))
 }
 
-fn image(settled: &Settled, what: &'static str, payload: &Payload) -> Result<ProvenImage, Cause> {
+fn image(
+    settled: &dyn Bootable,
+    what: &'static str,
+    payload: &Payload,
+) -> Result<ProvenImage, Cause> {
     ProvenImage::make(what, payload.digest, payload.size_bytes, |file| {
-        let failed = |source: io::Error| deploy::Error::HandOver { file: what, source };
+        let failed = |source: io::Error| Error::HandOver { file: what, source };
         file.set_len(payload.size_bytes).map_err(failed).map_err(Cause::from)?;
         settled.copy(what, payload, file).map_err(Cause::from)
     })
@@ -183,19 +232,15 @@ mod tests {
             found: digest,
             found_bytes: 0,
         };
-        let other = deploy::Error::BootFile {
-            file: "initrd",
-            label: "a".into(),
-            expected: digest,
-            found: digest,
-        };
+        let other =
+            Error::BootFile { file: "initrd", label: "a".into(), expected: digest, found: digest };
         let no_space = || io::Error::from(io::ErrorKind::StorageFull);
         let table: [(Cause, bool); 6] = [
             (not_proven.into(), true),
             (other.into(), true),
             (ImageError::TooLarge { what: "initrd", digest, found: 1 << 30 }.into(), false),
             (ImageError::Hold { what: "initrd", digest, source: no_space() }.into(), false),
-            (deploy::Error::HandOver { file: "initrd", source: no_space() }.into(), false),
+            (Error::HandOver { file: "initrd", source: no_space() }.into(), false),
             (KexecError::CommandLineTooLong { found: 3000 }.into(), false),
         ];
         for (cause, expected) in table {

@@ -1,16 +1,20 @@
-//! The stages of one boot, in order; each takes what the one before made.
+//! The stages of one boot, in order; each takes what the one before made. Images and trees part
+//! where the label is known, and meet again where the deployed kernel is started.
 
+mod early;
 mod failure;
+mod image;
 mod leave;
 mod progress;
 mod stores;
 mod target;
+mod tree;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deploy::{Label, Meter, PassedOver, Plan, ReadBack, Settled, Target, Verified, Written};
+use deploy::{Label, Meter, PassedOver, ReadBack};
 use store::source::Source;
 
 use crate::config::{Config, Mode, OnFail, Then};
@@ -19,21 +23,24 @@ use crate::net;
 use crate::onfail::{self, Next};
 use crate::power::{self, leave};
 use crate::report::{self, Facts, Report};
+use early::Early;
 use failure::At;
 pub use failure::{Cause, Exchanged, Failure, Stage};
-use progress::Progress;
 
 /// The boot: success never returns.
 pub fn boot(machine: &Machine) -> Result<Infallible, Failure> {
     let config = config(machine)?;
-    network(machine, &config)?;
     let meter = Arc::new(Meter::new());
-    let label = label(machine, &config, &meter)?;
-    let target = target::open(machine, &config.settings)?;
-    let plan = plan(machine, &config, label, target, &meter)?;
-    let written = write(machine, plan, &meter)?;
-    let verified = verify(machine, &config, written, &meter)?;
-    let settled = settle(machine, verified);
+    // What is on the disk is read and hashed while the network comes up.
+    let early = Early::begin(machine, &config, &meter);
+    network(machine, &config)?;
+    let labels = labels(machine, &config, &meter)?;
+    if labels[0].manifest.image().is_some() {
+        drop(early);
+        let settled = image::deploy(machine, &config, labels, &meter)?;
+        return leave::go(machine, &config, &settled);
+    }
+    let settled = tree::deploy(machine, &config, labels, early, &meter)?;
     leave::go(machine, &config, &settled)
 }
 
@@ -74,7 +81,7 @@ fn config(machine: &Machine) -> Result<Config, Failure> {
         Err(mistakes) => mistakes.onfail,
     });
     let config = parsed.at(Stage::Config)?;
-    let (label, stores) = (&config.label, config.store.join(", "));
+    let (label, stores) = (config.label_text(), config.store.join(", "));
     machine
         .console
         .say("config", &format!("label {label} from {stores}, disk: {}", config.settings.disk));
@@ -87,7 +94,7 @@ fn network(machine: &Machine, config: &Config) -> Result<Option<net::Network>, F
         return Ok(None);
     }
     let console = &machine.console;
-    let mut reach = |_: &net::Network| stores::reach(&config.store, &config.label);
+    let mut reach = |_: &net::Network| stores::reach(&config.store, &config.labels[0]);
     // Its lines name the stage already.
     let mut say = |line: &str| console.say("net", line.strip_prefix("network: ").unwrap_or(line));
     let network =
@@ -99,32 +106,27 @@ fn network(machine: &Machine, config: &Config) -> Result<Option<net::Network>, F
     Ok(Some(network))
 }
 
-fn label(machine: &Machine, config: &Config, meter: &Arc<Meter>) -> Result<Label, Failure> {
+/// The labels, of which there is at least one.
+fn labels(machine: &Machine, config: &Config, meter: &Arc<Meter>) -> Result<Vec<Label>, Failure> {
     let chain: Vec<Arc<dyn Source>> = stores::open_all(&config.store).at(Stage::Label)?;
-    let label = deploy::label::resolve(&chain, &config.label, meter).at(Stage::Label)?;
-    let (digest, size) = (label.record.manifest.short(), deploy::plan::human(label.size_bytes()));
-    machine
-        .console
-        .say("label", &format!("{} is {} {digest}, {size}", config.label, label.record.kind));
-    Ok(label)
+    let mut labels = Vec::new();
+    for name in &config.labels {
+        let label = deploy::label::resolve(&chain, name, meter).at(Stage::Label)?;
+        let (digest, size) =
+            (label.record.manifest.short(), deploy::plan::human(label.size_bytes()));
+        let kind = &label.record.kind;
+        machine.console.say("label", &format!("{name} is {kind} {digest}, {size}"));
+        labels.push(label);
+    }
+    Ok(labels)
 }
 
-/// Plans and prints. `mode=plan` ends here.
-fn plan(
-    machine: &Machine,
-    config: &Config,
-    label: Label,
-    target: Target,
-    meter: &Arc<Meter>,
-) -> Result<Plan, Failure> {
-    let started = Instant::now();
-    let progress = Progress::show(&machine.console, "plan", meter);
-    let plan = deploy::plan::plan(label, target, Arc::clone(meter)).at(Stage::Plan)?;
-    drop(progress);
-    machine.console.say("plan", &plan.to_string());
-    machine.console.say("plan", &format!("made in {}", seconds(started.elapsed())));
+/// Says what would be done. `mode=plan` ends here.
+fn show_plan(machine: &Machine, config: &Config, plan: &str, took: Duration) {
+    machine.console.say("plan", plan);
+    machine.console.say("plan", &format!("made in {}", seconds(took)));
     if config.settings.mode == Mode::Deploy {
-        return Ok(plan);
+        return;
     }
     machine.console.say("plan", "inaugurator.mode=plan: nothing was written");
     match config.settings.then {
@@ -139,57 +141,25 @@ fn plan(
     }
 }
 
-fn write(machine: &Machine, plan: Plan, meter: &Arc<Meter>) -> Result<Written, Failure> {
-    let started = Instant::now();
-    let before = meter.snapshot();
-    let progress = Progress::show(&machine.console, "write", meter);
-    let written = deploy::write::write(plan).at(Stage::Write)?;
-    drop(progress);
-    let now = meter.snapshot();
-    let human = deploy::plan::human;
+/// Says which stores did not give what others gave.
+fn show_passed_over(machine: &Machine, meter: &Meter) {
     for PassedOver { store, why } in meter.passed_over() {
         machine.console.say("write", &format!("not all from {store}: {why}"));
     }
-    machine.console.say(
-        "write",
-        &format!(
-            "{} moved, {} fetched in {} requests ({} retried), {} written, {} zeroed in {}",
-            human(now.copied_bytes),
-            human(now.fetched_bytes),
-            now.requests,
-            now.retries,
-            human(now.written_bytes - before.written_bytes),
-            human(now.zeroed_bytes - before.zeroed_bytes),
-            seconds(started.elapsed()),
-        ),
-    );
-    Ok(written)
 }
 
-fn verify(
-    machine: &Machine,
-    config: &Config,
-    written: Written,
-    meter: &Arc<Meter>,
-) -> Result<Verified, Failure> {
-    let started = Instant::now();
-    let read_back = if config.settings.verify { ReadBack::Yes } else { ReadBack::No };
-    let progress = Progress::show(&machine.console, "verify", meter);
-    let verified = deploy::verify::verify(written, read_back).at(Stage::Verify)?;
-    drop(progress);
+fn read_back(config: &Config) -> ReadBack {
+    if config.settings.verify { ReadBack::Yes } else { ReadBack::No }
+}
+
+/// Says how reading back went.
+fn show_verified(machine: &Machine, config: &Config, took: Duration) {
     let what = if config.settings.verify {
         "the disk reads back right"
     } else {
         "not read back (verify=no)"
     };
-    machine.console.say("verify", &format!("{what}, {}", seconds(started.elapsed())));
-    Ok(verified)
-}
-
-fn settle(machine: &Machine, verified: Verified) -> Settled {
-    let settled = deploy::settle::settle(verified);
-    machine.console.say("settle", "the disk boots by itself");
-    settled
+    machine.console.say("verify", &format!("{what}, {}", seconds(took)));
 }
 
 fn seconds(duration: Duration) -> String {

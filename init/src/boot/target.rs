@@ -12,6 +12,7 @@ use deploy::{Mark, Target};
 
 use super::failure::{At, Cause, Exchanged, Failure, Stage};
 use crate::config::Settings;
+use crate::devices::Devices;
 use crate::machine::Machine;
 
 /// Time from start until a disk must have shown itself. Most are there when the
@@ -24,7 +25,7 @@ const HEAD_BYTES: u64 = 1 << 20;
 /// Waits until the disks are quiet, chooses the one that is meant, and opens it
 /// if it may be overwritten. Nothing is written.
 pub(super) fn open(machine: &Machine, settings: &Settings) -> Result<Target, Failure> {
-    let disk = choose(machine, settings).at(Stage::Disk)?;
+    let disk = choose(&machine.devices, machine.started, settings).at(Stage::Disk)?;
     machine.console.say("disk", &format!("{disk}: {}", disk.contents));
     may_overwrite(&disk, is_ours(&disk), settings.wipe.as_deref()).at(Stage::Disk)?;
     let target = Target::open(Path::new(&disk.path)).at(Stage::Disk)?;
@@ -41,9 +42,14 @@ enum NotChosen {
     Never(Cause),
 }
 
-fn choose(machine: &Machine, settings: &Settings) -> Result<Disk, Cause> {
-    let deadline = machine.started + DEADLINE;
-    let found = machine.devices.wait_quiet(deadline.max(Instant::now()), || match look(settings) {
+/// The disk that is meant, when the devices have gone quiet.
+pub(super) fn choose(
+    devices: &Devices,
+    started: Instant,
+    settings: &Settings,
+) -> Result<Disk, Cause> {
+    let deadline = started + DEADLINE;
+    let found = devices.wait_quiet(deadline.max(Instant::now()), || match look(settings) {
         Ok(disk) => Ok(Ok(disk)),
         Err(NotChosen::Never(cause)) => Ok(Err(cause)),
         Err(NotChosen::NotYet(cause)) => Err(cause),
@@ -64,7 +70,7 @@ fn look(settings: &Settings) -> Result<Disk, NotChosen> {
 }
 
 /// True if the disk carries the engine's mark. One that cannot be read is not ours.
-fn is_ours(disk: &Disk) -> bool {
+pub(super) fn is_ours(disk: &Disk) -> bool {
     let mut head = Vec::new();
     let read = File::open(&disk.path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head));
     read.is_ok() && Mark::read(&head).is_some_and(|mark| mark.owns(&head))

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use deploy::disks::Predicates;
+use deploy::disks::{Predicates, parse_size};
+use deploy::install::{parse_hostname, parse_password, parse_ssh_key};
+use deploy::tree::Keep;
+use deploy::volumes::FileSystem;
 use store::http::{HttpStore, HttpStoreError, Timeouts};
 use store::is_url;
 use store::label::LabelName;
@@ -31,7 +34,7 @@ pub(super) struct Key {
 }
 
 /// Every key, in the order of the help.
-pub(super) const KEYS: [Key; 14] = [
+pub(super) const KEYS: [Key; 22] = [
     Key {
         name: "inaugurator.store",
         value: "URL|PATH[,...]",
@@ -45,14 +48,15 @@ pub(super) const KEYS: [Key; 14] = [
     },
     Key {
         name: "inaugurator.label",
-        value: "NAME",
+        value: "NAME[+NAME...]",
         default: "(must be given)",
-        help: "the label to deploy",
+        help: "the label to deploy; several trees are joined",
         repeats: false,
         set: |settings, value| {
-            let name =
-                value.parse::<LabelName>().map_err(|error| format!("a label: {}", error.reason))?;
-            settings.label = Some(name);
+            let name = |name: &str| {
+                name.parse::<LabelName>().map_err(|error| format!("a label: {}", error.reason))
+            };
+            settings.labels = value.split('+').map(name).collect::<Result<_, _>>()?;
             Ok(())
         },
     },
@@ -78,7 +82,8 @@ pub(super) const KEYS: [Key; 14] = [
         name: "inaugurator.wipe",
         value: "TOKEN",
         default: "data that is not ours is never overwritten",
-        help: "allows to overwrite the disk that a refusal printed this token for",
+        help: "allows to overwrite the disk that a refusal printed this token for, and to lay it \
+               out anew",
         repeats: false,
         set: |settings, value| {
             settings.wipe = Some(value.to_string());
@@ -148,6 +153,89 @@ pub(super) const KEYS: [Key; 14] = [
         repeats: false,
         set: |settings, value| {
             settings.network.deadline = seconds(value)?;
+            Ok(())
+        },
+    },
+    Key {
+        name: "inaugurator.keep",
+        value: "PATH[,...]",
+        default: "nothing",
+        help: "of a tree: paths of the root that no label changes; may be given several times",
+        repeats: true,
+        set: |settings, value| {
+            let paths: Vec<&str> = value.split(',').collect();
+            Keep::new(&paths).map_err(|error| format!("paths in the root ({error})"))?;
+            settings.keep.extend(paths.into_iter().map(str::to_string));
+            Ok(())
+        },
+    },
+    Key {
+        name: "inaugurator.root-fs",
+        value: "ext4|xfs|btrfs",
+        default: "the one that is there, or ext4",
+        help: "of a tree: the root file system; its mkfs has to be in the initramfs",
+        repeats: false,
+        set: |settings, value| {
+            let mut kind = FileSystem::default();
+            choose(value, &FileSystem::WORDS, &mut kind)?;
+            settings.root_kind = Some(kind);
+            Ok(())
+        },
+    },
+    Key {
+        name: "inaugurator.esp-size",
+        value: "SIZE",
+        default: "512Mi, less on small disks",
+        help: "of a tree: the EFI system partition of a disk that is laid out",
+        repeats: false,
+        set: |settings, value| size(value, &mut settings.sizes.esp_bytes),
+    },
+    Key {
+        name: "inaugurator.swap-size",
+        value: "SIZE",
+        default: "no swap",
+        help: "of a tree: a swap partition",
+        repeats: false,
+        set: |settings, value| size(value, &mut settings.sizes.swap_bytes),
+    },
+    Key {
+        name: "inaugurator.data-size",
+        value: "SIZE",
+        default: "no data partition",
+        help: "of a tree: a partition that no label touches, mounted at /srv",
+        repeats: false,
+        set: |settings, value| size(value, &mut settings.sizes.data_bytes),
+    },
+    Key {
+        name: "inaugurator.hostname",
+        value: "NAME",
+        default: "the label's",
+        help: "of a tree: the deployed machine's name",
+        repeats: false,
+        set: |settings, value| {
+            settings.own.hostname = Some(parse_hostname(value)?);
+            Ok(())
+        },
+    },
+    Key {
+        name: "inaugurator.root-password",
+        value: "HASH",
+        default: "the label's",
+        help: "of a tree: root's password as crypt(5) has it",
+        repeats: false,
+        set: |settings, value| {
+            settings.own.root_password = Some(parse_password(value)?);
+            Ok(())
+        },
+    },
+    Key {
+        name: "inaugurator.ssh-key",
+        value: "\"KEY\"",
+        default: "the label's",
+        help: "of a tree: a public key by which root may log in; may be given several times",
+        repeats: true,
+        set: |settings, value| {
+            settings.own.ssh_keys.push(parse_ssh_key(value)?);
             Ok(())
         },
     },
@@ -229,6 +317,14 @@ const MAX_SECONDS: u64 = 86_400;
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().filter(|seconds| (1..=MAX_SECONDS).contains(seconds));
     seconds.map(Duration::from_secs).ok_or_else(|| format!("seconds from 1 to {MAX_SECONDS}"))
+}
+
+/// A size such as `512Mi` or `20G`.
+fn size(text: &str, into: &mut Option<u64>) -> Result<(), String> {
+    let bytes = parse_size(text).filter(|bytes| *bytes > 0);
+    let expected = || "a size: digits and K M G T or Ki Mi Gi Ti, as in 20G".to_string();
+    *into = Some(bytes.ok_or_else(expected)?);
+    Ok(())
 }
 
 /// Takes the meaning of one of a few words.

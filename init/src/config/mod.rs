@@ -15,6 +15,8 @@ mod words;
 use std::fmt;
 
 use deploy::disks::Predicates;
+use deploy::install::{Own, Sizes};
+use deploy::volumes::FileSystem;
 use store::label::LabelName;
 
 use crate::net::{NetConfig, NicChoice};
@@ -26,8 +28,8 @@ use words::Word;
 pub struct Config {
     /// Stores, nearest first: URLs or absolute paths; at least one.
     pub store: Vec<String>,
-    /// The label to deploy.
-    pub label: LabelName,
+    /// The labels to deploy: one, or several trees that are joined.
+    pub labels: Vec<LabelName>,
     /// What the rest of the boot follows.
     pub settings: Settings,
 }
@@ -37,7 +39,7 @@ pub struct Config {
 pub struct Settings {
     /// As in [`Config`], once it is known to be there.
     store: Vec<String>,
-    label: Option<LabelName>,
+    labels: Vec<LabelName>,
     /// NIC named by `ip=`, if any; `inaugurator.nic=` has the last word.
     ip_nic: Option<NicChoice>,
     /// Which disk to write.
@@ -58,13 +60,21 @@ pub struct Settings {
     pub append: String,
     /// What follows failure.
     pub onfail: OnFail,
+    /// Of a tree: paths that stay as they are.
+    pub keep: Vec<String>,
+    /// Of a tree: sizes of partitions.
+    pub sizes: Sizes,
+    /// Of a tree: the kind of root file system.
+    pub root_kind: Option<FileSystem>,
+    /// Of a tree: what the machine has of its own.
+    pub own: Own,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             store: Vec::new(),
-            label: None,
+            labels: Vec::new(),
             ip_nic: None,
             disk: Predicates::default(),
             wipe: None,
@@ -75,6 +85,10 @@ impl Default for Settings {
             then: Then::Kexec,
             append: String::new(),
             onfail: OnFail::Retry,
+            keep: Vec::new(),
+            sizes: Sizes::default(),
+            root_kind: None,
+            own: Own::default(),
         }
     }
 }
@@ -190,6 +204,14 @@ impl fmt::Display for Mistake {
     }
 }
 
+impl Config {
+    /// The labels as they are written together.
+    pub fn label_text(&self) -> String {
+        let names: Vec<&str> = self.labels.iter().map(LabelName::as_str).collect();
+        names.join("+")
+    }
+}
+
 fn counted(count: usize) -> String {
     if count == 1 { "1 mistake".into() } else { format!("{count} mistakes") }
 }
@@ -222,10 +244,11 @@ impl Config {
         if settings.network.nic.is_none() {
             settings.network.nic = settings.ip_nic.take();
         }
-        match (mistakes.is_empty(), settings.label.clone()) {
-            (true, Some(label)) => Ok(Self { store: settings.store.clone(), label, settings }),
-            _ => Err(Mistakes { mistakes, onfail: settings.onfail }),
+        if mistakes.is_empty() {
+            let (store, labels) = (settings.store.clone(), settings.labels.clone());
+            return Ok(Self { store, labels, settings });
         }
+        Err(Mistakes { mistakes, onfail: settings.onfail })
     }
 }
 

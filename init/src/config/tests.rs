@@ -15,7 +15,7 @@ fn refused(line: &str) -> Vec<String> {
 fn the_least_that_must_be_said() {
     let config = parsed("");
     assert_eq!(config.store, ["http://10.0.2.2:8080/store"]);
-    assert_eq!(config.label.as_str(), "debian/12/demo");
+    assert_eq!(config.label_text(), "debian/12/demo");
     let settings = config.settings;
     assert_eq!(
         (settings.then, settings.onfail, settings.mode),
@@ -52,6 +52,51 @@ fn everything_said() {
 }
 
 #[test]
+fn everything_said_of_a_tree() {
+    let settings = parsed(
+        "inaugurator.keep=/srv,var/lib/x inaugurator.keep=/home inaugurator.root-fs=xfs \
+         inaugurator.esp-size=300Mi inaugurator.swap-size=2G inaugurator.data-size=10Gi \
+         inaugurator.hostname=web1 inaugurator.root-password=$6$salt$hash \
+         inaugurator.ssh-key=\"ssh-ed25519 AAAAC3 a@b\" inaugurator.ssh-key=\"ssh-rsa AAAAB3\"",
+    )
+    .settings;
+    assert_eq!(settings.keep, ["/srv", "var/lib/x", "/home"]);
+    assert_eq!(settings.root_kind, Some(FileSystem::Xfs));
+    let sizes = Sizes {
+        esp_bytes: Some(300 << 20),
+        swap_bytes: Some(2_000_000_000),
+        data_bytes: Some(10 << 30),
+    };
+    assert_eq!(settings.sizes, sizes);
+    let own = settings.own;
+    assert_eq!(own.hostname.as_deref(), Some("web1"));
+    assert_eq!(own.root_password.as_deref(), Some("$6$salt$hash"));
+    assert_eq!(own.ssh_keys, ["ssh-ed25519 AAAAC3 a@b", "ssh-rsa AAAAB3"]);
+}
+
+#[test]
+fn labels_are_joined_by_a_plus() {
+    let line = format!("{STORE} inaugurator.label=debian/12+tools/1");
+    assert_eq!(Config::parse(&line).unwrap().label_text(), "debian/12+tools/1");
+    let line = format!(
+        "{STORE} inaugurator.label=debian/12+ inaugurator.keep=/a,/ inaugurator.swap-size=0"
+    );
+    let refused = refused(&line);
+    assert!(
+        refused[0].starts_with("inaugurator.label=debian/12+: expected a label: "),
+        "{refused:?}"
+    );
+    assert!(
+        refused[1].starts_with("inaugurator.keep=/a,/: expected paths in the root"),
+        "{refused:?}"
+    );
+    assert_eq!(
+        refused[2],
+        "inaugurator.swap-size=0: expected a size: digits and K M G T or Ki Mi Gi Ti, as in 20G"
+    );
+}
+
+#[test]
 fn the_nic_of_ip_is_taken_unless_one_is_named() {
     assert_eq!(parsed("ip=eth1:dhcp").settings.network.nic.unwrap().to_string(), "eth1");
     let named = parsed("ip=eth1:dhcp inaugurator.nic=eth2");
@@ -77,7 +122,10 @@ fn every_mistake_is_reported_at_once() {
              a size: digits and K M G T or Ki Mi Gi Ti, as in size>=100G instead of \"size>=big\"",
             "inaugurator.zzzzzz=1: no such key; there are inaugurator.store inaugurator.label inaugurator.disk \
              inaugurator.wipe inaugurator.nic inaugurator.mode inaugurator.verify inaugurator.then \
-             inaugurator.append inaugurator.onfail inaugurator.net-timeout",
+             inaugurator.append inaugurator.onfail inaugurator.net-timeout \
+             inaugurator.keep inaugurator.root-fs inaugurator.esp-size inaugurator.swap-size \
+             inaugurator.data-size inaugurator.hostname inaugurator.root-password \
+             inaugurator.ssh-key",
             "inaugurator.label=../etc: expected a label: each part starts with a letter or a digit",
             "BOOTIF=01-52: expected 01- and six hex pairs such as 01-52-54-00-12-34-56",
             "inaugurator.onfail=retry: contradicts inaugurator.onfail=reboot; say it once",
@@ -137,7 +185,7 @@ fn a_url_that_is_no_store_is_a_mistake_among_the_others() {
                      instead of {url:?} {why}"
                 ),
                 "inaugurator.then=halt: expected one of kexec, reboot, poweroff",
-                "inaugurator.label=NAME is missing",
+                "inaugurator.label=NAME[+NAME...] is missing",
             ]
         );
     }
@@ -165,7 +213,10 @@ fn a_misspelt_prefix_is_a_mistake() {
         [
             "inaugurater.zzzzzz=1: no such key; there are inaugurator.store inaugurator.label inaugurator.disk \
              inaugurator.wipe inaugurator.nic inaugurator.mode inaugurator.verify inaugurator.then \
-             inaugurator.append inaugurator.onfail inaugurator.net-timeout"
+             inaugurator.append inaugurator.onfail inaugurator.net-timeout \
+             inaugurator.keep inaugurator.root-fs inaugurator.esp-size inaugurator.swap-size \
+             inaugurator.data-size inaugurator.hostname inaugurator.root-password \
+             inaugurator.ssh-key"
         ]
     );
     parsed(

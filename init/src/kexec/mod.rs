@@ -125,40 +125,9 @@ fn reason(error: &io::Error, policy: &Policy) -> String {
     }
 }
 
-/// The next kernel's command line: the label's, then what the operator appends.
-///
-/// If neither says `console=`, this kernel's consoles are carried over, so that a
-/// person at a serial line goes on seeing the machine. A label that names its own
-/// consoles is believed.
-pub fn next_command_line(label: &str, append: &str, ours: &str) -> String {
-    let is_console = |word: &&str| word.starts_with("console=");
-    let has_console =
-        label.split_whitespace().chain(append.split_whitespace()).any(|word| is_console(&word));
-    let carried = ours.split_whitespace().filter(|word| !has_console && is_console(word));
-    let mut words = vec![label.trim(), append.trim()];
-    words.extend(carried);
-    words.retain(|word| !word.is_empty());
-    words.join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn consoles_are_carried_over_unless_the_label_names_its_own() {
-        let ours = "quiet console=tty0 inaugurator.label=x console=ttyS0,115200";
-        let table = [
-            ("root=/dev/vda2 ro", "", "root=/dev/vda2 ro console=tty0 console=ttyS0,115200"),
-            ("root=/dev/vda2", "debug", "root=/dev/vda2 debug console=tty0 console=ttyS0,115200"),
-            ("root=x console=ttyS1", "debug", "root=x console=ttyS1 debug"),
-            ("root=x", "console=hvc0", "root=x console=hvc0"),
-            ("", "", "console=tty0 console=ttyS0,115200"),
-        ];
-        for (label, append, expected) in table {
-            assert_eq!(next_command_line(label, append, ours), expected);
-        }
-    }
 
     #[test]
     fn a_refusal_says_why() {

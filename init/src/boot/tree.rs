@@ -1,0 +1,177 @@
+//! A tree onto the disk: plan, write, read back, and what makes the disk boot by itself.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use deploy::disks::{Disk, Places, is_same_disk, may_overwrite, wipe_token};
+use deploy::install::{self, Boots, Look, Options, Plan, Settled, Verified, Written};
+use deploy::plan::human;
+use deploy::tree::Keep;
+use deploy::{Label, Meter};
+
+use super::early::Early;
+use super::failure::{At, Exchanged, Failure, Stage};
+use super::progress::Progress;
+use super::target::{choose, is_ours};
+use super::{read_back, seconds, show_passed_over, show_plan, show_verified};
+use crate::config::{Config, Settings};
+use crate::machine::{Machine, random_seed};
+
+/// Deploys `labels` joined. `early` is what was begun before they were known.
+pub(super) fn deploy(
+    machine: &Machine,
+    config: &Config,
+    labels: Vec<Label>,
+    early: Early,
+    meter: &Arc<Meter>,
+) -> Result<Settled, Failure> {
+    let settings = &config.settings;
+    let disk = choose(&machine.devices, machine.started, settings).at(Stage::Disk)?;
+    machine.console.say("disk", &format!("{disk}: {}", disk.contents));
+    may_overwrite(&disk, is_ours(&disk), settings.wipe.as_deref()).at(Stage::Disk)?;
+    let keep = Keep::new(&settings.keep).map_err(deploy::Error::TreeRefused).at(Stage::Config)?;
+    let (opened, look) = open(&disk, early, &keep, meter)?;
+    let options = options(machine, settings, &disk, keep);
+    let plan = plan(machine, config, (opened, look), (labels, options), meter)?;
+    let written = write(machine, plan, meter)?;
+    let verified = verify(machine, config, written, meter)?;
+    settle(machine, verified)
+}
+
+/// The disk with a look at its root: the one that was begun early, or a new one.
+fn open(
+    disk: &Disk,
+    early: Early,
+    keep: &Keep,
+    meter: &Arc<Meter>,
+) -> Result<(install::Disk, Result<Look, String>), Failure> {
+    let (opened, look) = if let Some((opened, look)) = early.at(disk) {
+        (opened, Ok(look))
+    } else {
+        let opened = install::Disk::open(Path::new(&disk.path)).at(Stage::Disk)?;
+        let look = opened.look(keep, meter).at(Stage::Disk)?;
+        (opened, look)
+    };
+    // The open descriptor pins the disk; only now is it certain which one it is.
+    if is_same_disk(&Places::default(), disk) {
+        return Ok((opened, look));
+    }
+    Err(Exchanged { path: disk.path.clone(), diskseq: disk.diskseq }).at(Stage::Disk)
+}
+
+fn options(machine: &Machine, settings: &Settings, disk: &Disk, keep: Keep) -> Options {
+    let token = wipe_token(disk);
+    Options {
+        keep,
+        sizes: settings.sizes,
+        root_kind: settings.root_kind,
+        own: settings.own.clone(),
+        append: settings.append.clone(),
+        running: machine.command_line.clone(),
+        anew: disk.contents.is_blank() || settings.wipe.as_deref() == Some(&token),
+        how_anew: format!("say inaugurator.wipe={token}"),
+    }
+}
+
+fn plan(
+    machine: &Machine,
+    config: &Config,
+    (disk, look): (install::Disk, Result<Look, String>),
+    (labels, options): (Vec<Label>, Options),
+    meter: &Arc<Meter>,
+) -> Result<Plan, Failure> {
+    let started = Instant::now();
+    let progress = Progress::show(&machine.console, "plan", meter);
+    let seed = random_seed();
+    let plan = install::plan(disk, look, labels, options, Arc::clone(meter), &seed);
+    let plan = plan.at(Stage::Plan)?;
+    drop(progress);
+    show_plan(machine, config, &plan.to_string(), started.elapsed());
+    Ok(plan)
+}
+
+fn write(machine: &Machine, plan: Plan, meter: &Arc<Meter>) -> Result<Written, Failure> {
+    let started = Instant::now();
+    let (before, removed) = (meter.snapshot(), plan.totals().nodes.removed);
+    let progress = Progress::show(&machine.console, "write", meter);
+    let written = install::write(plan).at(Stage::Write)?;
+    drop(progress);
+    let now = meter.snapshot();
+    show_passed_over(machine, meter);
+    machine.console.say(
+        "write",
+        &format!(
+            "{} copied, {} fetched in {} requests ({} retried), {} written, {removed} removed in {}",
+            human(now.copied_bytes),
+            human(now.fetched_bytes),
+            now.requests,
+            now.retries,
+            human(now.written_bytes - before.written_bytes),
+            seconds(started.elapsed()),
+        ),
+    );
+    Ok(written)
+}
+
+fn verify(
+    machine: &Machine,
+    config: &Config,
+    written: Written,
+    meter: &Arc<Meter>,
+) -> Result<Verified, Failure> {
+    let started = Instant::now();
+    let progress = Progress::show(&machine.console, "verify", meter);
+    let verified = install::verify(written, read_back(config)).at(Stage::Verify)?;
+    drop(progress);
+    show_verified(machine, config, started.elapsed());
+    Ok(verified)
+}
+
+fn settle(machine: &Machine, verified: Verified) -> Result<Settled, Failure> {
+    let settled = install::settle(verified).at(Stage::Settle)?;
+    let is_uefi = Path::new("/sys/firmware/efi").exists();
+    machine.console.say("settle", boots_text(settled.boots(), is_uefi));
+    Ok(settled)
+}
+
+/// Whether the disk boots, and if not, why.
+fn boots_text(boots: Boots, is_uefi: bool) -> &'static str {
+    match (boots, is_uefi) {
+        (Boots { uefi: true, .. }, true) | (Boots { bios: true, .. }, false) => {
+            "the disk boots by itself"
+        }
+        (Boots { bios: true, .. }, true) => {
+            "the label has a boot loader for a BIOS only: on this machine, which has UEFI, the disk \
+             does not boot by itself"
+        }
+        (Boots { uefi: true, .. }, false) => {
+            "the label has a boot loader for UEFI only: on this machine, which has a BIOS, the disk \
+             does not boot by itself"
+        }
+        (Boots { uefi: false, bios: false }, _) => {
+            "the label has no boot loader, or no kernel: the disk does not boot by itself"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_said_whether_this_machine_boots_the_disk() {
+        let both = Boots { uefi: true, bios: true };
+        let table = [
+            (both, true, true),
+            (both, false, true),
+            (Boots { uefi: true, bios: false }, false, false),
+            (Boots { uefi: false, bios: true }, true, false),
+            (Boots::default(), true, false),
+        ];
+        for (boots, is_uefi, expected) in table {
+            let text = boots_text(boots, is_uefi);
+            assert_eq!(text == "the disk boots by itself", expected, "{text}");
+        }
+    }
+}
