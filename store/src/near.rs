@@ -59,9 +59,15 @@ pub struct Kept {
 }
 
 impl Near {
-    /// Opens the store in `path`, or makes one; it is to have at most `max_bytes` of packs.
+    /// Opens the store in `path`, or makes one; it is to have at most `max_bytes` of packs. One that
+    /// has labels is refused.
     pub fn open(path: &Path, max_bytes: u64) -> Result<Self, DirError> {
         let store = DirStore::create(path)?;
+        if let Some(label) = store.labels("*")?.first() {
+            // What makes room here knows of no labels.
+            let found = format!("the label {label}");
+            return Err(DirError::Occupied { path: path.to_owned(), found });
+        }
         temp::clean(&store)?;
         let packs = by_use(&store)?;
         let index = Index::read(&store, &packs);
