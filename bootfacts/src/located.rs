@@ -155,10 +155,7 @@ pub fn read_located_in_tree(
     tree: &Rc<dyn Tree>,
     located: &Located,
 ) -> Result<Box<dyn Read>, BootFactsError> {
-    match TreeVolume::open(tree, "") {
-        Some(volume) => located.reader(&FileSystem::Tree(volume)),
-        None => Ok(Box::new(io::empty())),
-    }
+    located.reader(&FileSystem::Tree(TreeVolume::whole(tree)))
 }
 
 impl Piece {

@@ -45,14 +45,14 @@ const MOUNTED: [&str; 3] = ["/boot", "/boot/efi", "/efi"];
 
 /// A tree as the volumes it may be spread over.
 pub(crate) fn of_tree(tree: &Rc<dyn Tree>) -> Vec<Volume> {
-    let mut volumes = Vec::new();
-    for prefix in [""].into_iter().chain(MOUNTED) {
-        if let Some(volume) = TreeVolume::open(tree, prefix) {
-            let name = if prefix.is_empty() { "tree" } else { prefix };
-            volumes.push(Volume { name: name.to_owned(), fs: FileSystem::Tree(volume) });
-        }
-    }
-    volumes
+    let whole = TreeVolume::whole(tree);
+    let mounted = |path| Some((path, whole.directory(path)?));
+    let mounted: Vec<_> = MOUNTED.into_iter().filter_map(mounted).collect();
+    [("tree", whole)]
+        .into_iter()
+        .chain(mounted)
+        .map(|(name, volume)| Volume { name: name.to_owned(), fs: FileSystem::Tree(volume) })
+        .collect()
 }
 
 enum Opened {

@@ -115,6 +115,21 @@ fn links_are_followed_within_the_tree() {
 }
 
 #[test]
+fn a_boot_directory_that_is_a_link_is_one_of_the_tree() {
+    let entry = "title Debian\nlinux /vmlinuz\noptions quiet\n";
+    let files = [
+        ("/boot", "-> usr/boot"),
+        ("/usr/boot/efi/vmlinuz", "kernel"),
+        ("/usr/boot/efi/loader/entries/debian.conf", entry),
+    ];
+    let [kernel, _, cmdline, source] = facts(&files);
+    assert_eq!((kernel.as_str(), cmdline.as_str()), ("/usr/boot/efi/vmlinuz", "quiet"));
+    assert_eq!(source, "/boot/efi /loader/entries/debian.conf, entry 'Debian'");
+    let looped = [("/boot", "-> boot"), ("/boot/efi/vmlinuz", "kernel")];
+    assert!(examine_tree(&tree(&looped)).facts.is_none());
+}
+
+#[test]
 fn parts_of_a_unified_kernel_are_read() {
     let image = uki(&[(".linux", b"kernel"), (".initrd", b"initrd"), (".cmdline", b"root=/x a=b")]);
     let path = "/efi/EFI/Linux/debian.efi".to_owned();

@@ -43,16 +43,25 @@ pub trait Tree {
 #[derive(Clone)]
 pub(crate) struct TreeVolume {
     tree: Rc<dyn Tree>,
-    /// Where in the tree its root is; empty for the whole.
-    prefix: &'static str,
+    /// Where in the tree its root is, without symbolic links; empty for the whole.
+    prefix: Rc<str>,
 }
 
 impl TreeVolume {
-    /// The directory `prefix` of `tree`, if there is one.
-    pub(crate) fn open(tree: &Rc<dyn Tree>, prefix: &'static str) -> Option<Self> {
-        let is_there = prefix.is_empty()
-            || tree.look(prefix).is_ok_and(|found| found == Some(TreeEntry::Directory));
-        is_there.then(|| Self { tree: Rc::clone(tree), prefix })
+    /// The whole of `tree`.
+    pub(crate) fn whole(tree: &Rc<dyn Tree>) -> Self {
+        Self { tree: Rc::clone(tree), prefix: "".into() }
+    }
+
+    /// The directory `path` of this tree, if there is one. Links on the way to it are followed,
+    /// and stay in the tree as those below it do.
+    pub(crate) fn directory(&self, path: &str) -> Option<Self> {
+        let prefix = self.resolve(path).ok()?;
+        let is_there = self.look(&prefix).is_ok_and(|found| found == Some(TreeEntry::Directory));
+        is_there.then(|| Self {
+            tree: Rc::clone(&self.tree),
+            prefix: prefix.trim_end_matches('/').into(),
+        })
     }
 
     pub(super) fn names(&self, path: &str) -> Result<Vec<String>, BootFactsError> {
@@ -99,13 +108,16 @@ impl TreeVolume {
 
     /// The path in the tree, without symbolic links.
     fn resolve(&self, path: &str) -> Result<String, BootFactsError> {
-        let whole = |path: &str| format!("{}{path}", self.prefix);
+        let whole = |path: &str| match format!("{}{path}", self.prefix).trim_end_matches('/') {
+            "" => "/".to_owned(),
+            whole => whole.to_owned(),
+        };
         let resolved = resolve(path, |path| match self.look(&whole(path))? {
             Some(TreeEntry::Symlink { target }) => Ok(Some(target)),
             Some(_) => Ok(None),
             None => Err(missing(path)),
         })?;
-        if self.prefix.is_empty() { Ok(resolved) } else { Ok(whole(&resolved)) }
+        Ok(whole(&resolved))
     }
 }
 
