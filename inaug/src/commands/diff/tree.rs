@@ -40,10 +40,12 @@ pub(super) struct Files {
     pub(super) changes: Vec<Change>,
 }
 
-/// A node with all its pieces.
+/// A node with all its objects.
 struct Whole {
     node: Node,
-    pieces: Vec<Entry>,
+    /// Objects with where in the file they start, bytes. Zeroes are between them: how these are
+    /// divided says where a segment ends, and nothing of the file.
+    objects: Vec<(u64, Digest)>,
 }
 
 /// What moves from the tree `old` to the tree `new`, and which files differ. Holds both trees'
@@ -88,9 +90,10 @@ fn digest(entry: &Entry) -> Option<Digest> {
 
 fn add(nodes: &mut Vec<Whole>, entries: Vec<NodeEntry>) {
     for NodeEntry { node, start_bytes, pieces } in entries {
+        let objects = placed(start_bytes, &pieces);
         match nodes.last_mut() {
-            Some(last) if start_bytes > 0 => last.pieces.extend(pieces),
-            _ => nodes.push(Whole { node, pieces }),
+            Some(last) if start_bytes > 0 => last.objects.extend(objects),
+            _ => nodes.push(Whole { node, objects: objects.collect() }),
         }
     }
 }
@@ -103,15 +106,17 @@ fn moves(
     frames: &mut Frames<'_>,
     fetches: &mut Fetches,
 ) -> anyhow::Result<()> {
-    let old_pieces = old.get(&entry.node.path[..]).map_or(&[][..], |whole| &whole.pieces);
-    let there: HashSet<(u64, Digest)> = placed(0, old_pieces).collect();
+    let old = old.get(&entry.node.path[..]).map_or(&[][..], |whole| &whole.objects);
+    let is_there = |at: u64, digest: &Digest| {
+        old.binary_search_by_key(&at, |(start, _)| *start).is_ok_and(|n| old[n].1 == *digest)
+    };
     let mut at = entry.start_bytes;
     for piece in &entry.pieces {
         match piece {
             Entry::Zero { length } => fetches.totals.zero_bytes += length,
             Entry::Data { digest, length } => {
                 let (frame, length) = (frames.next()?, u64::from(*length));
-                if there.contains(&(at, *digest)) {
+                if is_there(at, digest) {
                     fetches.totals.kept_bytes += length;
                 } else if held.contains(digest) {
                     fetches.totals.moved_bytes += length;
@@ -173,7 +178,7 @@ impl Files {
             (None, Some((new, _))) => (added, "new", new),
             (Some((old, old_paths)), Some((new, new_paths))) => {
                 let (one, other) = (linked(old, old_paths), linked(new, new_paths));
-                if (&one.node.kind, &one.pieces) != (&other.node.kind, &other.pieces) {
+                if (&one.node.kind, &one.objects) != (&other.node.kind, &other.objects) {
                     (changed, "changed", new)
                 } else if one.node.meta != other.node.meta || old.node.kind != new.node.kind {
                     (metadata, "metadata", new)
@@ -212,6 +217,7 @@ impl fmt::Display for Change {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use store::map::{FrameRef, Place, Section};
     use store::tree::Meta;
 
     fn whole(path: &str, kind: NodeKind, mode: u16, content: &str) -> Whole {
@@ -221,7 +227,55 @@ mod tests {
         };
         let pieces = if content.is_empty() { vec![] } else { vec![object] };
         let meta = Meta { mode, ..Meta::default() };
-        Whole { node: Node { path: path.into(), kind, meta }, pieces }
+        let mut nodes = Vec::new();
+        let node = Node { path: path.into(), kind, meta };
+        add(&mut nodes, vec![NodeEntry { node, start_bytes: 0, pieces }]);
+        nodes.remove(0)
+    }
+
+    /// A file's entries, cut into segments of so many pieces.
+    fn entries(pieces: &[Entry], each: usize) -> Vec<NodeEntry> {
+        let length = |pieces: &[Entry]| pieces.iter().map(Entry::length).sum::<u64>();
+        let kind = NodeKind::File { size_bytes: length(pieces) };
+        let node = Node { path: b"file".to_vec(), kind, meta: Meta::default() };
+        let starts = (0..pieces.len()).step_by(each);
+        let entry = |(start, part): (usize, &[Entry])| NodeEntry {
+            node: node.clone(),
+            start_bytes: length(&pieces[..start]),
+            pieces: part.to_vec(),
+        };
+        starts.zip(pieces.chunks(each)).map(entry).collect()
+    }
+
+    /// Where its segments end is not part of a file.
+    #[test]
+    fn a_file_of_many_segments_is_compared_piece_by_piece() {
+        let object = |n: u32| Entry::Data { digest: Digest::of(&n.to_le_bytes()), length: 9 };
+        let pieces: Vec<_> =
+            (0..200_000).flat_map(|n| [object(n), Entry::Zero { length: 4 }]).collect();
+        let (mut old, mut new) = (Vec::new(), Vec::new());
+        add(&mut old, entries(&pieces, 400_000));
+        let paths = by_path(&old);
+        let frame = FrameRef { pack: 0, offset_bytes: 0, packed_bytes: 9, raw_bytes: 9 };
+        let place = |_| Place { frame: 0, offset_bytes: 0 };
+        let mut fetches = Fetches::default();
+        for entry in entries(&pieces, 40) {
+            let places = entry.pieces.iter().filter_map(Entry::object).map(place).collect();
+            let section = Section { frames: vec![frame], places };
+            let mut frames = Frames::of(&section);
+            moves(&entry, &paths, &HashSet::new(), &mut frames, &mut fetches).unwrap();
+            add(&mut new, vec![entry]);
+        }
+        assert_eq!(fetches.totals.kept_bytes, 200_000 * 9);
+        let divided = pieces.iter().flat_map(|piece| match piece {
+            Entry::Zero { length } => vec![Entry::Zero { length: length / 2 }; 2],
+            data @ Entry::Data { .. } => vec![*data],
+        });
+        let mut other_way = Vec::new();
+        add(&mut other_way, entries(&divided.collect::<Vec<_>>(), 1000));
+        for other in [&new, &other_way] {
+            assert_eq!(files(&old, other).counts, Counts { same: 1, ..Counts::default() });
+        }
     }
 
     #[test]

@@ -192,8 +192,11 @@ impl fmt::Display for Document {
             let files = text::count(self.cleaned_files as u64, "file");
             writeln!(f, "cleaned   {files} of pushes that were cut")?;
         }
-        let boot = self.boot_source.as_deref().unwrap_or("by its own boot loader");
-        writeln!(f, "boot      {boot}")?;
+        let unknown = match self.nodes {
+            Some(_) => "no kernel is known",
+            None => "by its own boot loader: no kernel is known",
+        };
+        writeln!(f, "boot      {}", self.boot_source.as_deref().unwrap_or(unknown))?;
         writeln!(f, "took      {:.1} s", self.total_seconds)
     }
 }
