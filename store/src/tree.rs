@@ -24,7 +24,7 @@ pub use node::{
     XATTRS_MAX_BYTES, Xattr,
 };
 pub use path::{NAME_MAX_BYTES, PATH_MAX_BYTES, check_path, compare, name, parent};
-pub use segment::{NodeEntry, TreeSegment, TreeSegmentWriter};
+pub use segment::{NodeEntry, SEGMENT_PATHS_MAX_BYTES, TreeSegment, TreeSegmentWriter};
 #[cfg(feature = "std")]
 pub(crate) use window::stamped;
 #[cfg(feature = "std")]

@@ -7,7 +7,7 @@
 
 mod common;
 
-use common::{Place, label, noise, request};
+use common::{Place, changed, golden, label, noise, request};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::path::PathBuf;
@@ -101,15 +101,6 @@ fn map() -> Map {
             Section::default(),
         ],
     }
-}
-
-fn golden(name: &str, bytes: &[u8]) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
-    if std::env::var_os("INAUG_WRITE_GOLDEN").is_some() {
-        std::fs::write(&path, bytes).unwrap();
-    }
-    let expected = std::fs::read(&path).unwrap();
-    assert!(expected == bytes, "{name} is not what it was");
 }
 
 #[test]
@@ -225,18 +216,6 @@ fn indexes() -> impl Strategy<Value = Index> {
         };
         Index { frames: frames.into_iter().map(frame).collect() }
     })
-}
-
-/// One change to some bytes: a bit flipped, cut at the end, or more at the end.
-fn changed(bytes: &[u8], at: prop::sample::Index, how: u8) -> Vec<u8> {
-    let mut bytes = bytes.to_vec();
-    let at = at.index(bytes.len());
-    match how {
-        0..8 => bytes[at] ^= 1 << how,
-        8 => bytes.truncate(at),
-        _ => bytes.insert(at, how),
-    }
-    bytes
 }
 
 proptest! {

@@ -2,11 +2,16 @@
 
 use crate::cut::SEGMENT_SPAN_BYTES;
 use crate::manifest::{Entry, Segment};
-use crate::tree::{Meta, Node, NodeKind, TreeSegmentWriter};
+use crate::tree::{
+    Meta, Node, NodeKind, PATH_MAX_BYTES, SEGMENT_PATHS_MAX_BYTES, TreeSegmentWriter,
+};
 
 /// A segment of a tree is closed when it has this many bytes. The longest node, with all its
 /// attributes, does not bring it near [`crate::manifest::SEGMENT_MAX_BYTES`].
 const TREE_CLOSE_BYTES: usize = 1 << 20;
+
+/// Or when its paths have this many bytes: then there is room for any path.
+const TREE_CLOSE_PATHS_BYTES: usize = SEGMENT_PATHS_MAX_BYTES - PATH_MAX_BYTES;
 
 /// The open segment. Where those of a tree end is a matter of its content alone.
 pub(super) enum OpenSegment {
@@ -95,6 +100,7 @@ impl OpenSegment {
 impl OpenTree {
     fn is_full(&self) -> bool {
         self.writer.encoded_bytes() >= TREE_CLOSE_BYTES
+            || self.writer.paths_bytes() >= TREE_CLOSE_PATHS_BYTES
     }
 
     fn put_waiting(&mut self) {
@@ -117,5 +123,47 @@ impl OpenTree {
             *at += piece.length();
         }
         self.writer.piece(piece);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::SegmentKind;
+    use crate::tree::TreeSegment;
+
+    /// A directory of a path that is nearly as long as can be, and fifos in it: a few bytes each.
+    fn deep() -> Vec<Node> {
+        let deep = "d/".repeat(32_000);
+        let directories =
+            (0..32_000).map(|level| (deep[..=2 * level].to_owned(), NodeKind::Directory));
+        let fifos = (0..1000).map(|number| (format!("{deep}{number:04}"), NodeKind::Fifo));
+        [(String::new(), NodeKind::Directory)]
+            .into_iter()
+            .chain(directories.filter(|(path, _)| path.len() > 63_000))
+            .chain(fifos)
+            .map(|(path, kind)| Node { path: path.into(), kind, meta: Meta::default() })
+            .collect()
+    }
+
+    #[test]
+    fn segments_of_long_paths_are_closed_where_readers_can_hold_them() {
+        let (mut segment, mut closed) = (OpenSegment::default(), Vec::new());
+        let nodes = deep();
+        for node in &nodes {
+            if segment.node(node.clone()) {
+                closed.push(segment.close());
+            }
+        }
+        closed.push(segment.end());
+        let mut read = Vec::new();
+        for (bytes, span_bytes) in &closed {
+            let segment = TreeSegment::decode(bytes, *span_bytes).unwrap();
+            let paths_bytes: usize = segment.nodes.iter().map(|entry| entry.node.path.len()).sum();
+            assert!(paths_bytes <= SEGMENT_PATHS_MAX_BYTES);
+            read.extend(segment.nodes.into_iter().map(|entry| entry.node));
+        }
+        assert!(read == nodes);
+        assert!((5..10).contains(&closed.len()), "{} segments", closed.len());
     }
 }

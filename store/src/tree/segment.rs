@@ -15,6 +15,10 @@ use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+/// All paths of a segment together, bytes. They share their beginnings as they are written, so
+/// that without a bound a few kB of a deep tree would stand for GBs of them.
+pub const SEGMENT_PATHS_MAX_BYTES: usize = 16 << 20;
+
 /// Nanoseconds in a second.
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -42,6 +46,7 @@ pub struct TreeSegment {
 pub struct TreeSegmentWriter {
     bytes: Vec<u8>,
     path: Vec<u8>,
+    paths_bytes: usize,
     /// Zeroes that are not written yet: more may follow.
     zero_bytes: u64,
     span_bytes: u64,
@@ -60,6 +65,7 @@ impl TreeSegmentWriter {
         put_bytes(out, &node.path[shared..]);
         self.path.truncate(shared);
         self.path.extend_from_slice(&node.path[shared..]);
+        self.paths_bytes += self.path.len();
         if start_bytes == 0 && !matches!(node.kind, NodeKind::HardLink { .. }) {
             put_meta(out, &node.meta);
         }
@@ -105,6 +111,11 @@ impl TreeSegmentWriter {
         self.bytes.len()
     }
 
+    /// How long all its paths are by now, bytes: to be at most [`SEGMENT_PATHS_MAX_BYTES`].
+    pub fn paths_bytes(&self) -> usize {
+        self.paths_bytes
+    }
+
     /// How much content it covers by now, bytes.
     pub fn span_bytes(&self) -> u64 {
         self.span_bytes
@@ -133,12 +144,17 @@ impl SegmentKind for TreeSegment {
     fn decode(bytes: &[u8], span_bytes: u64) -> Result<Self, FormatError> {
         let mut reader = Reader::new("tree segment", bytes);
         let mut nodes: Vec<NodeEntry> = Vec::new();
-        let mut covered = 0_u64;
+        let (mut covered, mut paths_bytes) = (0_u64, 0);
         while reader.left() > 0 {
             let entry = read_node(&mut reader, nodes.last().map(|last| &last.node))?;
             if entry.start_bytes > 0 && !nodes.is_empty() {
                 let expected = "a file that goes on first of all";
                 return Err(reader.wrong("node", expected, "one after others"));
+            }
+            paths_bytes += entry.node.path.len();
+            if paths_bytes > SEGMENT_PATHS_MAX_BYTES {
+                let expected = format!("at most {SEGMENT_PATHS_MAX_BYTES} bytes of all paths");
+                return Err(reader.wrong("path", &expected, &format!("{paths_bytes}")));
             }
             covered = entry.pieces.iter().fold(covered, |sum, e| sum.saturating_add(e.length()));
             nodes.push(entry);

@@ -73,6 +73,28 @@ impl Place {
     }
 }
 
+/// `bytes` are what `tests/golden/NAME` has.
+pub fn golden(name: &str, bytes: &[u8]) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("INAUG_WRITE_GOLDEN").is_some() {
+        std::fs::write(&path, bytes).unwrap();
+    }
+    let expected = std::fs::read(&path).unwrap();
+    assert!(expected == bytes, "{name} is not what it was");
+}
+
+/// One change to some bytes: a bit flipped, cut at the end, or more at the end.
+pub fn changed(bytes: &[u8], at: proptest::sample::Index, how: u8) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let at = at.index(bytes.len());
+    match how {
+        0..8 => bytes[at] ^= 1 << how,
+        8 => bytes.truncate(at),
+        _ => bytes.insert(at, how),
+    }
+    bytes
+}
+
 /// The manifest and its content put together again: the image, then the payloads.
 pub fn content(source: &dyn Source, name: &LabelName) -> (Manifest, Vec<u8>, Vec<Vec<u8>>) {
     let record = read_label(source, name).unwrap();
