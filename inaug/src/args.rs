@@ -158,7 +158,7 @@ pub(crate) struct OfTree {
 pub(crate) enum MountsArg {
     /// Push nothing: a /proc or /sys in a tree is a mistake
     Refuse,
-    /// Leave out what is mounted, take the directory it is mounted on
+    /// Leave out what is mounted: the directory it is on is empty, root's, and of mode 0755
     Empty,
     /// Take what is mounted as part of the tree
     Include,

@@ -122,7 +122,9 @@ fn of_read(error: &ReadError) -> u8 {
 
 fn of_push(error: &PushError) -> u8 {
     match error {
-        PushError::Taken { .. } | PushError::Walk(WalkError::Mounted { .. }) => REFUSED,
+        PushError::Taken { .. }
+        | PushError::StoreInTree { .. }
+        | PushError::Walk(WalkError::Mounted { .. }) => REFUSED,
         PushError::Fact { .. } | PushError::SectorSize { .. } => USAGE,
         PushError::Payload { .. } => VERIFICATION,
         PushError::Store(error) => of_dir(error),

@@ -37,8 +37,8 @@ impl Stamp {
         }
     }
 
-    /// Whether the content is still that of `before`: what a write changes is the same, whatever
-    /// became of names and modes.
+    /// Whether the content may still be that of `before`: what a write changes is the same, whatever
+    /// became of names and modes. Who writes can set this back; of a file, rather compare all.
     pub fn has_content_of(&self, before: &Self) -> bool {
         (self.size_bytes, self.modified) == (before.size_bytes, before.modified)
     }

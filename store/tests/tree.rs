@@ -243,13 +243,17 @@ fn what_is_mounted_is_refused_left_out_or_taken() {
         let input = TreeInput::Directory { path: root.clone(), mounts, allow_changed: false };
         push_tree(&place.store, &PushTree { input, force: true, ..request("a", &root) }, &())
     };
-    let results = [Mounts::Refuse, Mounts::Empty, Mounts::Include].map(push);
+    let results = [Mounts::Refuse, Mounts::Empty].map(push);
+    let emptied = read(&place.store, &label("a"));
+    let included = push(Mounts::Include);
     Command::new("umount").arg(&inner).status().unwrap();
-    let [refused, empty, included] = results;
+    let [refused, empty] = results;
     let refused = refused.unwrap_err().to_string();
     assert!(refused.contains("found another mounted there"), "{refused}");
     let note = TreeNote { path: b"proc".to_vec(), what: Noted::Mounted };
     let empty = empty.unwrap().tree.unwrap();
+    let proc = emptied.find("proc").node.clone();
+    assert_eq!(proc.meta, store::tree::Meta { mode: 0o755, ..store::tree::Meta::default() });
     assert_eq!((empty.nodes, empty.notes), (2, vec![note]));
     assert_eq!(included.unwrap().tree.unwrap().nodes, 3);
 }
@@ -279,4 +283,120 @@ fn kernel_and_initrd_are_files_of_the_tree() {
     let initrd_found = boot.initrd.unwrap();
     assert_eq!(initrd_found.place, place_of(b"boot/initrd"));
     assert_eq!(initrd_found.digest, Digest::of(&initrd));
+}
+
+#[test]
+fn a_kernel_that_none_can_be_is_refused_before_it_is_read() {
+    let place = Place::new();
+    let root = place.root.path().join("tree");
+    std::fs::create_dir(&root).unwrap();
+    std::fs::write(root.join("good"), b"good").unwrap();
+    std::fs::write(root.join("empty"), b"").unwrap();
+    std::fs::File::create(root.join("sparse")).unwrap().set_len(1 << 40).unwrap();
+    let inside = |path: &str| PayloadInput::Tree(path.into());
+    let limit = "expected 1 to 469762048 bytes, found";
+    for (kernel, initrd, expected) in [
+        ("sparse", None, format!("kernel: {limit} 1099511627776 in /sparse")),
+        ("empty", None, format!("kernel: {limit} 0 in /empty")),
+        ("good", Some("sparse"), format!("initrd: {limit} 1099511627776 in /sparse")),
+    ] {
+        let boot = BootInput {
+            kernel: inside(kernel),
+            initrd: initrd.map(inside),
+            cmdline: String::new(),
+            source: String::new(),
+        };
+        let push = PushTree { boot: Some(boot), ..request("a", &root) };
+        let error = push_tree(&place.store, &push, &()).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[test]
+fn a_store_in_the_tree_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir(root.path().join("srv")).unwrap();
+    let path = root.path().join("srv/store");
+    let store = store::dir::DirStore::create(&path).unwrap();
+    // By whatever name.
+    std::os::unix::fs::symlink(&path, root.path().join("srv/link")).unwrap();
+    let linked = store::dir::DirStore::open(root.path().join("srv/link")).unwrap();
+    for store in [&store, &linked] {
+        let error = push_tree(store, &request("a", root.path()), &()).unwrap_err();
+        assert!(
+            matches!(&error, PushError::StoreInTree { path: found } if *found == path),
+            "{error}"
+        );
+    }
+    assert_eq!(store.labels("*").unwrap(), []);
+}
+
+/// Does something once, when so much has been read.
+struct Meddler<'a> {
+    at_bytes: u64,
+    work: std::sync::Mutex<Option<&'a mut (dyn FnMut() + Send)>>,
+}
+
+impl store::push::Progress for Meddler<'_> {
+    fn advance(&self, done: &store::push::Done) {
+        let due = done.read_bytes >= self.at_bytes;
+        if let Some(work) = due.then(|| self.work.lock().unwrap().take()).flatten() {
+            work();
+        }
+    }
+}
+
+/// Pushes the tree `root` while `work` is done to it.
+fn push_meddled(
+    place: &Place,
+    root: &Path,
+    allow_changed: bool,
+    mut work: impl FnMut() + Send,
+) -> Result<Vec<TreeNote>, PushError> {
+    let mounts = Mounts::Refuse;
+    let input = TreeInput::Directory { path: root.to_owned(), mounts, allow_changed };
+    let request = PushTree { input, ..request("a", root) };
+    let meddler = Meddler { at_bytes: 100_000, work: Some(&mut work as _).into() };
+    let pushed = push_tree(&place.store, &request, &meddler);
+    assert!(meddler.work.lock().unwrap().is_none(), "nothing was done");
+    Ok(pushed?.tree.unwrap().notes)
+}
+
+#[test]
+fn what_changes_while_it_is_read_is_refused_or_noted() {
+    type Work<'a> = &'a (dyn Fn(&Path) + Sync);
+    let overwrite: Work<'_> = &|root| {
+        // The time is set back, as some tools do; clocks of file systems go on in steps.
+        let file = std::fs::File::options().write(true).open(root.join("d/file")).unwrap();
+        let before = file.metadata().unwrap();
+        let time = |stat: std::fs::Metadata| (stat.ctime(), stat.ctime_nsec());
+        while time(file.metadata().unwrap()) == time(before.clone()) {
+            std::os::unix::fs::FileExt::write_all_at(&file, b"other", 2_999_000).unwrap();
+            file.set_modified(before.modified().unwrap()).unwrap();
+        }
+    };
+    let add: Work<'_> = &|root| std::fs::write(root.join("d/a"), b"new").unwrap();
+    let remove: Work<'_> = &|root| std::fs::remove_file(root.join("d/z")).unwrap();
+    for (work, changed) in [(overwrite, "d/file"), (add, "d"), (remove, "d")] {
+        for allow_changed in [false, true] {
+            let place = Place::new();
+            let root = place.root.path().join("tree");
+            std::fs::create_dir_all(root.join("d")).unwrap();
+            std::fs::write(root.join("d/file"), noise(3_000_000, 1)).unwrap();
+            std::fs::write(root.join("d/z"), b"z").unwrap();
+            let long_ago = std::time::SystemTime::UNIX_EPOCH;
+            std::fs::File::open(root.join("d")).unwrap().set_modified(long_ago).unwrap();
+            let pushed = push_meddled(&place, &root, allow_changed, || work(&root));
+            let labels = place.store.labels("*").unwrap().len();
+            if allow_changed {
+                let note = TreeNote { path: changed.into(), what: Noted::Changed };
+                assert_eq!((pushed.unwrap(), labels), (vec![note], 1));
+                read(&place.store, &label("a"));
+            } else {
+                let error = pushed.unwrap_err().to_string();
+                assert!(error.contains(" changed while it was "), "{error}");
+                assert_eq!(labels, 0);
+            }
+        }
+    }
 }

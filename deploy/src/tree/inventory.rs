@@ -360,7 +360,8 @@ impl<'a> Taker<'a> {
 
     fn skipped(&mut self, path: &[u8], why: Skipped) -> Result<(), Error> {
         match why {
-            Skipped::Reserved => {}
+            // What is not as it was is found when all is read back.
+            Skipped::Reserved | Skipped::Changed => {}
             Skipped::Socket => {
                 self.push(path, What::Socket, &Meta::default())?;
             }

@@ -6,9 +6,14 @@ use crate::manifest::{Boot, Payload, Place};
 use crate::{Digest, Hasher};
 use std::path::PathBuf;
 
-/// A kernel or initrd kept beside the image may have this many bytes: then its one segment
-/// stays below [`crate::manifest::SEGMENT_MAX_BYTES`] even if every block is an object.
+/// A kernel or initrd may have this many bytes: then the one segment of one kept beside the
+/// content stays below [`crate::manifest::SEGMENT_MAX_BYTES`] even if every block is an object.
+/// Those in the content have the same limit: all are loaded into memory in the same way.
 pub const PAYLOAD_MAX_BYTES: u64 = 448 << 20;
+
+/// What payloads are called in errors.
+const KERNEL: &str = "kernel";
+const INITRD: &str = "initrd";
 
 /// How much of an image is hashed at once to check a payload in it, bytes.
 const HASH_BYTES: u64 = 1 << 20;
@@ -63,8 +68,8 @@ pub(super) fn open<'a>(
     request: &'a BootInput,
     image: Option<&Input>,
 ) -> Result<OpenBoot<'a>, PushError> {
-    let kernel = open_payload("kernel", &request.kernel, image)?;
-    let initrd = request.initrd.as_ref().map(|initrd| open_payload("initrd", initrd, image));
+    let kernel = open_payload(KERNEL, &request.kernel, image)?;
+    let initrd = request.initrd.as_ref().map(|initrd| open_payload(INITRD, initrd, image));
     Ok(OpenBoot { request, kernel, initrd: initrd.transpose()? })
 }
 
@@ -77,12 +82,14 @@ impl OpenBoot<'_> {
         })
     }
 
-    /// The paths of those that are in the tree.
-    pub(super) fn paths(&self) -> impl Iterator<Item = &[u8]> {
-        self.payloads().filter_map(|payload| match payload {
-            OpenPayload::Tree(path) => Some(&path[..]),
-            OpenPayload::Extents(_) | OpenPayload::File { .. } => None,
-        })
+    /// What they are and the paths of those that are in the tree.
+    pub(super) fn paths(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        [KERNEL, INITRD].into_iter().zip([Some(&self.kernel), self.initrd.as_ref()]).filter_map(
+            |(name, payload)| match payload? {
+                OpenPayload::Tree(path) => Some((name, &path[..])),
+                OpenPayload::Extents(_) | OpenPayload::File { .. } => None,
+            },
+        )
     }
 
     fn payloads(&self) -> impl Iterator<Item = &OpenPayload> {
@@ -128,15 +135,12 @@ fn open_payload(
         (PayloadInput::File(path), _) => {
             let input = Input::open(path)?;
             let size_bytes = input.size_bytes();
-            if !(1..=PAYLOAD_MAX_BYTES).contains(&size_bytes) {
-                let expected = format!("1 to {PAYLOAD_MAX_BYTES} bytes");
-                let found = format!("{size_bytes} in {}", path.display());
-                return Err(PushError::PayloadSize { payload, expected, found });
-            }
+            check_size(payload, size_bytes, || path.display().to_string())?;
             let digest = hash(&input, &[(0, size_bytes)])?;
             Ok(OpenPayload::File { input, digest })
         }
         (PayloadInput::Extents { size_bytes, digest, extents }, Some(image)) => {
+            check_size(payload, *size_bytes, || "extents".to_owned())?;
             check_extents(payload, *size_bytes, extents, image.size_bytes())?;
             let found = hash(image, extents)?;
             if found != *digest {
@@ -149,6 +153,20 @@ fn open_payload(
         (PayloadInput::Extents { .. }, None) => misplaced("a file", "extents, of a tree"),
         (PayloadInput::Tree(_), Some(_)) => misplaced("a file or extents", "a path, of an image"),
     }
+}
+
+/// An error if a kernel or initrd cannot have this many bytes.
+pub(super) fn check_size(
+    payload: &'static str,
+    size_bytes: u64,
+    shown: impl Fn() -> String,
+) -> Result<(), PushError> {
+    if (1..=PAYLOAD_MAX_BYTES).contains(&size_bytes) {
+        return Ok(());
+    }
+    let expected = format!("1 to {PAYLOAD_MAX_BYTES} bytes");
+    let found = format!("{size_bytes} in {}", shown());
+    Err(PushError::PayloadSize { payload, expected, found })
 }
 
 fn check_extents(

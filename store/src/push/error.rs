@@ -76,6 +76,12 @@ pub enum PushError {
     /// The tree could not be walked.
     #[error(transparent)]
     Walk(#[from] WalkError),
+    /// The store that is pushed to is part of the tree.
+    #[error("{}: expected a tree without the store it is pushed to, found that store", path.display())]
+    StoreInTree {
+        /// Where.
+        path: PathBuf,
+    },
     /// A kernel or initrd that is to be in the tree is not.
     #[error("/{}: expected a regular file of the tree to boot it with, found none", path.escape_ascii())]
     NotInTree {

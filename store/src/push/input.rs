@@ -18,6 +18,7 @@ pub(super) struct Input {
     path: PathBuf,
     size_bytes: u64,
     stamp: Stamp,
+    is_device: bool,
     free: FreeMap,
 }
 
@@ -40,7 +41,8 @@ impl Input {
         };
         // Only advice: a file system that does not take it is read as well.
         fadvise(&file, 0, None, Advice::Sequential).ok();
-        Ok(Self { file, path: path.to_owned(), size_bytes, stamp, free: FreeMap::default() })
+        let (path, is_device, free) = (path.to_owned(), !kind.is_file(), FreeMap::default());
+        Ok(Self { file, path, size_bytes, stamp, is_device, free })
     }
 
     /// The same, with zeroes where it is `free`. An error if it was written to since that was
@@ -108,7 +110,8 @@ impl Input {
     /// An error if the file is not what it was when it was opened.
     pub(super) fn check_unchanged(&self) -> Result<(), PushError> {
         let now = Stamp::of(&self.file).map_err(PushError::reading(&self.path))?;
-        if now.has_content_of(&self.stamp) {
+        // Of a device, this is its name's stamp: others may set its mode meanwhile.
+        if now == self.stamp || self.is_device && now.has_content_of(&self.stamp) {
             return Ok(());
         }
         Err(PushError::Changed { path: self.path.clone() })

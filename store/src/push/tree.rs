@@ -53,7 +53,8 @@ pub enum TreeInput {
     Directory {
         /// Where it is.
         path: PathBuf,
-        /// What to do about file systems mounted in it.
+        /// What to do about file systems mounted in it. Of [`Mounts::Empty`], the directories
+        /// that something is mounted on are root's, of mode 0755 and of 1970, whatever shows.
         mounts: Mounts,
         /// Whether what changes while it is read is taken as it is met.
         allow_changed: bool,
@@ -139,12 +140,13 @@ pub fn push_tree(
     let PushTree { label, facts, pushed_unix_s, force, .. } = request;
     let naming = Naming { label, facts, pushed_unix_s: *pushed_unix_s, force: *force };
     naming.check()?;
-    let mut reader = open(&request.input)?;
+    let mut reader = open(&request.input, store)?;
     let boot = request.boot.as_ref().map(|boot| boot::open(boot, None)).transpose()?;
     let mut payloads = Payloads::default();
-    for path in boot.iter().flat_map(OpenBoot::paths) {
+    for (payload, path) in boot.iter().flat_map(OpenBoot::paths) {
         let id = reader.identify(path);
-        payloads.want(path, id.ok_or_else(|| PushError::NotInTree { path: path.to_vec() })?);
+        let id = id.ok_or_else(|| PushError::NotInTree { path: path.to_vec() })?;
+        payloads.want(payload, path, id);
     }
     let run = Run::begin(store, start)?;
     let tally = Tally::new(progress, 0);
@@ -165,10 +167,11 @@ pub fn push_tree(
     Ok(PushReport { tree: Some(report), ..pushed })
 }
 
-fn open(input: &TreeInput) -> Result<Box<dyn Reader + '_>, PushError> {
+fn open<'a>(input: &'a TreeInput, store: &DirStore) -> Result<Box<dyn Reader + 'a>, PushError> {
     match input {
         TreeInput::Directory { path, mounts, allow_changed } => {
-            Ok(Box::new(DirectoryReader::open(path, *mounts, *allow_changed)?))
+            let reader = DirectoryReader::open(path, *mounts, *allow_changed, store.path())?;
+            Ok(Box::new(reader))
         }
         TreeInput::Tar(tree) => Ok(Box::new(TarReader::new(tree))),
     }
@@ -196,7 +199,7 @@ fn read_all(
         let path = node.path.clone();
         feed.node(node)?;
         let Some(content) = content else { continue };
-        payloads.begin(&path, id, content.size_bytes());
+        payloads.begin(&path, id, content.size_bytes())?;
         pieces.open_content(content);
         read_file(&mut pieces, &mut payloads, &mut feed, || reader.shown(&path))?;
         if pieces.is_changed() && !reader.allow_changed() {

@@ -44,8 +44,8 @@ const OPEN_LEVELS: usize = 16;
 pub struct WalkOptions {
     /// What to do about file systems mounted in the tree.
     pub mounts: Mounts,
-    /// Whether a name that is gone when it comes to be looked at is passed over instead of being
-    /// an error.
+    /// Whether what changes is taken as it is met, instead of being an error: a name that is gone
+    /// is passed over, a directory that is not what it was is told ([`Skipped::Changed`]).
     pub allow_changed: bool,
 }
 
@@ -85,6 +85,9 @@ pub enum Skipped {
     Mounted,
     /// It is called [`RESERVED_NAME`], and at the top.
     Reserved,
+    /// It is a directory, given as a node before, that changed meanwhile: the nodes in it may not
+    /// be those that it ever had at once.
+    Changed,
 }
 
 /// A node and where its content is.
@@ -96,6 +99,9 @@ pub struct Walked {
     pub stamp: Stamp,
     /// How many names it has, in the tree and elsewhere.
     pub links: u32,
+    /// Whether something is mounted on it that is no part of the tree ([`Mounts::Empty`]). Its
+    /// metadata is that of what is mounted.
+    pub is_mounted: bool,
     /// Whether it must not be changed: immutable, or open to appending only (chattr(1)).
     pub is_fixed: bool,
     /// Of a regular file that is no hard link: the file, opened for reading, or why it cannot be.
@@ -144,19 +150,6 @@ impl Walk {
         }
     }
 
-    /// The next name there is, its path in `self.path`, gone back up where a directory is done.
-    fn next_name(&mut self) -> Result<Option<(Vec<u8>, FileType)>, WalkError> {
-        loop {
-            let Some(level) = self.levels.last_mut() else { return Ok(None) };
-            self.path.truncate(level.path_bytes());
-            if let Some((name, kind)) = level.next_name() {
-                self.push(&name)?;
-                return Ok(Some((name, kind)));
-            }
-            self.leave()?;
-        }
-    }
-
     fn push(&mut self, name: &[u8]) -> Result<(), WalkError> {
         if !self.path.is_empty() {
             self.path.push(b'/');
@@ -170,15 +163,22 @@ impl Walk {
     }
 
     /// Ends the deepest level. What holds it is opened through it, should it have been closed.
-    fn leave(&mut self) -> Result<(), WalkError> {
-        let Some(child) = self.levels.pop() else { return Ok(()) };
-        let Some(parent) = self.levels.last_mut() else { return Ok(()) };
-        let reopened = parent.reopen_from(&child);
-        let is_same = reopened.map_err(|error| self.reading(error))?;
-        if is_same { Ok(()) } else { Err(self.changed()) }
+    fn leave(&mut self) -> Result<Option<Found>, WalkError> {
+        let Some(child) = self.levels.pop() else { return Ok(None) };
+        let reopened = self.levels.last_mut().map(|parent| parent.reopen_from(&child));
+        if reopened.transpose().map_err(|error| self.reading(error))? == Some(false) {
+            return Err(self.changed());
+        }
+        if child.is_as_read().map_err(|error| self.reading(error))? {
+            Ok(None)
+        } else if self.options.allow_changed {
+            Ok(Some(Found::Skipped { path: self.path.clone(), why: Skipped::Changed }))
+        } else {
+            Err(self.changed())
+        }
     }
 
-    /// What stands at the next name; `None` if it is gone.
+    /// What stands at the next name, which is the path's last; `None` if it is gone.
     fn look(&mut self, name: &[u8], kind: FileType) -> Result<Option<Found>, WalkError> {
         let Some(directory) = self.levels.last().and_then(Level::directory) else {
             return Err(self.changed());
@@ -210,13 +210,14 @@ impl Walk {
             _ => {}
         }
         let walked = self.node(&opened)?;
-        if kind == FileType::Directory && !(is_mount && self.options.mounts == Mounts::Empty) {
-            self.enter(opened)?;
-            return Ok(Some(Found::Node(walked)));
-        }
-        if kind == FileType::Directory {
+        if is_mount && self.options.mounts == Mounts::Empty {
             let path = self.path.clone();
             self.next = Some(Ok(Found::Skipped { path, why: Skipped::Mounted }));
+            return Ok(Some(Found::Node(Walked { is_mounted: true, ..walked })));
+        }
+        if kind == FileType::Directory {
+            self.enter(opened)?;
+            return Ok(Some(Found::Node(walked)));
         }
         let is_file = matches!(walked.node.kind, NodeKind::File { .. });
         let file = is_file.then(|| opened.into_file().map_err(io::Error::from));
@@ -247,7 +248,8 @@ impl Walk {
         let path = self.path.clone();
         if let Some(to) = self.linked(opened, &stamp) {
             let node = Node { path, kind: NodeKind::HardLink { to }, meta: Meta::default() };
-            return Ok(Walked { node, stamp, links, is_fixed, file: None });
+            let is_mounted = false;
+            return Ok(Walked { node, stamp, links, is_mounted, is_fixed, file: None });
         }
         let kind = opened.node_kind().map_err(|error| self.reading(error))?;
         let Some(kind) = kind else { return Err(self.changed()) };
@@ -259,6 +261,7 @@ impl Walk {
             node: Node { path, kind, meta: opened.meta(xattrs) },
             stamp,
             links,
+            is_mounted: false,
             is_fixed,
             file: None,
         })
@@ -295,13 +298,22 @@ impl Walk {
     }
 
     fn step(&mut self) -> Result<Option<Found>, WalkError> {
-        while let Some((name, kind)) = self.next_name()? {
-            if self.path == RESERVED_NAME {
-                let (path, why) = (self.path.clone(), Skipped::Reserved);
-                return Ok(Some(Found::Skipped { path, why }));
-            }
-            if let Some(found) = self.look(&name, kind)? {
-                return Ok(Some(found));
+        while let Some(level) = self.levels.last_mut() {
+            self.path.truncate(level.path_bytes());
+            let found = match level.next_name() {
+                None => self.leave()?,
+                Some((name, kind)) => {
+                    self.push(&name)?;
+                    if self.path == RESERVED_NAME {
+                        let (path, why) = (self.path.clone(), Skipped::Reserved);
+                        Some(Found::Skipped { path, why })
+                    } else {
+                        self.look(&name, kind)?
+                    }
+                }
+            };
+            if found.is_some() {
+                return Ok(found);
             }
         }
         Ok(None)

@@ -184,7 +184,7 @@ impl Content for Stamped {
     }
 
     fn is_unchanged(&self) -> io::Result<bool> {
-        Ok(Stamp::of(&self.file)?.has_content_of(&self.stamp))
+        Ok(Stamp::of(&self.file)? == self.stamp)
     }
 }
 
@@ -280,6 +280,24 @@ mod tests {
         pieces.open(opened, stamp);
         assert_eq!(read(&mut pieces).1, [7; 100]);
         assert!(!pieces.is_changed());
+    }
+
+    #[test]
+    fn a_write_whose_time_is_set_back_is_told() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"old").unwrap();
+        let (opened, stamp) = stamped(&file);
+        let mut pieces = FilePieces::default();
+        pieces.open(opened, stamp);
+        let modified = file.metadata().unwrap().modified().unwrap();
+        // The clock of file systems goes on in steps.
+        while Stamp::of(&file).unwrap().changed == stamp.changed {
+            file.write_all_at(b"new", 0).unwrap();
+            file.set_modified(modified).unwrap();
+        }
+        assert!(Stamp::of(&file).unwrap().has_content_of(&stamp));
+        read(&mut pieces);
+        assert!(pieces.is_changed());
     }
 
     #[test]

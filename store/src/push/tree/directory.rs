@@ -2,20 +2,26 @@
 
 use super::{FileId, Item, Noted, Reader, TreeNote};
 use crate::push::PushError;
-use crate::tree::Content;
-use crate::tree::stamped;
 use crate::tree::walk::{Found, Mounts, Skipped, Walk, WalkOptions};
+use crate::tree::{Content, Meta, stamped};
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+/// Mode of a directory that something is mounted on. What is mounted hides its own metadata, and
+/// that of what is mounted (`/proc`, a file system in memory) is another one on each host and day:
+/// such a directory is root's, of this mode, and of 1970. It is only ever seen unmounted.
+const MOUNT_POINT_MODE: u16 = 0o755;
 
 /// A directory being read.
 pub(super) struct DirectoryReader {
     root: PathBuf,
     walk: Walk,
     allow_changed: bool,
+    /// The store that is pushed to: it cannot be part of what is pushed.
+    store: FileId,
 }
 
 impl DirectoryReader {
@@ -23,6 +29,7 @@ impl DirectoryReader {
         root: &Path,
         mounts: Mounts,
         allow_changed: bool,
+        store: &Path,
     ) -> Result<Self, PushError> {
         let failed = PushError::reading(root);
         let directory = File::open(root).map_err(&failed)?;
@@ -31,7 +38,8 @@ impl DirectoryReader {
             return Err(PushError::NoDirectory { path: root.to_owned() });
         }
         let walk = Walk::new(&directory, root, WalkOptions { mounts, allow_changed });
-        Ok(Self { root: root.to_owned(), walk, allow_changed })
+        let store = id(&store.metadata().map_err(PushError::reading(store))?);
+        Ok(Self { root: root.to_owned(), walk, allow_changed, store })
     }
 }
 
@@ -44,12 +52,18 @@ impl Reader for DirectoryReader {
                     Skipped::Socket => Noted::Socket,
                     Skipped::Mounted => Noted::Mounted,
                     Skipped::Reserved => Noted::Reserved,
+                    Skipped::Changed => Noted::Changed,
                 };
                 return Ok(Some(Item::Note(TreeNote { path, what })));
             }
             Some(Found::Node(walked)) => walked,
         };
-        let (node, stamp) = (walked.node, walked.stamp);
+        let (mut node, stamp) = (walked.node, walked.stamp);
+        if walked.is_mounted {
+            node.meta = Meta { mode: MOUNT_POINT_MODE, ..Meta::default() };
+        } else if (stamp.device, stamp.inode) == self.store {
+            return Err(PushError::StoreInTree { path: self.shown(&node.path) });
+        }
         let content = match walked.file {
             None => None,
             Some(Ok(file)) => Some(Box::new(stamped(file, stamp)) as Box<dyn Content>),
@@ -66,12 +80,15 @@ impl Reader for DirectoryReader {
 
     fn identify(&self, path: &[u8]) -> Option<FileId> {
         let metadata = self.shown(path).symlink_metadata().ok()?;
-        let device = metadata.dev();
-        let device = (rustix::fs::major(device), rustix::fs::minor(device));
-        metadata.is_file().then(|| (device, metadata.ino()))
+        metadata.is_file().then(|| id(&metadata))
     }
 
     fn allow_changed(&self) -> bool {
         self.allow_changed
     }
+}
+
+fn id(metadata: &Metadata) -> FileId {
+    let device = metadata.dev();
+    ((rustix::fs::major(device), rustix::fs::minor(device)), metadata.ino())
 }

@@ -4,6 +4,7 @@ use super::FileId;
 use crate::Hasher;
 use crate::manifest::{Payload, Place};
 use crate::push::PushError;
+use crate::push::boot::check_size;
 
 /// Zeroes are hashed in steps of this many bytes.
 const ZEROES: [u8; 4096] = [0; 4096];
@@ -17,6 +18,8 @@ pub(super) struct Payloads {
 }
 
 struct Wanted {
+    /// What it is for.
+    name: &'static str,
     /// As it was asked for.
     path: Vec<u8>,
     id: FileId,
@@ -26,17 +29,23 @@ struct Wanted {
 }
 
 impl Payloads {
-    pub(super) fn want(&mut self, path: &[u8], id: FileId) {
-        self.wanted.push(Wanted { path: path.to_vec(), id, found: None, payload: None });
+    pub(super) fn want(&mut self, name: &'static str, path: &[u8], id: FileId) {
+        self.wanted.push(Wanted { name, path: path.to_vec(), id, found: None, payload: None });
     }
 
-    /// A file begins that is `size_bytes` long.
-    pub(super) fn begin(&mut self, path: &[u8], id: FileId, size_bytes: u64) {
+    /// A file begins that is `size_bytes` long. An error if it is wanted and cannot be.
+    pub(super) fn begin(
+        &mut self,
+        path: &[u8],
+        id: FileId,
+        size_bytes: u64,
+    ) -> Result<(), PushError> {
         let wanted = self.wanted.iter_mut().enumerate().find(|(_, wanted)| wanted.id == id);
-        self.open = wanted.map(|(number, wanted)| {
-            wanted.found = Some((path.to_vec(), size_bytes));
-            (number, Hasher::new())
-        });
+        let Some((number, wanted)) = wanted else { return Ok(()) };
+        check_size(wanted.name, size_bytes, || format!("/{}", wanted.path.escape_ascii()))?;
+        wanted.found = Some((path.to_vec(), size_bytes));
+        self.open = Some((number, Hasher::new()));
+        Ok(())
     }
 
     pub(super) fn data(&mut self, bytes: &[u8]) {

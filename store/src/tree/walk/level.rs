@@ -1,8 +1,9 @@
 //! A directory that is being walked.
 
 use super::open::{self, Opened};
+use crate::stamp::Stamp;
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{FileType, RawDir};
+use rustix::fs::{AtFlags, FileType, RawDir, StatxFlags, statx};
 use rustix::io::Errno;
 
 /// How much of a directory is read at once, bytes: what libc takes.
@@ -12,9 +13,8 @@ const ENTRIES_BYTES: usize = 32 << 10;
 #[derive(Debug)]
 pub(super) struct Level {
     directory: Option<Opened>,
-    /// Which directory it is.
-    device: (u32, u32),
-    inode: u64,
+    /// Which directory it is, and as of when it was read.
+    stamp: Stamp,
     /// The names in order, the last one first.
     names: Vec<(Vec<u8>, FileType)>,
     path_bytes: usize,
@@ -26,10 +26,10 @@ impl Level {
         if let Some(refused) = opened.refused {
             return Err(refused);
         }
+        let stamp = Stamp::from_stat(&opened.stat);
         let mut names = names(opened.as_fd())?;
         names.sort_unstable_by(|(one, _), (other, _)| other.cmp(one));
-        let (device, inode) = id(&opened);
-        Ok(Self { directory: Some(opened), device, inode, names, path_bytes })
+        Ok(Self { directory: Some(opened), stamp, names, path_bytes })
     }
 
     pub(super) fn next_name(&mut self) -> Option<(Vec<u8>, FileType)> {
@@ -46,7 +46,7 @@ impl Level {
     }
 
     pub(super) fn device(&self) -> (u32, u32) {
-        self.device
+        self.stamp.device
     }
 
     pub(super) fn directory(&self) -> Option<BorrowedFd<'_>> {
@@ -58,23 +58,28 @@ impl Level {
         self.directory = None;
     }
 
-    /// Opens the directory again, as what holds `child`, if it is closed and still needed.
-    /// `false` if that is another one.
+    /// Whether it is as it was when it was read: nothing came, went or was given another name,
+    /// nor became of its own metadata. `false` if that cannot be told.
+    pub(super) fn is_as_read(&self) -> Result<bool, Errno> {
+        let Some(directory) = &self.directory else { return Ok(false) };
+        let stat = statx(directory, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?;
+        let now = Stamp::from_stat(&stat);
+        Ok((now.modified, now.changed) == (self.stamp.modified, self.stamp.changed))
+    }
+
+    /// Opens the directory again, as what holds `child`, if it is closed. `false` if that is
+    /// another one.
     pub(super) fn reopen_from(&mut self, child: &Self) -> Result<bool, Errno> {
-        if self.directory.is_some() || self.names.is_empty() && self.path_bytes == 0 {
+        if self.directory.is_some() {
             return Ok(true);
         }
         let Some(child) = child.directory() else { return Ok(false) };
         let parent = open::directory(child, b"..")?;
-        let is_same = id(&parent) == (self.device, self.inode);
+        let found = Stamp::from_stat(&parent.stat);
+        let is_same = (found.device, found.inode) == (self.stamp.device, self.stamp.inode);
         self.directory = is_same.then_some(parent);
         Ok(is_same)
     }
-}
-
-fn id(opened: &Opened) -> ((u32, u32), u64) {
-    let stat = &opened.stat;
-    ((stat.stx_dev_major, stat.stx_dev_minor), stat.stx_ino)
 }
 
 fn names(directory: BorrowedFd<'_>) -> Result<Vec<(Vec<u8>, FileType)>, Errno> {

@@ -42,6 +42,7 @@ fn rows(root: &Path) -> Vec<Row> {
                 Skipped::Socket => "socket",
                 Skipped::Mounted => "mounted",
                 Skipped::Reserved => "reserved",
+                Skipped::Changed => "changed",
             };
             (path.escape_ascii().to_string(), why)
         }
@@ -207,7 +208,8 @@ fn what_is_gone_meanwhile_is_an_error_or_passed_over() {
         std::fs::remove_file(root.path().join("b")).unwrap();
         let rest: Vec<_> = walk.collect();
         if allow_changed {
-            assert_eq!(rest.iter().filter(|found| found.is_ok()).count(), 2);
+            let is_node = |found: &&_| matches!(found, Ok(Found::Node(_)));
+            assert_eq!(rest.iter().filter(is_node).count(), 2);
             continue;
         }
         let error = rest.last().unwrap().as_ref().unwrap_err();
@@ -215,6 +217,58 @@ fn what_is_gone_meanwhile_is_an_error_or_passed_over() {
         let expected = format!("{} changed while it was looked at", path.display());
         assert_eq!(error.to_string(), expected);
     }
+}
+
+/// Sets when `path` was modified, long ago: what follows shows, however fast it comes.
+fn set_time(path: &Path, seconds: i64) {
+    let time = Timespec { tv_sec: seconds, tv_nsec: 0 };
+    let times = Timestamps { last_access: time, last_modification: time };
+    utimensat(CWD, path, &times, rustix::fs::AtFlags::empty()).unwrap();
+}
+
+#[test]
+fn what_comes_meanwhile_is_an_error_or_told() {
+    type Change = fn(&Path);
+    let changes: [(&str, Change); 3] = [
+        ("", |root| std::fs::write(root.join("new"), b"").unwrap()),
+        ("d", |root| std::fs::rename(root.join("d/e"), root.join("d/f")).unwrap()),
+        ("d", |root| set_time(&root.join("d"), 2)),
+    ];
+    for (changed, change) in changes {
+        for allow_changed in [false, true] {
+            let root = tempfile::tempdir().unwrap();
+            std::fs::create_dir(root.path().join("d")).unwrap();
+            std::fs::write(root.path().join("d/e"), b"").unwrap();
+            set_time(&root.path().join(changed), 1);
+            let options = WalkOptions { allow_changed, ..WalkOptions::default() };
+            let mut walk = Walk::new(File::open(root.path()).unwrap(), root.path(), options);
+            // The root, the directory, and its file.
+            assert_eq!(walk.by_ref().take(3).flatten().count(), 3);
+            change(root.path());
+            let rest: Vec<_> = walk.collect();
+            match &rest[..] {
+                [Ok(Found::Skipped { path, why: Skipped::Changed })] if allow_changed => {
+                    assert_eq!(path, changed.as_bytes());
+                }
+                [Err(WalkError::Changed { path })] if !allow_changed => {
+                    assert_eq!(path, &root.path().join(changed));
+                }
+                other => panic!("{changed:?}: {other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_deep_directory_that_changed_is_told_though_it_was_closed() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(root.path().join("d/".repeat(OPEN_LEVELS + 10))).unwrap();
+    set_time(root.path(), 1);
+    let mut walk = walk(root.path());
+    walk.by_ref().nth(OPEN_LEVELS + 9).unwrap().unwrap();
+    std::fs::write(root.path().join("new"), b"").unwrap();
+    let error = walk.find_map(Result::err).unwrap();
+    assert!(matches!(&error, WalkError::Changed { path } if path == root.path()), "{error}");
 }
 
 #[test]
