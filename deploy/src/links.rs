@@ -60,10 +60,10 @@ impl Links {
 
     /// Those that were not passed over, each with how often it is to be tried.
     pub(crate) fn live(&self) -> impl Iterator<Item = (&Link, u32)> {
-        let count = self.links.len();
+        let last = self.links.iter().rposition(|link| !link.is_out());
         let live = self.links.iter().enumerate().filter(|(_, link)| !link.is_out());
         live.map(move |(index, link)| {
-            (link, if index + 1 == count { TRIES_MAX } else { TRIES_BEFORE_NEXT })
+            (link, if Some(index) == last { TRIES_MAX } else { TRIES_BEFORE_NEXT })
         })
     }
 
