@@ -30,6 +30,8 @@ mod root;
 mod settle;
 mod stage;
 mod staging;
+mod sweep;
+mod tight;
 mod verify;
 mod wanted;
 mod write;

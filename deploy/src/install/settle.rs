@@ -23,6 +23,14 @@ pub struct Settled {
     cmdline: Option<String>,
 }
 
+impl Verified {
+    /// Whether the root was read back after it was written. One that had everything before was read
+    /// from the disk for the plan, and is not read a second time.
+    pub fn is_read_back(&self) -> bool {
+        self.tree.is_read_back
+    }
+}
+
 /// Unmounts the root, reads all of it back, and repairs once what is not as it should be.
 pub fn verify(written: Written, read_back: ReadBack) -> Result<Verified, Error> {
     let Written { site, tree, is_untouched } = written;

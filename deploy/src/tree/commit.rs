@@ -6,7 +6,7 @@ use super::error::TreeError;
 use super::gate::At;
 use super::inventory::Inventory;
 use super::meta::{change, inherited, of_new};
-use super::nodes::{NONE, What};
+use super::nodes::{Cursor, NONE, What};
 use super::plan::Job;
 use super::root::Directories;
 use super::stage::{MOMENT, Stage};
@@ -42,30 +42,25 @@ impl<'a> Commit<'a> {
         Self { job, has, decisions, stage, directories, gone, touched: HashSet::new() }
     }
 
-    /// Puts the wanted nodes `range` in place; `staged` says what files among them are called in
+    /// Puts the wanted nodes from `nodes` up to `end` in place; `staged` says what files among them are called in
     /// the staging area.
     pub(crate) fn place(
         &mut self,
-        range: Range<u32>,
+        nodes: &mut Cursor<'_>,
+        end: u32,
         mut staged: impl FnMut(u32) -> Option<Vec<u8>>,
     ) -> Result<(), TreeError> {
-        let mut cursor = self.job.wanted.nodes.cursor();
-        while let Some((index, path)) = cursor.here() {
-            if index >= range.end {
-                break;
+        while let Some((index, path)) = nodes.here().filter(|(index, _)| *index < end) {
+            let doing = match self.decisions.actions[index as usize] {
+                Action::Keep | Action::Leave => None,
+                Action::Meta => Some(("give metadata to", self.meta(index, path))),
+                Action::Make => Some(("make", self.make(index, path, staged(index)))),
+                Action::Link => Some(("link", self.link(index, path))),
+            };
+            if let Some((doing, result)) = doing {
+                result.map_err(|failed| failed.at(self.job, doing, path))?;
             }
-            if range.contains(&index) {
-                let doing = match self.decisions.actions[index as usize] {
-                    Action::Keep | Action::Leave => None,
-                    Action::Meta => Some(("give metadata to", self.meta(index, path))),
-                    Action::Make => Some(("make", self.make(index, path, staged(index)))),
-                    Action::Link => Some(("link", self.link(index, path))),
-                };
-                if let Some((doing, result)) = doing {
-                    result.map_err(|failed| failed.at(self.job, doing, path))?;
-                }
-            }
-            cursor.next();
+            nodes.next();
         }
         Ok(())
     }

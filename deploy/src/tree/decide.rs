@@ -7,7 +7,7 @@ use super::nodes::{NONE, What};
 use super::wanted::Wanted;
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use store::tree::compare;
+use store::tree::{compare, parent};
 
 /// What is done with a node that is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +106,9 @@ struct Deciding<'a> {
 impl Deciding<'_> {
     /// What is kept or mounted stays, with the directories above it.
     fn stay(&mut self) -> Result<(), TreeRefusal> {
+        for path in self.keep.paths() {
+            self.refuse_through_link(path)?;
+        }
         let kept = self.keep.paths().filter_map(|path| self.has.nodes.find(path));
         let kept: Vec<_> = kept.collect();
         for index in kept {
@@ -123,6 +126,25 @@ impl Deciding<'_> {
                 path,
                 why: "the label has no directory above it",
             })?;
+        }
+        Ok(())
+    }
+
+    /// A path that leads through a symbolic link names nothing that a walk comes by: it would keep
+    /// nothing, now or, where the link is the label's, the next time.
+    fn refuse_through_link(&self, kept: &[u8]) -> Result<(), TreeRefusal> {
+        let both = [(&self.has.nodes, ""), (&self.wanted.nodes, " in the label")];
+        for above in std::iter::successors(parent(kept), |path| parent(path)) {
+            for (nodes, whose) in both {
+                let Some(found) = nodes.find(above) else { continue };
+                let What::Symlink(to) = nodes.what(nodes.first(found)) else { continue };
+                let (at, to) = ((self.shown)(above), nodes.text(to).escape_ascii());
+                return Err(TreeRefusal::KeepPath {
+                    path: kept.escape_ascii().to_string(),
+                    expected: "only directories above it",
+                    found: format!("{at}, a symbolic link to {to}{whose}"),
+                });
+            }
         }
         Ok(())
     }

@@ -135,7 +135,8 @@ impl Drawn {
 
     /// Finds out what it takes to make it of `root`, which has `inventory`.
     pub fn plan(self, root: Arc<Root>, keep: Keep, inventory: Inventory) -> Result<Plan, Error> {
-        let Self { labels, objects, wanted, meter, .. } = self;
+        let Self { labels, objects, mut wanted, meter, .. } = self;
+        wanted.nodes.part_links(|path| keep.keeper_of(path).map(<[u8]>::to_vec));
         let diffs = Vec::new();
         plan_again(Job { root, labels, objects, diffs, wanted, keep, meter }, inventory)
     }

@@ -134,6 +134,12 @@ pub enum TreeRefusal {
         /// What the label has there.
         found: &'static str,
     },
+    /// Another deployment has the target.
+    #[error("{target} is in use: another deployment writes to it")]
+    Busy {
+        /// The target.
+        target: String,
+    },
     /// The target is this machine's own root.
     #[error("{target} is the root of the running system")]
     OwnRoot {

@@ -9,6 +9,9 @@ use std::io;
 use std::sync::Arc;
 use store::tree::Meta;
 
+/// How a directory is opened, whatever for.
+const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
 /// Kinds of calls that change a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
@@ -169,7 +172,7 @@ impl Hands {
         (from, from_name): (BorrowedFd<'_>, &[u8]),
         (to, to_name): (BorrowedFd<'_>, &[u8]),
     ) -> io::Result<()> {
-        self.freeing(to, &[(to, to_name)], || {
+        self.freeing(to, &[(to, to_name), (from, b"."), (from, from_name)], || {
             self.gate.pass(Call::Rename)?;
             Ok(fs::renameat(from, from_name, to, to_name)?)
         })
@@ -189,6 +192,17 @@ impl Hands {
         })
     }
 
+    /// Opens the directory `name` of `dir`, so that what is in it can be changed. Through no symbolic
+    /// link, and not into what is mounted there, which is `EXDEV`.
+    pub(crate) fn enter(&self, dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
+        let held = super::root::beneath(dir, name, OFlags::PATH | DIRECTORY)?;
+        let open = || fs::openat(&held, c".", OFlags::RDONLY | DIRECTORY, Mode::empty());
+        match open() {
+            Err(Errno::ACCESS) if self.unlock(held.as_fd())? => Ok(open()?),
+            opened => Ok(opened?),
+        }
+    }
+
     pub(crate) fn set_owner(&self, at: At<'_>, uid: u32, gid: u32) -> io::Result<()> {
         let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
         self.freeing_at(at, || {
@@ -201,14 +215,14 @@ impl Hands {
         })
     }
 
-    /// Never of a symbolic link, which has no mode of its own.
+    /// Never of a symbolic link, which has no mode of its own: that is an error.
     pub(crate) fn set_mode(&self, at: At<'_>, mode: u16) -> io::Result<()> {
         let mode = Mode::from_raw_mode(u32::from(mode));
         self.freeing_at(at, || {
             self.gate.pass(Call::Mode)?;
             let done = match at {
                 At::File(file) => fs::fchmod(file, mode),
-                At::Name(dir, name) => fs::chmodat(dir, name, mode, AtFlags::empty()),
+                At::Name(dir, name) => chmod_held(&hold(dir, name)?, mode),
             };
             done.map_err(io::Error::from)
         })
@@ -299,7 +313,7 @@ impl Hands {
             return Ok(false);
         }
         self.gate.pass(Call::Mode)?;
-        fs::chmodat(dir, c".", mode | all, AtFlags::empty())?;
+        chmod_held(dir, mode | all)?;
         Ok(true)
     }
 
@@ -334,6 +348,23 @@ pub(crate) enum At<'a> {
     Name(BorrowedFd<'a>, &'a [u8]),
 }
 
+/// Holds what `name` in `dir` stands for, not opened; an error of a symbolic link.
+fn hold(dir: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let held = fs::openat(dir, name, flags, Mode::empty())?;
+    match FileType::from_raw_mode(fs::fstat(&held)?.st_mode) {
+        FileType::Symlink => Err(Errno::LOOP),
+        _ => Ok(held),
+    }
+}
+
+/// Gives what is held this mode: fchmod(2) takes no descriptor that only holds, and fchmodat(2)
+/// follows symbolic links before Linux 6.6.
+fn chmod_held(held: impl AsFd, mode: Mode) -> rustix::io::Result<()> {
+    use std::os::fd::AsRawFd;
+    fs::chmod(format!("/proc/self/fd/{}", held.as_fd().as_raw_fd()), mode)
+}
+
 /// A path for the calls on extended attributes, which take no descriptor of a directory
 /// (`proc_pid_fd(5)`).
 fn by_descriptor(dir: BorrowedFd<'_>, name: &[u8]) -> Vec<u8> {
@@ -341,4 +372,30 @@ fn by_descriptor(dir: BorrowedFd<'_>, name: &[u8]) -> Vec<u8> {
     let mut path = format!("/proc/self/fd/{}/", dir.as_raw_fd()).into_bytes();
     path.extend_from_slice(name);
     path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    #[test]
+    fn a_mode_is_given_to_what_is_in_the_directory_and_never_through_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (inner, out) = (dir.path().join("inner"), dir.path().join("out"));
+        std::fs::create_dir(&inner).unwrap();
+        std::fs::write(&out, b"").unwrap();
+        std::fs::write(inner.join("file"), b"").unwrap();
+        std::fs::set_permissions(&out, PermissionsExt::from_mode(0o644)).unwrap();
+        std::os::unix::fs::symlink(&out, inner.join("link")).unwrap();
+        let hands = Hands::new(Arc::new(AlwaysOpen));
+        let opened = fs::open(&inner, OFlags::PATH, Mode::empty()).unwrap();
+        let set = |name: &[u8]| hands.set_mode(At::Name(opened.as_fd(), name), 0o4711);
+        assert_eq!(set(b"link").unwrap_err().raw_os_error(), Some(Errno::LOOP.raw_os_error()));
+        set(b"file").unwrap();
+        set(b".").unwrap();
+        let mode = |path: &std::path::Path| path.metadata().unwrap().mode() & 0o7777;
+        let found = [&out, &inner.join("file"), &inner].map(|path| mode(path));
+        assert_eq!(found, [0o644, 0o4711, 0o4711]);
+    }
 }

@@ -16,6 +16,7 @@ use crate::diffs::Holder;
 use crate::meter::{Meter, add};
 use crate::stop::Stop;
 use hashing::{Hashed, Hashers};
+use rustix::fs::{Advice, fadvise};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
@@ -55,6 +56,8 @@ const UNKNOWN: Digest = Digest::from_bytes([0; Digest::LEN]);
 pub(crate) struct Have {
     /// Its length, bytes.
     pub(crate) size_bytes: u64,
+    /// What it takes on the file system, bytes.
+    pub(crate) allocated_bytes: u64,
     /// Where it is.
     pub(crate) place: Place,
 }
@@ -102,11 +105,6 @@ impl Inventory {
         let heard = Arc::clone(&stop);
         let work = move || take(&root, &keep, Cache::Believed, &meter, &heard);
         Taking { stop, thread: Some(std::thread::spawn(work)) }
-    }
-
-    /// Bytes of all files, each counted once.
-    pub fn size_bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.size_bytes).sum()
     }
 
     /// What a file's content is (see [`super::content_id::ContentId`]); none where it could not be
@@ -227,9 +225,9 @@ pub(crate) fn take(
     stop: &Stop,
 ) -> Result<Inventory, Error> {
     meter.stage(0);
-    let hashers = Hashers { cache, meter, stop };
+    let hashers = Hashers { meter, stop };
     let (mut inventory, hashed) = hashers.run(|hand| {
-        let mut taker = Taker::new(root, keep, meter, stop, hand);
+        let mut taker = Taker::new(root, keep, cache, (meter, stop), hand);
         taker.walk()?;
         taker.walk_stage()?;
         Ok(taker.done())
@@ -277,6 +275,7 @@ struct Taker<'a> {
     keep: &'a Keep,
     meter: &'a Meter,
     stop: &'a Stop,
+    cache: Cache,
     hand: Hand<'a>,
     inventory: Inventory,
     /// How many names were met of each node that has several, and how many it has.
@@ -287,12 +286,12 @@ impl<'a> Taker<'a> {
     fn new(
         root: &'a Root,
         keep: &'a Keep,
-        meter: &'a Meter,
-        stop: &'a Stop,
+        cache: Cache,
+        (meter, stop): (&'a Meter, &'a Stop),
         hand: Hand<'a>,
     ) -> Self {
         let inventory = Inventory::default();
-        Self { root, keep, meter, stop, hand, inventory, names: HashMap::new() }
+        Self { root, keep, cache, meter, stop, hand, inventory, names: HashMap::new() }
     }
 
     fn walk(&mut self) -> Result<(), Error> {
@@ -325,8 +324,13 @@ impl<'a> Taker<'a> {
                 let kept = nodes.keep_text(target);
                 What::Symlink(kept.map_err(|wrong| self.misplaced(&node.path, wrong))?)
             }
-            // The walk has given it before.
-            NodeKind::HardLink { to } => What::Link(nodes.find(to).unwrap_or(0)),
+            NodeKind::HardLink { to } => {
+                let first = nodes.find(to).ok_or_else(|| {
+                    let wrong = ("its first name before it", "none".to_owned());
+                    self.misplaced(&node.path, wrong)
+                });
+                What::Link(first?)
+            }
             NodeKind::Fifo => What::Fifo,
             NodeKind::CharDevice { major, minor } => What::CharDevice(*major, *minor),
             NodeKind::BlockDevice { major, minor } => What::BlockDevice(*major, *minor),
@@ -334,7 +338,8 @@ impl<'a> Taker<'a> {
         let index = self.push(&node.path, what, &node.meta)?;
         if let NodeKind::File { size_bytes } = node.kind {
             let place = Place::Node(index);
-            self.inventory.files.push(Have { size_bytes, place });
+            let allocated_bytes = walked.allocated_bytes;
+            self.inventory.files.push(Have { size_bytes, allocated_bytes, place });
         }
         if what != What::Directory && walked.links > 1 {
             let first = self.inventory.nodes.first(index);
@@ -354,8 +359,18 @@ impl<'a> Taker<'a> {
         else {
             return Ok(());
         };
+        self.see_disk(&file, &walked.node.path)?;
         add(&self.meter.total_bytes, walked.stamp.size_bytes);
         (self.hand)(hashing::Job { number, file, stamp: walked.stamp })
+    }
+
+    /// What is to stand as proof is not read from what memory holds of a file.
+    fn see_disk(&self, file: &File, path: &[u8]) -> Result<(), TreeError> {
+        if self.cache == Cache::Believed {
+            return Ok(());
+        }
+        let dropped = fadvise(file, 0, None, Advice::DontNeed).map_err(io::Error::from);
+        dropped.map_err(self.root.failed("have memory forget", path))
     }
 
     fn skipped(&mut self, path: &[u8], why: Skipped) -> Result<(), Error> {
@@ -389,11 +404,13 @@ impl<'a> Taker<'a> {
             else {
                 continue;
             };
+            self.see_disk(&file, STAGE)?;
             let number = self.inventory.files.len() as u32;
             let place = Place::Staged(self.inventory.staged.len() as u32);
-            self.inventory.files.push(Have { size_bytes: *size_bytes, place });
+            let (size_bytes, allocated_bytes) = (*size_bytes, walked.allocated_bytes);
+            self.inventory.files.push(Have { size_bytes, allocated_bytes, place });
             self.inventory.staged.push((walked.node.path, number));
-            add(&self.meter.total_bytes, *size_bytes);
+            add(&self.meter.total_bytes, size_bytes);
             (self.hand)(hashing::Job { number, file, stamp: walked.stamp })?;
         }
         Ok(())

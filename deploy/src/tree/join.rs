@@ -81,6 +81,10 @@ impl Joining<'_> {
         let directories =
             first.nodes.what(i) == What::Directory && second.nodes.what(j) == What::Directory;
         match rule {
+            Rule::Second(weak) if weak.contains(&j) && !directories => {
+                let found = first.nodes.what(first.nodes.first(i)).noun().to_owned();
+                Err(JoinError::Misplaced(path.to_vec(), ("a directory above others", found)))
+            }
             Rule::Second(weak) => Ok(usize::from(!(directories && weak.contains(&j)))),
             Rule::Same if directories || self.is_same(i, j) => Ok(0),
             Rule::Same => {

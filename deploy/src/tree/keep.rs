@@ -2,6 +2,7 @@
 
 use super::error::TreeRefusal;
 use std::collections::BTreeSet;
+use store::tree::walk::RESERVED_NAME;
 use store::tree::{check_path, parent};
 
 /// Paths that are kept, with all that is below them.
@@ -47,6 +48,10 @@ fn parse(path: &[u8]) -> Result<Vec<u8>, TreeRefusal> {
     if bare.is_empty() {
         return refused("a path in the target", "all of it".into());
     }
+    if bare.split(|byte| *byte == b'/').next() == Some(RESERVED_NAME) {
+        let found = "where files wait to be put in place".to_owned();
+        return refused("a path outside of the reserved name", found);
+    }
     match check_path(bare) {
         Ok(()) => Ok(bare.to_vec()),
         Err((expected, found)) => refused(expected, found),
@@ -75,8 +80,9 @@ mod tests {
 
     #[test]
     fn paths_that_are_none_are_refused() {
-        for path in ["", "/", "a/../b", "a//b", "./a"] {
+        for path in ["", "/", "a/../b", "a//b", "./a", ".inaugurator", "/.inaugurator/store"] {
             assert!(Keep::new([path]).is_err(), "{path}");
         }
+        assert!(Keep::new(["etc/.inaugurator", ".inaugurator-2"]).is_ok());
     }
 }

@@ -8,6 +8,7 @@ use crate::content::read_label_segments;
 use crate::fetch::Want;
 use crate::meter::Meter;
 use crate::{Error, Label};
+use std::collections::HashSet;
 use store::Digest;
 use store::manifest::{Entry, Kind, Tree};
 use store::tree::walk::RESERVED_NAME;
@@ -30,7 +31,7 @@ pub(crate) fn load(
         rights,
         wanted: Wanted::default(),
         next_object: first_object,
-        skipped: Vec::new(),
+        skipped: HashSet::new(),
         is_open: false,
     };
     let encoded = label.manifest.segments.iter().map(|segment| segment.encoded_bytes as usize);
@@ -70,7 +71,7 @@ struct Loader<'a> {
     wanted: Wanted,
     next_object: u32,
     /// Nodes that the rights do not suffice for.
-    skipped: Vec<Vec<u8>>,
+    skipped: HashSet<Vec<u8>>,
     /// Whether the last node is a file, more of which may come.
     is_open: bool,
 }

@@ -54,9 +54,10 @@ pub(crate) fn change(
 }
 
 /// Metadata of what this process has just made, without extended attributes, and not modified at
-/// any time that is wanted.
+/// any time that is wanted. Whose it is is not known: what is made in a setgid directory, or where
+/// groups go by directories (mount(8), `bsdgroups`), has the group of that.
 pub(crate) fn of_new(mode: u16) -> Meta {
-    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let (uid, gid) = (u32::MAX, u32::MAX);
     Meta { mode, uid, gid, mtime_s: i64::MIN, mtime_ns: 0, xattrs: Vec::new() }
 }
 

@@ -1,6 +1,6 @@
 //! Nodes in the order of trees, in little memory: about 60 bytes and a name for each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use store::tree::{Meta, Xattr, compare, name, parent};
 
 /// No node.
@@ -171,6 +171,28 @@ impl Nodes {
         (self.stack, self.path) = (Vec::new(), Vec::new());
     }
 
+    /// Parts files from names that are kept: `keeper_of` says what keeps a path. What is kept is not
+    /// the label's, or will not be the next time, so that nothing is to be another name of it but
+    /// what the same path keeps; the first of the other names becomes the file.
+    pub(crate) fn part_links(&mut self, keeper_of: impl Fn(&[u8]) -> Option<Vec<u8>>) {
+        let mut led = HashMap::new();
+        for index in 0..self.len() {
+            let What::Link(to) = self.what(index) else { continue };
+            let Some(keeper) = keeper_of(&self.path(to)) else { continue };
+            let other = keeper_of(&self.path(index));
+            if other.as_ref() == Some(&keeper) {
+                continue;
+            }
+            if let Some(first) = led.get(&(to, other.clone())) {
+                self.slots[index as usize].what = What::Link(*first);
+                continue;
+            }
+            led.insert((to, other), index);
+            let Slot { parent, name, .. } = self.slots[index as usize];
+            self.slots[index as usize] = Slot { parent, name, ..self.slots[to as usize] };
+        }
+    }
+
     pub(crate) fn what(&self, index: u32) -> What {
         self.slots[index as usize].what
     }
@@ -330,6 +352,25 @@ mod tests {
         assert_eq!((cursor.here(), nodes.find(b"a/c")), (None, None));
         assert_eq!([0, 1, 2, 5, 6].map(|index| nodes.end_of(index)), [7, 5, 4, 6, 7]);
         assert_eq!((nodes.first(6), nodes.first(4)), (3, 4));
+    }
+
+    #[test]
+    fn what_is_kept_is_parted_from_its_other_names() {
+        const D: What = What::Directory;
+        let mut all = nodes(&[
+            ("", D),
+            ("etc", D),
+            ("etc/x", What::File(0)),
+            ("etc/y", What::Link(2)),
+            ("usr", D),
+            ("usr/a", What::Link(2)),
+            ("usr/b", What::Link(2)),
+        ]);
+        all.part_links(|path| path.starts_with(b"etc").then(|| b"etc".to_vec()));
+        let found = [2, 3, 5, 6].map(|index| all.what(index));
+        assert_eq!(found, [What::File(0), What::Link(2), What::File(0), What::Link(5)]);
+        all.part_links(|path| (path == b"usr/b").then(|| path.to_vec()));
+        assert_eq!(all.what(6), What::Link(5));
     }
 
     #[test]

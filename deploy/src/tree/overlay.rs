@@ -51,7 +51,7 @@ impl Overlay {
                 expected,
                 found,
             };
-            let index = wanted.push(&node, rights, &mut Vec::new()).map_err(misplaced)?;
+            let index = wanted.push(&node, rights, &mut HashSet::new()).map_err(misplaced)?;
             weak.extend(index.filter(|_| is_weak));
             if let NodeKind::File { .. } = node.kind {
                 push_content(&mut wanted, content);

@@ -4,10 +4,10 @@ mod diffs;
 mod screen;
 mod totals;
 
-pub(crate) use totals::data_bytes;
 pub use totals::{Nodes as NodeTotals, Totals};
+pub(crate) use totals::{data_bytes, spared};
 
-use super::decide::{Action, Decisions, decide};
+use super::decide::{Decisions, decide};
 use super::drawn::Drawn;
 use super::error::{TreeError, TreeRefusal};
 use super::inventory::Inventory;
@@ -92,7 +92,7 @@ pub(crate) fn plan_again(mut job: Job, inventory: Inventory) -> Result<Plan, Err
             let target = job.root.name().display().to_string();
             return Err(Error::TreeRefused(TreeRefusal::ReadOnly { target }));
         }
-        room.check(&job.root).map_err(Error::TreeRefused)?;
+        room.check(&job, &inventory, &decisions).map_err(Error::TreeRefused)?;
     }
     Ok(Plan { job, inventory, decisions, totals, room })
 }
@@ -232,12 +232,5 @@ impl Plan {
     /// Live counters.
     pub fn meter(&self) -> &Arc<Meter> {
         &self.job.meter
-    }
-
-    /// How many nodes are left as they are, because the operator keeps them or others have mounted
-    /// them.
-    pub fn left(&self) -> u64 {
-        let left = self.decisions.actions.iter().filter(|action| **action == Action::Leave);
-        left.count() as u64
     }
 }

@@ -36,6 +36,19 @@ pub struct Adapted {
 }
 
 impl Adapted {
+    /// What is otherwise than in the label, a line for each thing.
+    pub fn lacking(&self) -> Vec<String> {
+        let rows = [
+            (self.owners, "belong to the user instead of their owner"),
+            (self.set_id, "are not setuid or setgid"),
+            (self.opened, "are open to their owner"),
+            (self.attributes, "lack attributes that only root can give"),
+            (self.devices, "are devices, and left out"),
+        ];
+        let rows = rows.into_iter().filter(|(count, _)| *count > 0);
+        rows.map(|(count, what)| format!("{count} {what}")).collect()
+    }
+
     /// The counts of both together.
     pub(crate) fn plus(self, other: Self) -> Self {
         Self {

@@ -3,7 +3,9 @@
 use super::error::{TreeError, TreeRefusal, shown};
 use super::gate::{AlwaysOpen, Gate, Hands};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{self, AtFlags, Mode, OFlags, ResolveFlags, StatVfs, StatVfsMountFlags};
+use rustix::fs::{
+    self, AtFlags, FlockOperation, Mode, OFlags, ResolveFlags, StatVfs, StatVfsMountFlags,
+};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
@@ -75,6 +77,17 @@ impl Root {
         Self { hands: Hands::new(gate), ..self }
     }
 
+    /// Claims it for this process (flock(2)), until it is given up; an error if another one has it.
+    /// Where the file system has no locks, nobody is kept out.
+    pub fn claim(&self) -> Result<(), TreeRefusal> {
+        match fs::flock(&self.fd, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => {
+                Err(TreeRefusal::Busy { target: self.name.display().to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What people call it.
     pub fn name(&self) -> &Path {
         &self.name
@@ -128,6 +141,13 @@ impl Root {
         fs::fstatvfs(&self.fd)
             .map_err(io::Error::from)
             .map_err(self.failed("look at the room of", b""))
+    }
+
+    /// What this process may still write to its file system, bytes.
+    pub(crate) fn free_bytes(&self) -> Result<u64, TreeError> {
+        let stat = self.room()?;
+        let free = if rustix::process::geteuid().is_root() { stat.f_bfree } else { stat.f_bavail };
+        Ok(free.saturating_mul(stat.f_frsize))
     }
 
     /// Whether its file system is mounted read-only.
@@ -190,7 +210,7 @@ fn first_part(path: &[u8]) -> (&[u8], &[u8]) {
 
 /// Opens `path` below `dir`, through no symbolic link and into no other file system
 /// (openat2(2)); name by name where the kernel is older than that.
-fn beneath(dir: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
+pub(crate) fn beneath(dir: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
     for _ in 0..TRIES_MAX {
         match fs::openat2(dir, path, flags, Mode::empty(), resolve) {
@@ -203,11 +223,13 @@ fn beneath(dir: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> io::Result<OwnedF
 }
 
 fn by_names(dir: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
-    let mut names = path.split(|byte| *byte == b'/');
-    let first = names.next().unwrap_or_default();
-    let mut at = fs::openat(dir, first, flags, Mode::empty())?;
-    for name in names {
+    let device = fs::fstat(dir)?.st_dev;
+    let mut at = fs::openat(dir, c".", flags, Mode::empty())?;
+    for name in path.split(|byte| *byte == b'/') {
         at = fs::openat(&at, name, flags, Mode::empty())?;
+        if fs::fstat(&at)?.st_dev != device {
+            return Err(Errno::XDEV.into());
+        }
     }
     Ok(at)
 }

@@ -14,11 +14,13 @@ use store::manifest::{Boot, Payload, Place};
 /// A target that holds its labels, proven.
 pub struct Settled {
     job: Job,
+    is_read_back: bool,
 }
 
 /// Ends a deployment.
 pub fn settle(verified: Verified) -> Settled {
-    Settled { job: verified.job }
+    let Verified { job, is_read_back } = verified;
+    Settled { job, is_read_back }
 }
 
 impl Settled {
@@ -30,6 +32,12 @@ impl Settled {
     /// The target.
     pub fn root(&self) -> &Arc<Root> {
         &self.job.root
+    }
+
+    /// Whether all of it was read back from its disk. What was found to be right, and not written
+    /// to, was compared as the kernel gives it, which may be from memory.
+    pub fn is_read_back(&self) -> bool {
+        self.is_read_back
     }
 
     /// Live counters.

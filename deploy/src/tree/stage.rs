@@ -6,8 +6,9 @@
 use super::error::TreeError;
 use super::gate::{At, Hands};
 use super::root::Root;
+use super::sweep::sweep;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
@@ -22,9 +23,6 @@ const NAME: &[u8] = b"stage";
 
 /// What is being made to replace something is called so for a moment.
 pub(crate) const MOMENT: &[u8] = b"moment";
-
-/// Nobody but us puts anything into the area; deeper than this we put nothing ourselves.
-const DEPTH_MAX: u32 = 4;
 
 /// The staging area of a target.
 pub(crate) struct Stage {
@@ -91,9 +89,29 @@ pub(crate) fn remove_area(root: &Root) -> Result<bool, TreeError> {
     if !root.has(RESERVED_NAME) {
         return Ok(false);
     }
-    let removed = remove_all(&root.hands, root.as_fd(), RESERVED_NAME, DEPTH_MAX);
-    removed.map_err(root.failed("remove", RESERVED_NAME))?;
+    remove_area_of(root).map_err(root.failed("remove", RESERVED_NAME))?;
     Ok(true)
+}
+
+/// What else is in its directory is not ours, and stays; nothing compares it.
+fn remove_area_of(root: &Root) -> io::Result<()> {
+    let hands = &root.hands;
+    let outer = match hands.enter(root.as_fd(), RESERVED_NAME) {
+        Err(error) if is(&error, &[Errno::NOTDIR, Errno::LOOP]) => {
+            return hands.unlink(root.as_fd(), RESERVED_NAME);
+        }
+        // Somebody has mounted something there.
+        Err(error) if is(&error, &[Errno::XDEV]) => return Ok(()),
+        outer => outer?,
+    };
+    match sweep(hands, outer.as_fd(), NAME) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        swept => drop(swept?),
+    }
+    match hands.remove_directory(root.as_fd(), RESERVED_NAME) {
+        Err(error) if is(&error, &[Errno::NOTEMPTY, Errno::BUSY]) => Ok(()),
+        removed => removed,
+    }
 }
 
 /// What a staged file with this content is called; the number tells it from others.
@@ -121,35 +139,16 @@ fn make(hands: &Hands, dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> 
     hands.make_directory(dir, name)?;
     let made = fs::openat(dir, name, flags, Mode::empty())?;
     match hands.remove_attribute(At::File(made.as_fd()), b"system.posix_acl_default") {
-        Err(error) if is_without(&error) => {}
+        // There was nothing to remove, or can be nothing.
+        Err(error) if is(&error, &[Errno::NODATA, Errno::OPNOTSUPP]) => {}
         result => result?,
     }
     Ok(made)
 }
 
-/// Whether there was nothing to remove, or can be nothing.
-fn is_without(error: &io::Error) -> bool {
+fn is(error: &io::Error, among: &[Errno]) -> bool {
     let code = error.raw_os_error();
-    [Errno::NODATA, Errno::OPNOTSUPP].iter().any(|errno| code == Some(errno.raw_os_error()))
-}
-
-fn remove_all(hands: &Hands, dir: BorrowedFd<'_>, name: &[u8], depth: u32) -> io::Result<()> {
-    let stat = fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-        return hands.unlink(dir, name);
-    }
-    if depth > 0 {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let inner = fs::openat(dir, name, flags, Mode::empty())?;
-        // All names first: what is removed while a directory is read may make it skip others.
-        let names = Dir::read_from(&inner)?.map(|entry| Ok(entry?.file_name().to_owned()));
-        for name in names.collect::<io::Result<Vec<_>>>()? {
-            if !matches!(name.to_bytes(), b"." | b"..") {
-                remove_all(hands, inner.as_fd(), name.to_bytes(), depth - 1)?;
-            }
-        }
-    }
-    hands.remove_directory(dir, name)
+    among.iter().any(|errno| code == Some(errno.raw_os_error()))
 }
 
 #[cfg(test)]
@@ -181,6 +180,17 @@ mod tests {
         stage.clear_moment().unwrap();
         assert!(remove_area(&root).unwrap());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_beside_it_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let beside = dir.path().join(".inaugurator/store/a/b/c/d/e");
+        std::fs::create_dir_all(&beside).unwrap();
+        std::fs::create_dir_all(dir.path().join(".inaugurator/stage/1/2/3/4/5/6")).unwrap();
+        let root = Root::open(dir.path()).unwrap();
+        assert!(remove_area(&root).unwrap());
+        assert!(beside.exists() && !dir.path().join(".inaugurator/stage").exists());
     }
 
     #[test]

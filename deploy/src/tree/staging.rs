@@ -10,7 +10,7 @@ use super::decide::Action;
 use super::error::TreeError;
 use super::inventory::{Held, Inventory, Seed};
 use super::nodes::What;
-use super::plan::Job;
+use super::plan::{Job, data_bytes};
 use super::stage::{Stage, staged_name, staged_of};
 use super::wanted::From;
 use crate::Error;
@@ -22,8 +22,7 @@ use copies::{Copies, Copy};
 use resume::Present;
 use sink::Files;
 use std::collections::{HashMap, HashSet};
-use std::ops::Range;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use store::Digest;
 
 /// How many objects are planned at once: bounds memory to some 4 MB whatever the size of a label.
@@ -45,24 +44,23 @@ pub(crate) struct Staged {
     base_bytes: u64,
     size_bytes: u64,
     /// What an earlier run left of it: the number on the target.
-    left: Option<u32>,
+    pub(crate) left: Option<u32>,
+    /// Something of it is in the staging area: should it be gone from there, it is not made anew,
+    /// empty, but an error.
+    is_begun: AtomicBool,
     /// It has all its content and metadata.
     is_done: AtomicBool,
 }
 
-/// The files that are to be made for the nodes `range`, with what is there already.
-pub(crate) fn files(
-    job: &Job,
-    has: &Inventory,
-    actions: &[Action],
-    range: Range<u32>,
-) -> Vec<Staged> {
+/// The files that are to be made, in the order of their nodes, with what is there already. However
+/// many are made at a time, they have their names from here: each is taken once.
+pub(crate) fn files(job: &Job, has: &Inventory, actions: &[Action]) -> Vec<Staged> {
     let mut names = Names::new(has);
     let mut next_bytes = 0;
-    let makes = range.filter(|index| actions[*index as usize] == Action::Make);
-    makes
-        .filter_map(|node| match job.wanted.nodes.what(node) {
-            What::File(file) => Some((node, file)),
+    (0..)
+        .zip(actions)
+        .filter_map(|(node, action)| match (job.wanted.nodes.what(node), action) {
+            (What::File(file), Action::Make) => Some((node, file)),
             _ => None,
         })
         .map(|(node, file)| {
@@ -70,8 +68,9 @@ pub(crate) fn files(
             let (number, left) = names.take(&job.wanted.id(wanted), node);
             let base_bytes = next_bytes;
             next_bytes += (wanted.size_bytes / GAP_BYTES + 2) * GAP_BYTES;
-            let (size_bytes, is_done) = (wanted.size_bytes, AtomicBool::new(false));
-            Staged { node, file, number, base_bytes, size_bytes, left, is_done }
+            let size_bytes = wanted.size_bytes;
+            let (is_begun, is_done) = (AtomicBool::default(), AtomicBool::default());
+            Staged { node, file, number, base_bytes, size_bytes, left, is_begun, is_done }
         })
         .collect()
 }
@@ -239,6 +238,17 @@ fn none(job: &Job) -> Vec<Vec<Want>> {
 }
 
 impl Staged {
+    /// What is still to be written of it, by whole blocks, bytes.
+    pub(crate) fn needs_bytes(&self, job: &Job, has: &Inventory) -> u64 {
+        let all = data_bytes(job, &job.wanted.files[self.file as usize]);
+        let is_there = self.left.map_or(0, |left| has.files[left as usize].allocated_bytes);
+        all.saturating_sub(is_there)
+    }
+
+    fn begin(&self) {
+        self.is_begun.store(true, Ordering::Relaxed);
+    }
+
     /// What it is called in the staging area.
     pub(crate) fn name(&self, job: &Job) -> Vec<u8> {
         staged_name(&job.wanted.id(&job.wanted.files[self.file as usize]), self.number)

@@ -17,6 +17,8 @@ use std::sync::Arc;
 /// A target that holds its labels, proven by reading it back.
 pub struct Verified {
     pub(crate) job: Job,
+    /// All of it was read back from its disk.
+    pub(crate) is_read_back: bool,
 }
 
 impl Verified {
@@ -30,12 +32,13 @@ impl Verified {
         self,
         reopen: &mut dyn FnMut(Arc<Root>) -> Result<Arc<Root>, Error>,
     ) -> Result<Self, Error> {
-        Ok(Self { job: self.job.reached_anew(reopen)? })
+        Ok(Self { job: self.job.reached_anew(reopen)?, ..self })
     }
 }
 
 /// Reads everything back, what the kernel remembers of files dropped, and repairs once what is not
-/// as it should be. What was found to be right and not written to is not read a second time.
+/// as it should be. What was found to be right and not written to is not read a second time: it was
+/// compared, but what was hashed may have come from memory.
 pub fn verify(written: Written, read_back: ReadBack) -> Result<Verified, Error> {
     verify_anew(written, read_back, &mut Ok)
 }
@@ -47,15 +50,15 @@ pub(crate) fn verify_anew(
     reopen: &mut dyn FnMut(Arc<Root>) -> Result<Arc<Root>, Error>,
 ) -> Result<Verified, Error> {
     if read_back == ReadBack::No || written.is_untouched {
-        return Ok(Verified { job: written.job });
+        return Ok(Verified { job: written.job, is_read_back: false });
     }
     let plan = look(written.job.reached_anew(reopen)?)?;
     if plan.nothing_to_do() {
-        return Ok(Verified { job: plan.job });
+        return Ok(Verified { job: plan.job, is_read_back: true });
     }
     let plan = look(write(plan)?.job.reached_anew(reopen)?)?;
     if plan.nothing_to_do() {
-        return Ok(Verified { job: plan.job });
+        return Ok(Verified { job: plan.job, is_read_back: true });
     }
     Err(wrong(&plan).into())
 }

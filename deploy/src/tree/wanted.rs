@@ -5,7 +5,7 @@ use super::error::shown;
 use super::inventory::describe;
 use super::nodes::{Misplaced, Nodes, What};
 use super::rights::{Adapted, Rights};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use store::Digest;
 use store::manifest::Entry;
 use store::tree::{Meta, Node, NodeKind};
@@ -76,7 +76,7 @@ impl Piece {
 
 impl Wanted {
     /// The pieces of a file with where in it they start, bytes.
-    pub(crate) fn pieces(&self, file: &File) -> impl Iterator<Item = (u64, &Piece)> {
+    pub(crate) fn pieces(&self, file: &File) -> impl Iterator<Item = (u64, &Piece)> + Clone {
         let mut next = 0;
         self.pieces[file.first as usize..][..file.count as usize].iter().map(move |piece| {
             let at = next;
@@ -175,10 +175,10 @@ impl Wanted {
         &mut self,
         node: &Node,
         rights: Rights,
-        skipped: &mut Vec<Vec<u8>>,
+        skipped: &mut HashSet<Vec<u8>>,
     ) -> Result<Option<u32>, Misplaced> {
         if !rights.allow(&node.kind, &mut self.adapted) {
-            skipped.push(node.path.clone());
+            skipped.insert(node.path.clone());
             return Ok(None);
         }
         let what = match &node.kind {

@@ -6,6 +6,7 @@ mod cuts;
 mod faults;
 mod fidelity;
 mod gates;
+mod kept;
 mod model;
 mod oracle;
 mod random;

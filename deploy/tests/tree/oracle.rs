@@ -14,14 +14,26 @@ pub(crate) type Seen = BTreeMap<Vec<u8>, String>;
 pub(crate) fn see(dir: &Path) -> Seen {
     let mut seen = Seen::new();
     let mut first = HashMap::new();
-    look(dir, &[], &mut seen, &mut first);
+    look(dir, &[], &mut seen, &mut Some(&mut first));
     seen
 }
 
-fn look(at: &Path, path: &[u8], seen: &mut Seen, first: &mut HashMap<(u64, u64), Vec<u8>>) {
+/// The same, each name for itself: which of them are names of one file is not told.
+pub(crate) fn see_each(dir: &Path) -> Seen {
+    let mut seen = Seen::new();
+    look(dir, &[], &mut seen, &mut None);
+    seen
+}
+
+type First<'a> = Option<&'a mut HashMap<(u64, u64), Vec<u8>>>;
+
+fn look(at: &Path, path: &[u8], seen: &mut Seen, first: &mut First<'_>) {
     let meta = at.symlink_metadata().unwrap();
     let mut text = words(at, &meta);
-    if !meta.is_dir() && meta.nlink() > 1 {
+    if let Some(first) = first
+        && !meta.is_dir()
+        && meta.nlink() > 1
+    {
         let first = first.entry((meta.dev(), meta.ino())).or_insert_with(|| path.to_vec());
         if first != path {
             text = format!("link to {}", first.escape_ascii());

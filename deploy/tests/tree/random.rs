@@ -98,6 +98,10 @@ fn metadata(dice: &mut Dice) -> Meta {
     meta.mtime_s += dice.roll(2).cast_signed();
     if rustix::process::geteuid().is_root() {
         (meta.uid, meta.gid) = (dice.pick(&[0, 0, 1000]), dice.pick(&[0, 0, 7]));
+        // Directories of this mode give their group to what is made in them.
+        if dice.roll(3) == 0 {
+            meta.mode |= 0o2000;
+        }
     }
     if dice.roll(4) == 0 {
         meta.xattrs =

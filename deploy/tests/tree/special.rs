@@ -182,3 +182,138 @@ fn the_running_system_and_the_store_are_no_targets() {
     assert!(root.refuse_store(&store).is_err());
     assert!(matches!(Rights::of_process(), Rights::Root | Rights::User { .. }));
 }
+
+/// Directories with this bit, and what is made in them, get the directory's group (inode(7)).
+#[test]
+fn what_is_made_in_directories_that_give_their_group_has_its_own() {
+    if !is_root() {
+        return;
+    }
+    let (dir, shelf) = (tempfile::tempdir().unwrap(), Shelf::new());
+    let set = |tree: &mut Tree, path: &[&str]| {
+        let names: Vec<Vec<u8>> = path.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let meta = &mut tree.0.get_mut(&names).unwrap().1;
+        (meta.mode, meta.gid) = (0o2775, 7);
+    };
+    let mut old = Tree::new().file("mail/old", b"1");
+    set(&mut old, &[]);
+    set(&mut old, &["mail"]);
+    let mut new = Tree::new()
+        .file("mail/new", b"2")
+        .file("mail/sub/file", b"3")
+        .with("mail/link", crate::model::Item::Symlink(b"new".into()))
+        .with("mail/fifo", crate::model::Item::Fifo);
+    set(&mut new, &[]);
+    set(&mut new, &["mail"]);
+    shelf.put("old", &old);
+    shelf.put("new", &new);
+    Run::new(&shelf, &["old"], dir.path()).done();
+    // Reading back would mend it.
+    Run::new(&shelf, &["new"], dir.path()).unverified();
+    assert_is(dir.path(), &new, "in directories that give their group");
+}
+
+/// What others have mounted where files are staged stays, and does not end a deployment.
+#[test]
+fn what_is_mounted_in_the_staging_area_stays() {
+    if !is_root() {
+        return;
+    }
+    let (dir, shelf) = (tempfile::tempdir().unwrap(), Shelf::new());
+    shelf.put("label", &files(0..2));
+    let mounted = Mounted::at(&dir.path().join(".inaugurator/stage/a/b"), 1 << 20);
+    std::fs::write(mounted.0.join("inside"), b"inside").unwrap();
+    std::fs::write(dir.path().join(".inaugurator/stage/a/beside"), b"beside").unwrap();
+    Run::new(&shelf, &["label"], dir.path()).done();
+    assert_eq!(std::fs::read(mounted.0.join("inside")).unwrap(), b"inside");
+    assert!(!dir.path().join(".inaugurator/stage/a/beside").exists());
+    let again = Run::new(&shelf, &["label"], dir.path()).done();
+    assert_eq!(again.written_bytes, 0);
+}
+
+#[test]
+fn two_deployments_do_not_write_to_one_directory() {
+    let (dir, shelf) = (tempfile::tempdir().unwrap(), Shelf::new());
+    let tree = Tree::new().file("a", b"1");
+    shelf.put("label", &tree);
+    let other = Root::open(dir.path()).unwrap();
+    other.claim().unwrap();
+    let (result, _) = Run::new(&shelf, &["label"], dir.path()).go();
+    let to = dir.path().display();
+    let expected = format!("refused: {to} is in use: another deployment writes to it");
+    assert_eq!(chain(&result.unwrap_err()), expected);
+    assert_eq!(see(dir.path()).len(), 1);
+    drop(other);
+    Run::new(&shelf, &["label"], dir.path()).done();
+    assert_is(dir.path(), &tree, "once the other is done");
+}
+
+/// What an earlier run staged is not looked at where nothing can be written.
+#[test]
+fn what_is_left_on_a_read_only_file_system_stays() {
+    if !is_root() {
+        return;
+    }
+    let (dir, shelf) = (tempfile::tempdir().unwrap(), Shelf::new());
+    let mounted = Mounted::at(&dir.path().join("ro"), 4 << 20);
+    shelf.put("label", &files(0..2));
+    Run::new(&shelf, &["label"], &mounted.0).done();
+    let touched = mounted.0.metadata().unwrap().modified().unwrap();
+    std::fs::create_dir_all(mounted.0.join(".inaugurator/stage")).unwrap();
+    File::open(&mounted.0).unwrap().set_modified(touched).unwrap();
+    mount_remount(&mounted.0, MountFlags::RDONLY, c"").unwrap();
+    Run::new(&shelf, &["label"], &mounted.0).done();
+}
+
+/// Files of which each takes a good part of the room, two of them the same.
+fn tight(seed: u64) -> Tree {
+    let files = (seed..seed + 13)
+        .fold(Tree::new(), |tree, n| tree.file(&format!("f{:02}", n - seed), noise(n, 200_000)));
+    let long = [noise(seed, 200_000), noise(seed + 50, 200_000)].concat();
+    files.file("f13", long).file("z", noise(seed, 200_000))
+}
+
+/// What an earlier run left takes room; it is used, or goes.
+#[test]
+fn runs_that_are_cut_in_little_room_are_gone_on_from() {
+    if !is_root() {
+        return;
+    }
+    let (dir, shelf) = (tempfile::tempdir().unwrap(), Shelf::new());
+    let [old, new, other] = [tight(100), tight(200), tight(300)];
+    shelf.put("old", &old);
+    shelf.put("new", &new);
+    shelf.put("other", &other);
+    for cut in [8, 20, 33, 47, 60, 80, 110] {
+        let mounted = Mounted::at(&dir.path().join(format!("small-{cut}")), 4 << 20);
+        Run::new(&shelf, &["old"], &mounted.0).done();
+        for label in ["new", "new", "other", "new"] {
+            let gate = std::sync::Arc::new(crate::gates::CutAfter::new(cut));
+            let (result, _) = Run::new(&shelf, &[label], &mounted.0).with_gate(gate).go();
+            let said = result.map_err(|error| chain(&error)).err().unwrap_or_default();
+            assert!(!said.starts_with("refused"), "cut after {cut} calls: {said}");
+        }
+        // Reading back would mend what was put in place wrong.
+        Run::new(&shelf, &["new"], &mounted.0).unverified();
+        assert_is(&mounted.0, &new, &format!("cut after {cut} calls in little room"));
+    }
+}
+
+#[test]
+fn a_file_that_has_no_room_beside_the_old_one_is_refused() {
+    if !is_root() {
+        return;
+    }
+    let (dir, shelf) = (tempfile::tempdir().unwrap(), Shelf::new());
+    let mounted = Mounted::at(&dir.path().join("small"), 4 << 20);
+    let file = |seed| Tree::new().file("a", b"x").file("long", noise(seed, 3 << 20));
+    let [old, new] = [file(1), file(2)];
+    shelf.put("old", &old);
+    shelf.put("new", &new);
+    Run::new(&shelf, &["old"], &mounted.0).done();
+    let (result, _) = Run::new(&shelf, &["new"], &mounted.0).go();
+    let said = chain(&result.unwrap_err());
+    let expected = format!("refused: {}/long needs 3145728 bytes more", mounted.0.display());
+    assert!(said.starts_with(&expected), "{said}");
+    assert_is(&mounted.0, &old, "after a refusal");
+}

@@ -1,12 +1,15 @@
 //! Whatever a target holds, it becomes the label.
 
 use crate::model::{Item, Tree, noise};
-use crate::oracle::{assert_is, see};
+use crate::oracle::{Seen, assert_is, see, see_each};
 use crate::random;
 use crate::run::{Run, chain};
 use crate::shelf::Shelf;
 use proptest::prelude::*;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
@@ -26,6 +29,44 @@ proptest! {
         let again = Run::new(&shelf, &["second"], &to).done();
         prop_assert_eq!(again.fetched_objects + again.written_bytes + again.copied_objects, 0);
         prop_assert_eq!(see(&to), before);
+    }
+}
+
+/// Whatever stands at a path, and whatever a label has there: it is kept as it is, or the deployment
+/// is refused and changes nothing.
+fn keeping(first: &Tree, second: &Tree, kept: &str) -> Result<(), TestCaseError> {
+    let shelf = Shelf::new();
+    shelf.put("first", first);
+    shelf.put("second", second);
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("to");
+    Run::new(&shelf, &["first"], &to).done();
+    let look = || -> Seen {
+        let is_kept = |path: &[u8]| Path::new(OsStr::from_bytes(path)).starts_with(kept);
+        see_each(&to).into_iter().filter(|(path, _)| is_kept(path)).collect()
+    };
+    let (before, kept_before) = (see(&to), look());
+    let (result, _) = Run::new(&shelf, &["second"], &to).keeping(&[kept]).go();
+    if let Err(error) = result {
+        prop_assert!(chain(&error).starts_with("refused: "), "{}", chain(&error));
+        prop_assert_eq!(see(&to), before);
+        return Ok(());
+    }
+    if !kept_before.is_empty() {
+        prop_assert_eq!(look(), kept_before);
+    }
+    let again = Run::new(&shelf, &["second"], &to).keeping(&[kept]).done();
+    prop_assert_eq!(again.written_bytes, 0);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn what_is_kept_is_kept_whatever_a_label_has_there(
+        first in any::<u32>(), second in any::<u32>(), kept in "[abc](/[abc]){0,2}",
+    ) {
+        keeping(&random::tree(first.into()), &random::tree(second.into()), &kept)?;
     }
 }
 
@@ -185,4 +226,41 @@ fn joined_labels_are_their_union() {
         "{said}"
     );
     assert_is(dir.path(), &union, "after a refusal");
+}
+
+/// A machine's own files, and the directories above them, do not take the place of what a label
+/// has: a merged `/usr` has a symbolic link at `/lib`.
+#[test]
+fn a_machines_own_files_do_not_go_through_links_of_the_label() {
+    let (shelf, dir) = (Shelf::new(), tempfile::tempdir().unwrap());
+    shelf.put(
+        "a",
+        &Tree::new().file("usr/lib/x", b"1").with("lib", Item::Symlink(b"usr/lib".into())),
+    );
+    let go = |path: &str| {
+        let mut run = Run::new(&shelf, &["a"], dir.path());
+        run.options.overlay.file(path.as_bytes(), crate::model::meta(0o600, 1), b"own".to_vec());
+        run.go().0
+    };
+    let said = chain(&go("lib/own").unwrap_err());
+    let expected = "label a+of this machine's own files: /lib: expected a directory above others, found a symbolic link";
+    assert_eq!(said, expected);
+    go("usr/lib/own").unwrap();
+    assert_eq!(std::fs::read(dir.path().join("lib/own")).unwrap(), b"own");
+    assert_eq!(std::fs::read(dir.path().join("lib/x")).unwrap(), b"1");
+}
+
+/// What was right before and not written to was compared, and is not said to be read back.
+#[test]
+fn what_was_not_written_to_is_not_said_to_be_read_back() {
+    let (shelf, dir) = (Shelf::new(), tempfile::tempdir().unwrap());
+    shelf.put("a", &Tree::new().file("x", b"1"));
+    let read_back = || {
+        let meter = std::sync::Arc::new(deploy::Meter::new());
+        let plan = Run::new(&shelf, &["a"], dir.path()).plan(&meter).unwrap();
+        let written = deploy::tree::write(plan).unwrap();
+        let verified = deploy::tree::verify(written, deploy::ReadBack::Yes).unwrap();
+        deploy::tree::settle(verified).is_read_back()
+    };
+    assert_eq!([read_back(), read_back()], [true, false]);
 }

@@ -39,6 +39,9 @@ pub const RESERVED_NAME: &[u8] = b".inaugurator";
 /// again through `..`.
 const OPEN_LEVELS: usize = 16;
 
+/// What statx(2) counts blocks in, bytes, whatever the file system has.
+const BLOCK_BYTES: u64 = 512;
+
 /// How to walk.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct WalkOptions {
@@ -97,6 +100,8 @@ pub struct Walked {
     pub node: Node,
     /// Which file it is, and as of when.
     pub stamp: Stamp,
+    /// What its content takes on its file system, bytes.
+    pub allocated_bytes: u64,
     /// How many names it has, in the tree and elsewhere.
     pub links: u32,
     /// Whether something is mounted on it that is no part of the tree ([`Mounts::Empty`]). Its
@@ -245,11 +250,19 @@ impl Walk {
         let fixed = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
         let is_fixed = opened.stat.stx_attributes.intersects(fixed);
         let links = opened.stat.stx_nlink;
+        let allocated_bytes = opened.stat.stx_blocks.saturating_mul(BLOCK_BYTES);
         let path = self.path.clone();
         if let Some(to) = self.linked(opened, &stamp) {
             let node = Node { path, kind: NodeKind::HardLink { to }, meta: Meta::default() };
-            let is_mounted = false;
-            return Ok(Walked { node, stamp, links, is_mounted, is_fixed, file: None });
+            return Ok(Walked {
+                node,
+                stamp,
+                allocated_bytes,
+                links,
+                is_mounted: false,
+                is_fixed,
+                file: None,
+            });
         }
         let kind = opened.node_kind().map_err(|error| self.reading(error))?;
         let Some(kind) = kind else { return Err(self.changed()) };
@@ -260,6 +273,7 @@ impl Walk {
         Ok(Walked {
             node: Node { path, kind, meta: opened.meta(xattrs) },
             stamp,
+            allocated_bytes,
             links,
             is_mounted: false,
             is_fixed,

@@ -1,6 +1,6 @@
 //! Files are read, cut and hashed by several threads.
 
-use super::{Cache, Inventory, Seed, UNKNOWN, key};
+use super::{Inventory, Seed, UNKNOWN, key};
 use crate::Error;
 use crate::meter::{Limit, Meter, add};
 use crate::stop::Stop;
@@ -49,7 +49,6 @@ pub(super) struct Hashed {
 /// What all threads work with.
 #[derive(Clone, Copy)]
 pub(super) struct Hashers<'a> {
-    pub(super) cache: Cache,
     pub(super) meter: &'a Meter,
     pub(super) stop: &'a Stop,
 }
@@ -70,7 +69,7 @@ impl Hashers<'_> {
                 (0..threads).map(|_| scope.spawn(|| self.work(&receiver, &ids))).collect();
             // All threads are gone only when one of them has broken down.
             let walked = walk(&mut |job| {
-                self.call(&job);
+                Self::call(&job);
                 sender.send(job).or(Err(Error::Stopped))
             });
             drop(sender);
@@ -83,10 +82,7 @@ impl Hashers<'_> {
 
     /// Has the disk begin to read a file before its turn comes. That this is not to be had, or that
     /// memory holds what it has to write first, costs time only.
-    fn call(self, job: &Job) {
-        if self.cache == Cache::Dropped {
-            let _ = fadvise(&job.file, 0, None, Advice::DontNeed);
-        }
+    fn call(job: &Job) {
         let _ = fadvise(&job.file, 0, NonZeroU64::new(CALLED_BYTES), Advice::WillNeed);
     }
 

@@ -1,6 +1,6 @@
 //! The plan as one screen.
 
-use super::{Adapted, Plan};
+use super::Plan;
 use crate::plan::human;
 use std::fmt;
 
@@ -27,6 +27,15 @@ impl fmt::Display for Plan {
         if nodes.left > 0 {
             writeln!(f, "leave   {} that are kept, mounted, or above such", nodes.left)?;
         }
+        for path in self.job.keep.paths() {
+            if self.inventory.nodes.find(path).is_none() {
+                writeln!(
+                    f,
+                    "absent  {}: it is to be kept, and is not there",
+                    self.job.root.shown(path)
+                )?;
+            }
+        }
         writeln!(f, "keep    {} objects, {}", objects.kept_objects, human(objects.kept_bytes))?;
         writeln!(f, "copy    {} objects, {}", objects.moved_objects, human(objects.moved_bytes))?;
         if let Some(near) = self.labels().iter().find_map(|label| label.near.as_ref()) {
@@ -41,7 +50,7 @@ impl fmt::Display for Plan {
             let (count, bytes) = (objects.diff_objects, human(objects.diff_bytes));
             writeln!(f, "        of these by diffs {count} objects, {bytes}")?;
         }
-        for line in lacking(&self.adapted()) {
+        for line in self.adapted().lacking() {
             writeln!(f, "rights  {line}")?;
         }
         let boot = self.labels().iter().find_map(|label| label.manifest.boot.as_ref());
@@ -50,17 +59,4 @@ impl fmt::Display for Plan {
             None => write!(f, "boot    the label names no kernel"),
         }
     }
-}
-
-/// What is otherwise than in the label, a line for each thing.
-pub(crate) fn lacking(adapted: &Adapted) -> Vec<String> {
-    let rows = [
-        (adapted.owners, "belong to the user instead of their owner"),
-        (adapted.set_id, "are not setuid or setgid"),
-        (adapted.opened, "are open to their owner"),
-        (adapted.attributes, "lack attributes that only root can give"),
-        (adapted.devices, "are devices, and left out"),
-    ];
-    let rows = rows.into_iter().filter(|(count, _)| *count > 0);
-    rows.map(|(count, what)| format!("{count} {what}")).collect()
 }

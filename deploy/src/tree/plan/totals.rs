@@ -6,12 +6,16 @@ use crate::tree::decide::{Action, Decisions, Fate};
 use crate::tree::error::{TreeError, TreeRefusal};
 use crate::tree::inventory::Inventory;
 use crate::tree::nodes::{NONE, What};
-use crate::tree::root::Root;
 use crate::tree::wanted::{self, From};
+use crate::tree::{staging, tight};
 use std::collections::HashSet;
 
 /// What a file takes at least, and more of, bytes: the block of common file systems.
 const BLOCK_BYTES: u64 = 4096;
+
+/// Of the room that is free, so much is left for directories and the file system's own needs: one
+/// part in so many.
+const SPARE_SHARE: u64 = 16;
 
 /// What a plan adds up to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,7 +49,7 @@ pub struct Nodes {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Room {
     /// What staged files take, bytes.
-    pub(crate) needs_bytes: u64,
+    needs_bytes: u64,
     /// How many files and directories are made.
     needs_nodes: u64,
     /// What is given back when all is done, bytes.
@@ -149,9 +153,8 @@ impl Room {
     /// What is needed and what there is.
     pub(super) fn of(job: &Job, has: &Inventory, decisions: &Decisions) -> Result<Self, TreeError> {
         let stat = job.root.room()?;
-        let free = if rustix::process::geteuid().is_root() { stat.f_bfree } else { stat.f_bavail };
         let mut room = Self {
-            has_bytes: free.saturating_mul(stat.f_frsize),
+            has_bytes: job.root.free_bytes()?,
             has_nodes: (stat.f_files > 0).then_some(stat.f_ffree),
             ..Self::default()
         };
@@ -161,18 +164,14 @@ impl Room {
     }
 
     fn add_needs(&mut self, job: &Job, has: &Inventory, decisions: &Decisions) {
-        let whole: HashSet<_> =
-            has.staged.iter().filter_map(|(_, number)| has.id(*number)).collect();
-        for (index, action) in (0..).zip(&decisions.actions) {
-            if *action != Action::Make {
-                continue;
-            }
-            self.needs_nodes += 1;
-            let What::File(file) = job.wanted.nodes.what(index) else { continue };
-            let file = &job.wanted.files[file as usize];
-            if whole.is_empty() || !whole.contains(&job.wanted.id(file)) {
-                self.needs_bytes += data_bytes(job, file).next_multiple_of(BLOCK_BYTES);
-            }
+        let is_made = |action: &&Action| **action == Action::Make;
+        self.needs_nodes = decisions.actions.iter().filter(is_made).count() as u64;
+        // What an earlier run staged is there already; of it, what is not wanted any more goes.
+        self.freed_bytes = has.staged.iter().map(|(_, file)| allocated(has, *file)).sum();
+        for staged in staging::files(job, has, &decisions.actions) {
+            let needs = staged.needs_bytes(job, has);
+            self.needs_bytes += needs;
+            self.freed_bytes -= staged.left.map_or(0, |left| allocated(has, left));
         }
     }
 
@@ -189,15 +188,19 @@ impl Room {
             let What::File(file) = has.nodes.what(index) else { continue };
             if !is_linked {
                 self.freed_nodes += 1;
-                let bytes = has.files[file as usize].size_bytes;
-                self.freed_bytes += bytes.next_multiple_of(BLOCK_BYTES);
+                self.freed_bytes += allocated(has, file);
             }
         }
     }
 
     /// A refusal where there is too little, even with all that is given back.
-    pub(super) fn check(&self, root: &Root) -> Result<(), TreeRefusal> {
-        let target = || root.name().display().to_string();
+    pub(super) fn check(
+        &self,
+        job: &Job,
+        has: &Inventory,
+        decisions: &Decisions,
+    ) -> Result<(), TreeRefusal> {
+        let target = || job.root.name().display().to_string();
         let (needs_bytes, has_bytes) =
             (self.needs_bytes.saturating_sub(self.freed_bytes), self.has_bytes);
         if needs_bytes > has_bytes {
@@ -206,13 +209,31 @@ impl Room {
         let needs = self.needs_nodes.saturating_sub(self.freed_nodes);
         match self.has_nodes {
             Some(has) if needs > has => Err(TreeRefusal::NoInodes { target: target(), needs, has }),
+            _ if self.is_tight() => {
+                let staged = staging::files(job, has, &decisions.actions);
+                tight::check((job, has), decisions, &staged, has_bytes)
+            }
             _ => Ok(()),
         }
     }
+
+    /// Whether all that is made can not be made at once.
+    pub(crate) fn is_tight(&self) -> bool {
+        self.needs_bytes > spared(self.has_bytes)
+    }
 }
 
-/// What a file takes on disk, holes apart, bytes.
+/// What may be used of `free_bytes` at once.
+pub(crate) fn spared(free_bytes: u64) -> u64 {
+    free_bytes - free_bytes / SPARE_SHARE
+}
+
+/// What a file takes on disk by whole blocks, holes apart, bytes.
 pub(crate) fn data_bytes(job: &Job, file: &wanted::File) -> u64 {
     let pieces = job.wanted.pieces(file).filter(|(_, piece)| piece.object().is_some());
-    pieces.map(|(_, piece)| piece.length()).sum()
+    pieces.map(|(_, piece)| piece.length()).sum::<u64>().next_multiple_of(BLOCK_BYTES)
+}
+
+fn allocated(has: &Inventory, file: u32) -> u64 {
+    has.files[file as usize].allocated_bytes
 }

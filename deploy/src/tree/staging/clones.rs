@@ -35,13 +35,14 @@ impl<'a> Clones<'a> {
         if self.share(&from, staged).is_err() {
             self.can_share = false;
         } else if let Some(bits) = self.proven(staged) {
-            let pieces = self.job.wanted.pieces(wanted);
-            let objects = pieces.filter(|(_, piece)| piece.object().is_some()).count();
-            let is_all = (0..).zip(self.job.wanted.pieces(wanted)).all(|(number, (_, piece))| {
-                piece.object().is_none() || Present::Some(bits.clone()).has(number)
-            });
+            let present = Present::Some(bits);
+            let pieces = (0..).zip(self.job.wanted.pieces(wanted));
+            let mut objects = pieces.filter(|(_, (_, piece))| piece.object().is_some());
+            let count = objects.clone().count();
+            let is_all = objects.all(|(number, _)| present.has(number));
             if is_all {
-                add(&self.job.meter.copied_objects, objects as u64);
+                staged.begin();
+                add(&self.job.meter.copied_objects, count as u64);
                 add(&self.job.meter.copied_bytes, wanted.size_bytes);
                 return Ok(Present::All);
             }

@@ -48,11 +48,13 @@ pub(super) fn look(
     let wanted = &job.wanted.files[staged.file as usize];
     let is_whole = has.id(left) == Some(job.wanted.id(wanted));
     if is_whole && has.files[left as usize].size_bytes == wanted.size_bytes {
+        staged.begin();
         return Ok(Present::All);
     }
     let name = staged.name(job);
     let bits = files.stage().read_file(&name).ok().and_then(|file| bits(job, staged, &file));
     if let Some(bits) = bits {
+        staged.begin();
         return Ok(Present::Some(bits));
     }
     files.stage().remove(&name).map_err(staged.failed(job, "make anew"))?;

@@ -76,7 +76,6 @@ impl<'a> Files<'a> {
         // What an earlier run left may have metadata already.
         let mut has = of_new(MODE);
         if staged.left.is_some() {
-            (has.uid, has.gid) = (u32::MAX, u32::MAX);
             has.xattrs = inherited(file)?;
         }
         change(&self.job.root.hands, at, what, &nodes.meta(staged.node), &has)?;
@@ -103,8 +102,12 @@ impl<'a> Files<'a> {
                 self.job.root.hands.set_mode(at, MODE)?;
                 self.stage.open_file(&name)?
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let made = self.stage.create(&staged.name(self.job))?;
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    && !staged.is_begun.load(Ordering::Relaxed) =>
+            {
+                let made = self.stage.create(&name)?;
+                staged.begin();
                 self.job.root.hands.resize(&made, staged.size_bytes)?;
                 made
             }
