@@ -7,6 +7,7 @@ mod documents;
 mod serving;
 mod stores;
 mod support;
+mod tree_targets;
 mod trees;
 mod trimming;
 mod upkeep;

@@ -90,6 +90,6 @@ fn verify(
     let progress = Progress::show(&machine.console, "verify", meter);
     let verified = deploy::verify::verify(written, read_back(config)).at(Stage::Verify)?;
     drop(progress);
-    show_verified(machine, config, started.elapsed());
+    show_verified(machine, config, true, started.elapsed());
     Ok(verified)
 }

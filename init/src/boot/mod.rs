@@ -152,12 +152,13 @@ fn read_back(config: &Config) -> ReadBack {
     if config.settings.verify { ReadBack::Yes } else { ReadBack::No }
 }
 
-/// Says how reading back went.
-fn show_verified(machine: &Machine, config: &Config, took: Duration) {
-    let what = if config.settings.verify {
-        "the disk reads back right"
-    } else {
-        "not read back (verify=no)"
+/// Says how reading back went. A disk that had everything before
+/// was read for the plan, and is not read a second time.
+fn show_verified(machine: &Machine, config: &Config, is_read_back: bool, took: Duration) {
+    let what = match (config.settings.verify, is_read_back) {
+        (true, true) => "the disk reads back right",
+        (true, false) => "the disk was right when it was read for the plan, and not written to",
+        (false, _) => "not read back (verify=no)",
     };
     machine.console.say("verify", &format!("{what}, {}", seconds(took)));
 }

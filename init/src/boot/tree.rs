@@ -124,7 +124,7 @@ fn verify(
     let progress = Progress::show(&machine.console, "verify", meter);
     let verified = install::verify(written, read_back(config)).at(Stage::Verify)?;
     drop(progress);
-    show_verified(machine, config, started.elapsed());
+    show_verified(machine, config, verified.is_read_back(), started.elapsed());
     Ok(verified)
 }
 

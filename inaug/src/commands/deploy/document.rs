@@ -23,6 +23,12 @@ pub(super) struct PlanDocument {
     /// Of the missing, what is said to be elsewhere on the target.
     moved_objects: u64,
     moved_bytes: u64,
+    /// Of the missing, what the local store has.
+    near_objects: u64,
+    near_bytes: u64,
+    /// Of the missing, what diffs bring.
+    diff_objects: u64,
+    diff_bytes: u64,
     /// What the others take on the wire, by whole frames.
     packed_bytes: u64,
     zero_missing_bytes: u64,
@@ -49,6 +55,10 @@ impl PlanDocument {
             missing_bytes: totals.missing_bytes,
             moved_objects: totals.moved_objects,
             moved_bytes: totals.moved_bytes,
+            near_objects: totals.near_objects,
+            near_bytes: totals.near_bytes,
+            diff_objects: totals.diff_objects,
+            diff_bytes: totals.diff_bytes,
             packed_bytes: totals.packed_bytes,
             zero_missing_bytes: totals.zero_missing_bytes,
             nodes: None,
@@ -94,6 +104,10 @@ impl PlanDocument {
             missing_bytes: totals.missing_bytes,
             moved_objects: totals.moved_objects,
             moved_bytes: totals.moved_bytes,
+            near_objects: totals.near_objects,
+            near_bytes: totals.near_bytes,
+            diff_objects: totals.diff_objects,
+            diff_bytes: totals.diff_bytes,
             packed_bytes: totals.packed_bytes,
             zero_missing_bytes: totals.zero_missing_bytes,
             nodes: Some(nodes),
@@ -118,6 +132,9 @@ struct NodesDocument {
     left: u64,
     /// What is otherwise than in the label, for want of rights.
     adapted: AdaptedDocument,
+    /// The same for people.
+    #[serde(skip)]
+    lacking: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -132,15 +149,36 @@ struct AdaptedDocument {
 impl NodesDocument {
     fn of(nodes: NodeTotals, adapted: Adapted) -> Self {
         let NodeTotals { all, kept, changed, new, replaced, removed, left } = nodes;
+        let lacking = adapted.lacking();
         let Adapted { owners, set_id, opened, attributes, devices } = adapted;
         let adapted = AdaptedDocument { owners, set_id, opened, attributes, devices };
-        Self { all, kept, changed, new, replaced, removed, left, adapted }
+        Self { all, kept, changed, new, replaced, removed, left, adapted, lacking }
     }
 }
 
 impl fmt::Display for PlanDocument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.text)
+    }
+}
+
+/// How it is known that a target holds what it should.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// All of it was read back from its disk and hashed.
+    ReadBack,
+    /// It was right already: read and hashed as the kernel gives it, and not written to.
+    Compared,
+    /// It is not known.
+    None,
+}
+
+impl From<ReadBack> for Proof {
+    fn from(read_back: ReadBack) -> Self {
+        match read_back {
+            ReadBack::Yes => Self::ReadBack,
+            ReadBack::No => Self::None,
+        }
     }
 }
 
@@ -164,6 +202,9 @@ pub(super) struct Document {
     /// Of the objects, those that came from the local store.
     near_bytes: u64,
     near_objects: u64,
+    /// Of the objects, those that came by diffs.
+    diff_bytes: u64,
+    diff_objects: u64,
     written_bytes: u64,
     zeroed_bytes: u64,
     /// Of trees only.
@@ -173,8 +214,10 @@ pub(super) struct Document {
     retries: u64,
     /// Stores of the chain that did not give what they should have, and why.
     passed_over: Vec<PassedOver>,
-    /// Whether all that was written was read back and hashed.
+    /// Whether all that was written was read back from its disk and hashed.
     read_back: bool,
+    #[serde(skip)]
+    proof: Proof,
     /// `net`, `decompress`, `hash` or `disk`: what the workers spent most of their time in.
     limit: Option<Limit>,
     /// What the workers together spent in each kind of work.
@@ -196,10 +239,11 @@ impl Document {
     pub(super) fn of(
         plan: PlanDocument,
         meter: &Meter,
-        read_back: ReadBack,
+        proof: impl Into<Proof>,
         stages: Vec<(&'static str, f64)>,
     ) -> Self {
         let done = meter.snapshot();
+        let proof = proof.into();
         let busy = |limit| done.busy(limit).as_secs_f64();
         Self {
             schema: "inaug/deploy/1",
@@ -216,13 +260,16 @@ impl Document {
             unmoved_bytes: done.unmoved_bytes,
             near_bytes: done.near_bytes,
             near_objects: done.near_objects,
+            diff_bytes: done.diff_bytes,
+            diff_objects: done.diff_objects,
             written_bytes: done.written_bytes,
             zeroed_bytes: done.zeroed_bytes,
             nodes: plan.nodes,
             requests: done.requests,
             retries: done.retries,
             passed_over: meter.passed_over(),
-            read_back: read_back == ReadBack::Yes,
+            read_back: proof == Proof::ReadBack,
+            proof,
             limit: done.limit_since(&Snapshot::default()),
             busy_seconds: BusyDocument {
                 net: busy(Limit::Net),
@@ -247,7 +294,11 @@ impl fmt::Display for NodesDocument {
 impl fmt::Display for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let manifest: String = self.manifest.chars().take(12).collect();
-        let proven = if self.read_back { "read back and proven" } else { "not read back" };
+        let proven = match self.proof {
+            Proof::ReadBack => "read back and proven",
+            Proof::Compared => "compared and found right, not read from the disk anew",
+            Proof::None => "not read back",
+        };
         writeln!(f, "deployed  {} ({manifest}) to {}, {proven}", self.label, self.target)?;
         let objects = text::count(self.fetched_objects, "object");
         let requests = text::count(self.requests, "request");
@@ -267,12 +318,19 @@ impl fmt::Display for Document {
             let near = text::count(self.near_objects, "object");
             writeln!(f, "near      {near}, {}", text::size(self.near_bytes))?;
         }
+        if self.diff_objects > 0 {
+            let by_diff = text::count(self.diff_objects, "object");
+            writeln!(f, "by diffs  {by_diff}, {}", text::size(self.diff_bytes))?;
+        }
         let (written, zeroed) = (text::size(self.written_bytes), text::size(self.zeroed_bytes));
         match &self.nodes {
             None => writeln!(f, "written   {written}, and {zeroed} zeroed")?,
             Some(nodes) => {
                 writeln!(f, "written   {written}")?;
                 writeln!(f, "nodes     {nodes}")?;
+                for line in &nodes.lacking {
+                    writeln!(f, "rights    {line}")?;
+                }
             }
         }
         let stages = self.seconds.0.iter().map(|(stage, seconds)| format!("{stage} {seconds:.2}"));

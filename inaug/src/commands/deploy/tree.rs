@@ -1,14 +1,15 @@
 //! Trees onto directories.
 
 use super::Deployment;
-use super::document::{Document, PlanDocument};
+use super::document::{Document, PlanDocument, Proof};
 use super::progress::Progress;
+use crate::exit::Usage;
 use crate::output::Output;
 use deploy::tree::{Inventory, Keep, Options, Root, plan, settle, verify, write};
-use deploy::{Error, Label, Target};
+use deploy::{Error, Label, ReadBack, Target};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::is_url;
 
@@ -20,9 +21,16 @@ pub(super) fn run(
     output: &Output,
 ) -> anyhow::Result<()> {
     let Deployment { args, meter, .. } = deployment;
+    if !args.seed.is_empty() {
+        return Err(Usage("--seed is for images".to_owned()).into());
+    }
     let keep = keep(deployment)?;
     let (root, is_new) = Root::open_or_make(&args.to).map_err(Error::from)?;
     let root = Arc::new(root);
+    let _made = Made(is_new.then_some(&args.to));
+    if !args.plan {
+        root.claim().map_err(Error::TreeRefused)?;
+    }
     // Reads and hashes while the label is asked for.
     let taking = Inventory::start(Arc::clone(&root), keep.clone(), Arc::clone(meter));
     let labels = match labels {
@@ -51,10 +59,6 @@ pub(super) fn run(
     let document = PlanDocument::of_tree(&planned);
     if args.plan {
         drop((progress, planned));
-        // Opening made it; a plan leaves nothing.
-        if is_new {
-            std::fs::remove_dir(&args.to)?;
-        }
         return Ok(output.answer(&document)?);
     }
     let read_back = deployment.read_back();
@@ -67,8 +71,26 @@ pub(super) fn run(
         }
         settled
     });
-    let document = Document::of(document, settled.meter(), read_back, progress.finish());
+    let proof = match (read_back, settled.is_read_back()) {
+        (_, true) => Proof::ReadBack,
+        (ReadBack::Yes, false) => Proof::Compared,
+        (ReadBack::No, false) => Proof::None,
+    };
+    let document = Document::of(document, settled.meter(), proof, progress.finish());
     Ok(output.answer(&document)?)
+}
+
+/// A directory that was made for a deployment: it goes again where nothing comes into it, because
+/// only the plan was asked for, or nothing can come of it.
+struct Made<'a>(Option<&'a PathBuf>);
+
+impl Drop for Made<'_> {
+    fn drop(&mut self) {
+        if let Some(path) = self.0 {
+            // One that something is in is not removed (rmdir(2)).
+            let _ = std::fs::remove_dir(path);
+        }
+    }
 }
 
 /// What stays as it is: what is said to, and a local store in the directory.
