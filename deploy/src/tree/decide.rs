@@ -260,3 +260,6 @@ impl Deciding<'_> {
             || *self.claims.entry(first).or_insert(w) == w
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,6 +48,20 @@ pub struct Inventory {
     seeds: Vec<Seed>,
 }
 
+#[cfg(test)]
+impl Inventory {
+    /// Adds a file of one piece, which the next node is.
+    pub(crate) fn add_file(&mut self, piece: &store::manifest::Entry) -> What {
+        let mut id = super::content_id::ContentId::default();
+        id.add(piece);
+        self.ids.push(id.finish());
+        let place = Place::Node(self.nodes.len());
+        let size_bytes = piece.length();
+        self.files.push(Have { size_bytes, allocated_bytes: size_bytes, place });
+        What::File(self.files.len() as u32 - 1)
+    }
+}
+
 /// Stands for the digest of content that is not known.
 const UNKNOWN: Digest = Digest::from_bytes([0; Digest::LEN]);
 

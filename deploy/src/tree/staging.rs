@@ -55,6 +55,11 @@ pub(crate) struct Staged {
 /// The files that are to be made, in the order of their nodes, with what is there already. However
 /// many are made at a time, they have their names from here: each is taken once.
 pub(crate) fn files(job: &Job, has: &Inventory, actions: &[Action]) -> Vec<Staged> {
+    each(job, has, actions).collect()
+}
+
+/// The same, one after another.
+pub(crate) fn each(job: &Job, has: &Inventory, actions: &[Action]) -> impl Iterator<Item = Staged> {
     let mut names = Names::new(has);
     let mut next_bytes = 0;
     (0..)
@@ -63,7 +68,7 @@ pub(crate) fn files(job: &Job, has: &Inventory, actions: &[Action]) -> Vec<Stage
             (What::File(file), Action::Make) => Some((node, file)),
             _ => None,
         })
-        .map(|(node, file)| {
+        .map(move |(node, file)| {
             let wanted = &job.wanted.files[file as usize];
             let (number, left) = names.take(&job.wanted.id(wanted), node);
             let base_bytes = next_bytes;
@@ -72,7 +77,6 @@ pub(crate) fn files(job: &Job, has: &Inventory, actions: &[Action]) -> Vec<Stage
             let (is_begun, is_done) = (AtomicBool::default(), AtomicBool::default());
             Staged { node, file, number, base_bytes, size_bytes, left, is_begun, is_done }
         })
-        .collect()
 }
 
 /// Names for staged files: those that are there first, so that they are not made again.

@@ -12,7 +12,8 @@ use store::push::{LEVEL_DEFAULT, PushTree, TreeInput, push_tree};
 use store::source::Source;
 use store::tree::walk::{Found, Mounts, Walk, WalkOptions};
 
-fn push(place: &Path, root: &Path) -> Arc<dyn Source> {
+/// Pushes what is in `root` into a store in `place`.
+pub(crate) fn push(place: &Path, root: &Path) -> Arc<dyn Source> {
     let store = DirStore::create(place.join("store")).unwrap();
     let (mounts, allow_changed) = (Mounts::Refuse, false);
     let request = PushTree {
@@ -28,7 +29,8 @@ fn push(place: &Path, root: &Path) -> Arc<dyn Source> {
     Arc::new(store)
 }
 
-fn deploy(store: &Arc<dyn Source>, to: &Path) -> Result<Snapshot, Error> {
+/// All stages, one after another.
+pub(crate) fn deploy(store: &Arc<dyn Source>, to: &Path) -> Result<Snapshot, Error> {
     let (root, _) = Root::open_or_make(to)?;
     let (root, meter) = (Arc::new(root), Arc::new(Meter::new()));
     let taking = Inventory::start(Arc::clone(&root), Keep::default(), Arc::clone(&meter));

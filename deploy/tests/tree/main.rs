@@ -7,6 +7,7 @@ mod faults;
 mod fidelity;
 mod gates;
 mod kept;
+mod memory;
 mod model;
 mod oracle;
 mod random;

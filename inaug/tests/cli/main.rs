@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod deploying;
+mod directories;
 mod documents;
 mod serving;
 mod stores;

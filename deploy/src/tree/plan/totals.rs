@@ -168,7 +168,7 @@ impl Room {
         self.needs_nodes = decisions.actions.iter().filter(is_made).count() as u64;
         // What an earlier run staged is there already; of it, what is not wanted any more goes.
         self.freed_bytes = has.staged.iter().map(|(_, file)| allocated(has, *file)).sum();
-        for staged in staging::files(job, has, &decisions.actions) {
+        for staged in staging::each(job, has, &decisions.actions) {
             let needs = staged.needs_bytes(job, has);
             self.needs_bytes += needs;
             self.freed_bytes -= staged.left.map_or(0, |left| allocated(has, left));
