@@ -18,7 +18,7 @@ struct Old {
 }
 
 fn files(root: &Path) -> Vec<(Vec<u8>, Vec<Placed>)> {
-    let options = WalkOptions { mounts: Mounts::Include, allow_changed: false };
+    let options = WalkOptions { mounts: Mounts::Include, ..WalkOptions::default() };
     let walk = Walk::new(File::open(root).unwrap(), root, options);
     let mut window = FilePieces::default();
     let mut files = Vec::new();

@@ -10,8 +10,10 @@ use super::nodes::{Cursor, NONE, What};
 use super::plan::Job;
 use super::root::Directories;
 use super::stage::{MOMENT, Stage};
+use super::sweep::sweep;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{self, FileType, Mode, OFlags};
+use rustix::io::Errno;
 use std::collections::HashSet;
 use std::io;
 use std::ops::Range;
@@ -152,7 +154,7 @@ impl<'a> Commit<'a> {
         if at == NONE || self.gone[at as usize] {
             return Ok(false);
         }
-        let was_directory = self.has.nodes.what(at) == What::Directory;
+        let was_directory = matches!(self.has.nodes.what(at), What::Directory | What::Unknown);
         if !was_directory && !is_directory {
             return Ok(true);
         }
@@ -187,11 +189,16 @@ impl<'a> Commit<'a> {
     fn remove_one(&mut self, index: u32, path: &[u8]) -> Result<(), Failed> {
         let hands = &self.job.root.hands;
         let dir = self.directories.holding(path)?;
-        let removed = if self.has.nodes.what(index) == What::Directory {
-            self.directories.forget();
-            hands.remove_directory(dir.as_fd(), name(path))
-        } else {
-            hands.unlink(dir.as_fd(), name(path))
+        let removed = match self.has.nodes.what(index) {
+            What::Directory => {
+                self.directories.forget();
+                hands.remove_directory(dir.as_fd(), name(path))
+            }
+            What::Unknown => match sweep(hands, dir.as_fd(), name(path)) {
+                Ok(false) => Err(Errno::BUSY.into()),
+                swept => swept.map(drop),
+            },
+            _ => hands.unlink(dir.as_fd(), name(path)),
         };
         match removed {
             // Somebody else was faster.

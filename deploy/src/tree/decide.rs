@@ -108,6 +108,7 @@ impl Deciding<'_> {
     fn stay(&mut self) -> Result<(), TreeRefusal> {
         for path in self.keep.paths() {
             self.refuse_through_link(path)?;
+            self.refuse_in_unknown(path)?;
         }
         let kept = self.keep.paths().filter_map(|path| self.has.nodes.find(path));
         let kept: Vec<_> = kept.collect();
@@ -143,6 +144,22 @@ impl Deciding<'_> {
                     path: kept.escape_ascii().to_string(),
                     expected: "only directories above it",
                     found: format!("{at}, a symbolic link to {to}{whose}"),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// What cannot be looked through is removed with all that is in it.
+    fn refuse_in_unknown(&self, kept: &[u8]) -> Result<(), TreeRefusal> {
+        for above in std::iter::successors(parent(kept), |path| parent(path)) {
+            let Some(found) = self.has.nodes.find(above) else { continue };
+            let what = self.has.nodes.what(found);
+            if what == What::Unknown && self.keep.keeper_of(above).is_none() {
+                return Err(TreeRefusal::KeepPath {
+                    path: kept.escape_ascii().to_string(),
+                    expected: "only directories above it",
+                    found: format!("{}, {}", (self.shown)(above), what.noun()),
                 });
             }
         }

@@ -306,7 +306,7 @@ impl Hands {
 
     /// Lets the user, whose directory it is, change what is in it; whether that was not so before.
     /// The directory gets its mode back with the rest of its metadata.
-    fn unlock(&self, dir: BorrowedFd<'_>) -> io::Result<bool> {
+    pub(crate) fn unlock(&self, dir: BorrowedFd<'_>) -> io::Result<bool> {
         let stat = fs::fstat(dir)?;
         let (mode, all) = (Mode::from_raw_mode(stat.st_mode), Mode::RWXU);
         if stat.st_uid != rustix::process::geteuid().as_raw() || mode.contains(all) {

@@ -394,6 +394,9 @@ impl<'a> Taker<'a> {
             Skipped::Socket => {
                 self.push(path, What::Socket, &Meta::default())?;
             }
+            Skipped::Unknown => {
+                self.push(path, What::Unknown, &Meta::default())?;
+            }
             Skipped::Mounted => {
                 let last = self.inventory.nodes.len().saturating_sub(1);
                 let is_last = self.inventory.nodes.path(last) == path;
@@ -453,5 +456,5 @@ impl<'a> Taker<'a> {
 }
 
 fn options() -> WalkOptions {
-    WalkOptions { mounts: Mounts::Empty, allow_changed: true }
+    WalkOptions { mounts: Mounts::Empty, allow_changed: true, allow_unknown: true }
 }

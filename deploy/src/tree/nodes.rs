@@ -62,6 +62,8 @@ pub(crate) enum What {
     Socket,
     /// Something that others have mounted over what is no directory: only on targets.
     Mount,
+    /// It could not be looked at, and may be a directory: only on targets.
+    Unknown,
 }
 
 impl What {
@@ -77,6 +79,7 @@ impl What {
             Self::BlockDevice(..) => "a block device",
             Self::Socket => "a socket",
             Self::Mount => "a mount point",
+            Self::Unknown => "something that cannot be looked at",
         }
     }
 }

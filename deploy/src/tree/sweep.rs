@@ -12,7 +12,11 @@ use std::io;
 /// Removes what is called `name` in `dir`; whether it is gone. What others have mounted in it
 /// stays, with the directories above that.
 pub(crate) fn sweep(hands: &Hands, dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<bool> {
-    if !is_directory(dir, name)? {
+    let looked = match is_directory(dir, name) {
+        Err(error) if is(&error, Errno::ACCESS) && hands.unlock(dir)? => is_directory(dir, name),
+        looked => looked,
+    };
+    if !looked? {
         return unless_mounted(hands.unlink(dir, name));
     }
     let Some(top) = enter(hands, dir, name)? else { return Ok(false) };

@@ -2,7 +2,7 @@
 
 use crate::model::{Item, Tree, noise};
 use crate::oracle::{assert_is, see};
-use crate::run::Run;
+use crate::run::{Run, chain};
 use crate::shelf::Shelf;
 use deploy::tree::{Adapted, Rights};
 use rustix::fs::{Gid, Uid};
@@ -90,6 +90,20 @@ fn a_user_gets_the_files_as_their_own() {
         let mode = |mode| PermissionsExt::from_mode(mode);
         std::fs::set_permissions(to.join("closed"), mode(0o500)).unwrap();
         std::fs::set_permissions(to.join("sudo"), mode(0o400)).unwrap();
+        Run::new(&shelf, &["next"], &to).done();
+        // What cannot be looked at is removed or replaced, and nothing in it is kept.
+        for (path, closed) in
+            [("closed/dark/inner", "closed/dark"), ("dark/in", "dark"), ("shadow/x", "shadow")]
+        {
+            drop(std::fs::remove_file(to.join(closed)));
+            std::fs::create_dir_all(to.join(path)).unwrap();
+            std::fs::write(to.join(path).join("file"), b"").unwrap();
+            std::fs::set_permissions(to.join(closed), mode(0o000)).unwrap();
+        }
+        std::fs::set_permissions(to.join("closed"), mode(0o600)).unwrap();
+        let (result, _) = Run::new(&shelf, &["next"], &to).keeping(&["dark/in"]).go();
+        let said = chain(&result.unwrap_err());
+        assert!(said.contains("something that cannot be looked at"), "{said}");
         Run::new(&shelf, &["next"], &to).done();
     });
     let next = own.clone().file("closed/more", b"more");

@@ -6,7 +6,8 @@ use crate::oracle::{assert_is, see};
 use crate::run::{Run, chain};
 use crate::shelf::Shelf;
 use deploy::tree::{Rights, Root};
-use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
+use rustix::fs::{CWD, IFlags, Mode, OFlags, XattrFlags, ioctl_getflags, ioctl_setflags};
+use rustix::fs::{mkdirat, openat, setxattr};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 use std::ffi::CString;
 use std::fs::File;
@@ -316,4 +317,35 @@ fn a_file_that_has_no_room_beside_the_old_one_is_refused() {
     let expected = format!("refused: {}/long needs 3145728 bytes more", mounted.0.display());
     assert!(said.starts_with(&expected), "{said}");
     assert_is(&mounted.0, &old, "after a refusal");
+}
+
+/// What no tree can have is removed like all that no label knows, and in the way of nothing.
+#[test]
+fn what_trees_cannot_have_is_removed() {
+    if !is_root() {
+        return;
+    }
+    let (dir, shelf) = (tempfile::tempdir().unwrap(), Shelf::new());
+    let tree =
+        files(0..2).file("much", b"little").with("link", crate::model::Item::Symlink(b"f".into()));
+    shelf.put("label", &tree);
+    let mounted = Mounted::at(&dir.path().join("to"), 64 << 20);
+    for name in ["much", "link", "unknown/much"] {
+        let path = mounted.0.join(name);
+        std::fs::create_dir_all(path.join("inner")).unwrap();
+        for number in 0..20 {
+            let name = format!("trusted.{number}");
+            let value = vec![7; 60_000];
+            setxattr(&path, name, &value, XattrFlags::empty()).unwrap();
+        }
+    }
+    let mut at = openat(CWD, &mounted.0, OFlags::PATH, Mode::empty()).unwrap();
+    let name = "n".repeat(255);
+    for _ in 0..300 {
+        mkdirat(&at, &name, Mode::RWXU).unwrap();
+        at = openat(&at, &name, OFlags::PATH, Mode::empty()).unwrap();
+    }
+    drop(at);
+    Run::new(&shelf, &["label"], &mounted.0).done();
+    assert_is(&mounted.0, &tree, "in place of what trees cannot have");
 }

@@ -50,6 +50,9 @@ pub struct WalkOptions {
     /// Whether what changes is taken as it is met, instead of being an error: a name that is gone
     /// is passed over, a directory that is not what it was is told ([`Skipped::Changed`]).
     pub allow_changed: bool,
+    /// Whether what cannot be looked at, for want of rights or because no tree can have it, is told
+    /// ([`Skipped::Unknown`]) instead of being an error. The root must be known.
+    pub allow_unknown: bool,
 }
 
 /// What to do about file systems mounted in the tree.
@@ -88,6 +91,9 @@ pub enum Skipped {
     Mounted,
     /// It is called [`RESERVED_NAME`], and at the top.
     Reserved,
+    /// It cannot be looked at, or is more than trees can have: a path that is too long, too much of
+    /// extended attributes. What is in it is not known either.
+    Unknown,
     /// It is a directory, given as a node before, that changed meanwhile: the nodes in it may not
     /// be those that it ever had at once.
     Changed,
@@ -189,11 +195,19 @@ impl Walk {
             return Err(self.changed());
         };
         match open::open(directory, name, kind) {
-            Ok(opened) => self.found(opened),
+            Ok(opened) => self.found(opened).or_else(|error| self.unless_unknown(error)),
             Err(Errno::NOENT) if self.options.allow_changed => Ok(None),
             Err(Errno::NOENT) => Err(self.changed()),
-            Err(error) => Err(self.reading(error)),
+            Err(error) => self.unless_unknown(self.reading(error)),
         }
+    }
+
+    /// What is at the path is told to be unknown, where that may be; else `error` is returned.
+    fn unless_unknown(&self, error: WalkError) -> Result<Option<Found>, WalkError> {
+        if self.options.allow_unknown && error.is_of_one() {
+            return Ok(Some(Found::Skipped { path: self.path.clone(), why: Skipped::Unknown }));
+        }
+        Err(error)
     }
 
     /// Makes a node of what stands at the path, and enters it if it is a directory. `None` for
@@ -317,8 +331,9 @@ impl Walk {
             let found = match level.next_name() {
                 None => self.leave()?,
                 Some((name, kind)) => {
-                    self.push(&name)?;
-                    if self.path == RESERVED_NAME {
+                    if let Err(error) = self.push(&name) {
+                        self.unless_unknown(error)?
+                    } else if self.path == RESERVED_NAME {
                         let (path, why) = (self.path.clone(), Skipped::Reserved);
                         Some(Found::Skipped { path, why })
                     } else {

@@ -37,7 +37,8 @@ impl DirectoryReader {
         if !metadata.is_dir() {
             return Err(PushError::NoDirectory { path: root.to_owned() });
         }
-        let walk = Walk::new(&directory, root, WalkOptions { mounts, allow_changed });
+        let options = WalkOptions { mounts, allow_changed, allow_unknown: false };
+        let walk = Walk::new(&directory, root, options);
         let store = id(&store.metadata().map_err(PushError::reading(store))?);
         Ok(Self { root: root.to_owned(), walk, allow_changed, store })
     }
@@ -52,7 +53,8 @@ impl Reader for DirectoryReader {
                     Skipped::Socket => Noted::Socket,
                     Skipped::Mounted => Noted::Mounted,
                     Skipped::Reserved => Noted::Reserved,
-                    Skipped::Changed => Noted::Changed,
+                    // The latter was not asked for: it is an error.
+                    Skipped::Changed | Skipped::Unknown => Noted::Changed,
                 };
                 return Ok(Some(Item::Note(TreeNote { path, what })));
             }

@@ -50,6 +50,20 @@ pub enum WalkError {
     },
 }
 
+impl WalkError {
+    /// Whether it says something of one name only: rights that do not suffice, or more than trees
+    /// can have.
+    pub(super) fn is_of_one(&self) -> bool {
+        match self {
+            Self::Limit { .. } => true,
+            Self::Read { source, .. } | Self::Xattrs { source, .. } => {
+                source.kind() == io::ErrorKind::PermissionDenied
+            }
+            Self::Changed { .. } | Self::Mounted { .. } => false,
+        }
+    }
+}
+
 /// A path of the tree as the operator would write it.
 pub(super) fn shown(root: &Path, path: &[u8]) -> PathBuf {
     if path.is_empty() { root.to_owned() } else { root.join(OsStr::from_bytes(path)) }

@@ -25,6 +25,10 @@ fn nodes(root: &Path) -> Vec<Walked> {
 }
 
 fn rows(root: &Path) -> Vec<Row> {
+    rows_of(walk(root))
+}
+
+fn rows_of(walk: Walk) -> Vec<Row> {
     let row = |found| match found {
         Found::Node(Walked { node, .. }) => {
             let kind = match node.kind {
@@ -43,11 +47,12 @@ fn rows(root: &Path) -> Vec<Row> {
                 Skipped::Mounted => "mounted",
                 Skipped::Reserved => "reserved",
                 Skipped::Changed => "changed",
+                Skipped::Unknown => "unknown",
             };
             (path.escape_ascii().to_string(), why)
         }
     };
-    walk(root).map(|found| row(found.unwrap())).collect()
+    walk.map(|found| row(found.unwrap())).collect()
 }
 
 #[test]
@@ -193,6 +198,36 @@ fn a_thousand_levels() {
         directory = openat(&directory, "d", flags, Mode::empty()).unwrap();
     }
     assert_eq!(nodes(root.path()).len(), 2001);
+}
+
+#[test]
+fn what_trees_cannot_have_is_an_error_or_told() {
+    let root = tempfile::tempdir().unwrap();
+    // Some file systems take no more than a block: then the path is the only one that is too long.
+    std::fs::create_dir(root.path().join("attributes")).unwrap();
+    let mut found = 0;
+    for number in 0..20 {
+        let value = vec![7; 60_000];
+        let name = format!("user.{number}");
+        let at = root.path().join("attributes");
+        found += usize::from(setxattr(at, name, &value, XattrFlags::empty()).is_ok());
+    }
+    let mut at = openat(CWD, root.path(), OFlags::RDONLY, Mode::empty()).unwrap();
+    let name = "n".repeat(255);
+    for _ in 0..257 {
+        mkdirat(&at, &name, Mode::RWXU).unwrap();
+        at = openat(&at, &name, OFlags::RDONLY, Mode::empty()).unwrap();
+    }
+    let directory = || File::open(root.path()).unwrap();
+    let error = Walk::new(directory(), root.path(), WalkOptions::default()).find_map(Result::err);
+    assert!(matches!(error, Some(WalkError::Limit { .. })), "{error:?}");
+    let options = WalkOptions { allow_unknown: true, ..WalkOptions::default() };
+    let rows = rows_of(Walk::new(directory(), root.path(), options));
+    let unknown = rows.iter().filter(|(_, kind)| *kind == "unknown");
+    let unknown: Vec<_> = unknown.map(|(path, _)| path.len()).collect();
+    let deep = 257 * 256 - 1;
+    assert_eq!(unknown, if found == 20 { vec![10, deep] } else { vec![deep] });
+    assert_eq!(rows.len(), 2 + 257);
 }
 
 #[test]
