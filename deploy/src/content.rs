@@ -136,8 +136,9 @@ pub(crate) fn read_label_segments<S: SegmentKind>(
     let Label { links, manifest, record, root_bytes, .. } = label;
     let mut failure = None;
     let root = (manifest, *root_bytes, &record.manifest);
-    let read = read_segments(links, root, range, meter, |index, segment| {
-        let given = check(label, index, &segment).and_then(|()| give(index, segment));
+    let read = read_segments(links, root, range, meter, |index, segment: S| {
+        let fits = label.fit_map(index, segment.objects().count(), meter);
+        let given = fits.and_then(|()| give(index, segment));
         given.map_err(|error| failure = Some(error)).is_ok()
     });
     match (failure, read) {
@@ -147,16 +148,6 @@ pub(crate) fn read_label_segments<S: SegmentKind>(
         }
         (None, Ok(())) => Ok(()),
     }
-}
-
-/// A map whose section does not fit its segment cannot be used for it.
-fn check<S: SegmentKind>(label: &Label, index: usize, segment: &S) -> Result<(), Error> {
-    let expected = segment.objects().count();
-    let found = label.map.sections.get(index).map_or(0, |section| section.places.len());
-    if expected == found {
-        return Ok(());
-    }
-    Err(Error::Map { manifest: label.record.manifest, segment: index, expected, found })
 }
 
 /// Reads the segments `range` of any manifest, whose root, its length and its digest are given, for as
@@ -225,7 +216,7 @@ pub(crate) enum Part {
 }
 
 /// The entries of a segment in order, each object with where the map says it is.
-/// [`check`] has seen to it that each has a place.
+/// [`Label::fit_map`] has seen to it that each has a place.
 pub(crate) fn parts(positioned: &Positioned<'_>, section: &Section) -> impl Iterator<Item = Part> {
     let mut places = section.places.iter().enumerate();
     let segment = positioned.index as u32;

@@ -55,7 +55,7 @@ pub(crate) fn fetch_by_diffs(
     meter: &Meter,
 ) -> Result<(), Error> {
     let job = Job { label, sink, meter, stop };
-    let mut left = Left { wants: Cow::Borrowed(wants), map: Arc::clone(&label.map) };
+    let mut left = Left { wants: Cow::Borrowed(wants), map: label.map() };
     let mut first = None;
     if let Some(near) = &label.near {
         left = job.ask_near(near, left)?;

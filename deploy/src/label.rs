@@ -7,7 +7,7 @@ use crate::meter::{Meter, PassedOver, add};
 use crate::near::NearLink;
 use crate::retry::{retry_at_most, retry_from};
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use store::Digest;
 use store::label::{LabelName, LabelRecord};
 use store::manifest::Manifest;
@@ -26,8 +26,8 @@ pub struct Label {
     pub record: LabelRecord,
     /// The root of its manifest.
     pub manifest: Manifest,
-    /// The map of the nearest store that has one.
-    pub(crate) map: Arc<Map>,
+    /// The map of the nearest store that has one that fits; see [`Label::map`].
+    map: Mutex<Arc<Map>>,
     pub(crate) root_bytes: usize,
     pub(crate) links: Links,
     pub(crate) near: Option<NearLink>,
@@ -94,7 +94,7 @@ fn read(links: Links, record: LabelRecord, meter: &Meter) -> Result<Label, Error
     let (manifest, root_bytes) =
         links.read(|link| read_root(&*link.source, digest)).map_err(wrong("manifest"))?;
     let map = read_a_map(&links, digest, &manifest, meter).map_err(wrong("map"))?;
-    Ok(Label { record, manifest, map, root_bytes, links, near: None })
+    Ok(Label { record, manifest, map: Mutex::new(map), root_bytes, links, near: None })
 }
 
 /// The map of the nearest store that has one.
@@ -151,6 +151,44 @@ impl Label {
     /// Makes durable what the store beside the target, if there is one, was given.
     pub fn finish_near(&self) -> Option<Kept> {
         self.near.as_ref().map(NearLink::finish)
+    }
+
+    /// Where its objects are, by the nearest store that has a map which fits what was read of the
+    /// manifest so far.
+    pub(crate) fn map(&self) -> Arc<Map> {
+        Arc::clone(&self.map.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sees to it that the map has a place for each of the `expected` objects of segment `index`: a
+    /// store whose map has not is passed over, and the next one's is read. Each turn takes a store
+    /// out, so that it ends.
+    pub(crate) fn fit_map(
+        &self,
+        index: usize,
+        expected: usize,
+        meter: &Meter,
+    ) -> Result<(), Error> {
+        let digest = &self.record.manifest;
+        loop {
+            let map = self.map();
+            let found = map.sections.get(index).map_or(0, |section| section.places.len());
+            if expected == found {
+                return Ok(());
+            }
+            let wrong = Error::Map { manifest: *digest, segment: index, expected, found };
+            let link = self.links.all().find(|link| link.has_map(&map));
+            if let Some(link) = link.filter(|link| !link.is_out()) {
+                self.links.pass_over(link, &wrong);
+                if !link.is_out() {
+                    // There is no other.
+                    return Err(wrong);
+                }
+            }
+            let Ok(next) = read_a_map(&self.links, digest, &self.manifest, meter) else {
+                return Err(wrong);
+            };
+            *self.map.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        }
     }
 
     /// Length of the image, or of all files of the tree, bytes.

@@ -166,6 +166,12 @@ impl Link {
         Ok(Arc::clone(held.insert(map)))
     }
 
+    /// Whether this is its map.
+    pub(crate) fn has_map(&self, map: &Arc<Map>) -> bool {
+        let held = self.map.lock().unwrap_or_else(PoisonError::into_inner);
+        held.as_ref().is_some_and(|held| Arc::ptr_eq(held, map))
+    }
+
     /// Notes the map that was read.
     pub(crate) fn set_map(&self, map: &Arc<Map>) {
         *self.map.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(map));

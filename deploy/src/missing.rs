@@ -103,7 +103,8 @@ impl<'a> MissingBuilder<'a> {
 
     /// Adds the next segment and the bits of what is missing of it.
     pub(crate) fn push(&mut self, positioned: &Positioned<'_>, bits: Vec<u64>) {
-        let section = &self.label.map.sections[positioned.index];
+        let map = self.label.map();
+        let section = &map.sections[positioned.index];
         let mut places = section.places.iter();
         let mut offset = positioned.offset_bytes;
         for (index, entry) in positioned.segment.entries.iter().enumerate() {

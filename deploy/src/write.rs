@@ -75,7 +75,8 @@ impl Job {
         mut take: impl FnMut(Part) -> Result<(), Error>,
     ) -> Result<(), Error> {
         self.content().each(&self.meter, |positioned| {
-            let section = &self.label.map.sections[positioned.index];
+            let map = self.label.map();
+            let section = &map.sections[positioned.index];
             let parts = parts(&positioned, section).enumerate();
             let mut missing = parts.filter(|(index, _)| missing.has(positioned.index, *index));
             missing.try_for_each(|(_, part)| take(part))

@@ -36,7 +36,7 @@ pub(crate) fn load(
     };
     let encoded = label.manifest.segments.iter().map(|segment| segment.encoded_bytes as usize);
     let nodes_max = encoded.sum::<usize>() / NODE_MIN_BYTES;
-    let objects = label.map.sections.iter().map(|section| section.places.len()).sum();
+    let objects = label.map().sections.iter().map(|section| section.places.len()).sum();
     loader.wanted.reserve(nodes_max.min(tree.nodes as usize), objects);
     let mut continuity = Continuity::default();
     let wrong = |error: store::FormatError| Error::Format {
@@ -132,7 +132,8 @@ impl Objects {
     pub(crate) fn of(labels: &[Label]) -> Self {
         let (mut starts, mut end) = (Vec::new(), 0_u32);
         for (number, label) in labels.iter().enumerate() {
-            let sections = label.map.sections.iter().take(label.content_segments());
+            let map = label.map();
+            let sections = map.sections.iter().take(label.content_segments());
             for (segment, section) in sections.enumerate() {
                 starts.push((number as u32, segment as u32, end));
                 end = end.saturating_add(section.places.len() as u32);
@@ -157,7 +158,8 @@ impl Objects {
     ) -> Option<(usize, Want)> {
         let at = self.starts.partition_point(|(_, _, start)| *start <= object).checked_sub(1)?;
         let (label, segment, start) = self.starts[at];
-        let section = labels.get(label as usize)?.map.sections.get(segment as usize)?;
+        let map = labels.get(label as usize)?.map();
+        let section = map.sections.get(segment as usize)?;
         let place = section.places.get((object - start) as usize)?;
         let want = Want {
             segment,
