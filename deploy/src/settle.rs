@@ -1,7 +1,7 @@
 //! Last stage of the engine: the kernel sees the new partitions, and what kexec needs is
 //! at hand.
 
-use crate::content::{Part, Positioned, parts};
+use crate::content::{Part, Positioned, parts, read_label_segments};
 use crate::fetch::{Sink, fetch, sort};
 use crate::meter::Meter;
 use crate::plan::Job;
@@ -51,7 +51,9 @@ impl Settled {
     pub fn copy(&self, file: &'static str, payload: &Payload, into: &File) -> Result<(), Error> {
         match &payload.place {
             Place::Extents(extents) => self.copy_extents(file, extents, into)?,
-            Place::Segment(index) => self.copy_segment(file, *index, into)?,
+            Place::Segment(index) => {
+                copy_segment(&self.job.label, file, *index, into, &self.job.meter)?;
+            }
             // A manifest that is an image and says this is refused when it is read.
             Place::Path(_) => {}
         }
@@ -86,28 +88,34 @@ impl Settled {
         }
         Ok(())
     }
+}
 
-    /// From the store: the objects of a segment of its own.
-    fn copy_segment(&self, file: &'static str, index: usize, into: &File) -> Result<(), Error> {
-        let (label, meter) = (&self.job.label, &self.job.meter);
-        let mut wants = Vec::new();
-        let mut zeroes = 0;
-        self.job.content().read(index..index + 1, meter, |index, segment| {
-            let positioned = Positioned { index, offset_bytes: 0, segment: &segment };
-            for part in parts(&positioned, &label.map.sections[index]) {
-                match part {
-                    // The file reads as zeroes where nothing is written, up to its length.
-                    Part::Zero(range) => zeroes = range.end,
-                    Part::Object(want) => wants.push(want),
-                }
+/// Copies segment `index` of `label`, a payload beside its content, from the store into `into`.
+/// `file` is what messages call it.
+pub(crate) fn copy_segment(
+    label: &Label,
+    file: &'static str,
+    index: usize,
+    into: &File,
+    meter: &Meter,
+) -> Result<(), Error> {
+    let mut wants = Vec::new();
+    let mut zeroes = 0;
+    read_label_segments(label, index..index + 1, meter, |index, segment| {
+        let positioned = Positioned { index, offset_bytes: 0, segment: &segment };
+        for part in parts(&positioned, &label.map().sections[index]) {
+            match part {
+                // The file reads as zeroes where nothing is written, up to its length.
+                Part::Zero(range) => zeroes = range.end,
+                Part::Object(want) => wants.push(want),
             }
-            Ok(())
-        })?;
-        into.set_len(zeroes).map_err(|source| Error::HandOver { file, source })?;
-        sort(&mut wants);
-        let (sink, stop) = (FileSink { name: file, file: into }, Stop::default());
-        fetch(label, &wants, &sink, &stop, meter)
-    }
+        }
+        Ok(())
+    })?;
+    into.set_len(zeroes).map_err(|source| Error::HandOver { file, source })?;
+    sort(&mut wants);
+    let (sink, stop) = (FileSink { name: file, file: into }, Stop::default());
+    fetch(label, &wants, &sink, &stop, meter)
 }
 
 struct FileSink<'a> {

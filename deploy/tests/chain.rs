@@ -73,7 +73,7 @@ impl Source for Sick {
             _ => {}
         }
         if self.ill == Ill::LiesInMap && is_of(Kind::Map) {
-            return Ok(body_of(shortened(self.inner.open(&item, None)?), range));
+            return Ok(body_of(&shortened(self.inner.open(&item, None)?), range));
         }
         let body = self.inner.open(&item, range)?;
         let reader: Box<dyn Read + Send> = match self.ill {
@@ -102,7 +102,7 @@ fn shortened(mut body: Body) -> Vec<u8> {
     map.encode()
 }
 
-fn body_of(bytes: Vec<u8>, range: Option<Range<u64>>) -> Body {
+fn body_of(bytes: &[u8], range: Option<Range<u64>>) -> Body {
     let all = bytes.len() as u64;
     let range = range.unwrap_or(0..all);
     let part = bytes[range.start.min(all) as usize..range.end.min(all) as usize].to_vec();

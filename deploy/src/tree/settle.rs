@@ -4,7 +4,7 @@ use super::error::TreeError;
 use super::plan::Job;
 use super::root::Root;
 use super::verify::Verified;
-use crate::settle::digest_of;
+use crate::settle::{copy_segment, digest_of};
 use crate::{Error, Label, Meter};
 use std::fs::File;
 use std::io;
@@ -47,25 +47,35 @@ impl Settled {
 
     /// How to boot what is on the target: as the first label says that does.
     pub fn boot(&self) -> Option<&Boot> {
-        self.job.labels.iter().find_map(|label| label.manifest.boot.as_ref())
+        self.booted().and_then(|label| label.manifest.boot.as_ref())
     }
 
-    /// Copies a boot file from the target into `into`, and proves it by its digest. `file` is what
-    /// messages call it.
+    /// The label that says how to boot.
+    fn booted(&self) -> Option<&Label> {
+        self.job.labels.iter().find(|label| label.manifest.boot.is_some())
+    }
+
+    /// Copies a file of [`Settled::boot`] into `into`, from the target where it is in the tree, else
+    /// from the store, and proves it by its digest. `file` is what messages call it.
     pub fn copy(&self, file: &'static str, payload: &Payload, into: &File) -> Result<(), Error> {
-        let label =
-            || self.job.labels.first().map_or_else(String::new, |l| l.record.name.to_string());
-        if let Place::Path(path) = &payload.place {
-            let root = &self.job.root;
-            let copied = root.file(path).and_then(|mut from| io::copy(&mut from, &mut &*into));
-            copied.map_err(root.failed("read", path))?;
+        let Some(label) = self.booted() else { return Err(Error::Stopped) };
+        match &payload.place {
+            Place::Path(path) => {
+                let root = &self.job.root;
+                let copied = root.file(path).and_then(|mut from| io::copy(&mut from, &mut &*into));
+                copied.map_err(root.failed("read", path))?;
+            }
+            Place::Segment(index) => copy_segment(label, file, *index, into, &self.job.meter)?,
+            // A manifest that is a tree and says this is refused when it is read.
+            Place::Extents(_) => {}
         }
         let found = digest_of(into, payload.size_bytes)
             .map_err(|source| Error::HandOver { file, source })?;
         if found == payload.digest {
             return Ok(());
         }
-        Err(Error::BootFile { file, label: label(), expected: payload.digest, found })
+        let label = label.record.name.to_string();
+        Err(Error::BootFile { file, label, expected: payload.digest, found })
     }
 }
 

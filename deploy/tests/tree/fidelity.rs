@@ -2,24 +2,29 @@
 
 use crate::run::chain;
 use crate::torture;
-use deploy::tree::{Inventory, Keep, Options, Root, plan, settle, verify, write};
+use deploy::tree::{Inventory, Keep, Options, Root, Settled, plan, settle, verify, write};
 use deploy::{Error, Meter, ReadBack, Snapshot};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use store::dir::DirStore;
-use store::push::{LEVEL_DEFAULT, PushTree, TreeInput, push_tree};
+use store::push::{BootInput, LEVEL_DEFAULT, PushTree, TreeInput, push_tree};
 use store::source::Source;
 use store::tree::walk::{Found, Mounts, Walk, WalkOptions};
 
 /// Pushes what is in `root` into a store in `place`.
 pub(crate) fn push(place: &Path, root: &Path) -> Arc<dyn Source> {
+    push_booting(place, root, None)
+}
+
+/// The same, with what boots it.
+pub(crate) fn push_booting(place: &Path, root: &Path, boot: Option<BootInput>) -> Arc<dyn Source> {
     let store = DirStore::create(place.join("store")).unwrap();
     let (mounts, allow_changed) = (Mounts::Refuse, false);
     let request = PushTree {
         label: "torture".parse().unwrap(),
         input: TreeInput::Directory { path: root.to_owned(), mounts, allow_changed },
-        boot: None,
+        boot,
         facts: Vec::new(),
         pushed_unix_s: 1,
         force: true,
@@ -31,6 +36,11 @@ pub(crate) fn push(place: &Path, root: &Path) -> Arc<dyn Source> {
 
 /// All stages, one after another.
 pub(crate) fn deploy(store: &Arc<dyn Source>, to: &Path) -> Result<Snapshot, Error> {
+    Ok(deployed(store, to)?.meter().snapshot())
+}
+
+/// The same, for what comes after them.
+pub(crate) fn deployed(store: &Arc<dyn Source>, to: &Path) -> Result<Settled, Error> {
     let (root, _) = Root::open_or_make(to)?;
     let (root, meter) = (Arc::new(root), Arc::new(Meter::new()));
     let taking = Inventory::start(Arc::clone(&root), Keep::default(), Arc::clone(&meter));
@@ -38,8 +48,7 @@ pub(crate) fn deploy(store: &Arc<dyn Source>, to: &Path) -> Result<Snapshot, Err
     let label = deploy::label::resolve(&[Arc::clone(store)], &name, &meter)?;
     let inventory = taking.finish()?;
     let plan = plan(vec![label], root, inventory, Options::default(), Arc::clone(&meter))?;
-    settle(verify(write(plan)?, ReadBack::Yes)?);
-    Ok(meter.snapshot())
+    Ok(settle(verify(write(plan)?, ReadBack::Yes)?))
 }
 
 /// Runs a tool on something; `None` where there is no such tool.

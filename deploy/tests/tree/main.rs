@@ -2,6 +2,7 @@
 //! slow reading that shares no code with the engine.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step is the test's failure")]
 
+mod boot;
 mod cuts;
 mod faults;
 mod fidelity;
