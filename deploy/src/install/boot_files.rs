@@ -3,9 +3,10 @@
 
 use super::esp::{self, EspFile};
 use super::gates;
+use super::notice::Notice;
 use super::region::{Purpose, Region, reads_back_wrong};
 use crate::Error;
-use crate::boot::{Core, Entry, Loaders, Platform};
+use crate::boot::{BOOT_CODE_BYTES, Core, Entry, Loaders, Platform};
 use crate::layout::{Partition, Role, Table};
 use crate::mark::Mark;
 use crate::meter::Meter;
@@ -94,8 +95,7 @@ impl<'a> BootFiles<'a> {
 
     /// Whether all of it is on the disk, the gates open.
     pub(crate) fn are_there(&self, target: &Target, meter: &Meter) -> Result<bool, Error> {
-        let code = self.core.as_ref().map(|(_, core)| &core.boot_code);
-        if !gates::are_open(target, self.table, &self.volume.gate(), code)? {
+        if !gates::are_open(target, self.table, &self.volume.gate(), &self.boot_code())? {
             return Ok(false);
         }
         for region in self.regions()? {
@@ -125,8 +125,13 @@ impl<'a> BootFiles<'a> {
 
     /// Opens the gates and marks the disk as finished.
     pub(crate) fn open_gates(&self, target: &Target, mark: Mark) -> Result<(), Error> {
-        let code = self.core.as_ref().map(|(_, core)| &core.boot_code);
-        gates::open(target, self.table, &self.volume.gate(), code, mark)
+        gates::open(target, self.table, &self.volume.gate(), &self.boot_code(), mark)
+    }
+
+    /// What a BIOS runs.
+    fn boot_code(&self) -> [u8; BOOT_CODE_BYTES] {
+        let core = self.core.as_ref();
+        core.map_or_else(|| Notice::NoLoader.boot_code(), |(_, core)| core.boot_code)
     }
 
     /// Everything but the gates.

@@ -4,6 +4,7 @@
 //! A BIOS runs the first sector of the disk; UEFI reads the first sector of the EFI system
 //! partition. The partition table stays: what is kept is kept by it.
 
+use super::notice::Notice;
 use super::region::put_proven;
 use crate::Error;
 use crate::boot::BOOT_CODE_BYTES;
@@ -26,8 +27,9 @@ pub(crate) fn mark_unfinished(target: &Target, mark: &Mark) -> Result<(), Error>
 /// Closes both gates of a disk whose table stays.
 pub(crate) fn close(target: &Target, table: &Table) -> Result<(), Error> {
     let mut first = block(target, 0)?;
-    if first[..BOOT_CODE_BYTES].iter().any(|byte| *byte != 0) {
-        first[..BOOT_CODE_BYTES].fill(0);
+    let notice = Notice::Unfinished.boot_code();
+    if first[..BOOT_CODE_BYTES] != notice {
+        first[..BOOT_CODE_BYTES].copy_from_slice(&notice);
         put_proven(target, 0, &first)?;
     }
     match table.partition(Role::Esp) {
@@ -55,6 +57,7 @@ pub(crate) fn lay_out(target: &Target, table: &Table) -> Result<(), Error> {
     let head = table.head();
     let mut start = vec![0; head.len().next_multiple_of(ALIGN_BYTES)];
     start[..head.len()].copy_from_slice(&head);
+    start[..BOOT_CODE_BYTES].copy_from_slice(&Notice::Unfinished.boot_code());
     let without_first = {
         let mut bytes = start.clone();
         bytes[..table.sector_bytes as usize].fill(0);
@@ -65,22 +68,20 @@ pub(crate) fn lay_out(target: &Target, table: &Table) -> Result<(), Error> {
 }
 
 /// Opens the gates: `esp` is the first block of the EFI system partition, `boot_code` what a BIOS
-/// runs, if it can boot the disk. Then the disk is marked as finished.
+/// runs. Then the disk is marked as finished.
 pub(crate) fn open(
     target: &Target,
     table: &Table,
     esp: &[u8],
-    boot_code: Option<&[u8; BOOT_CODE_BYTES]>,
+    boot_code: &[u8; BOOT_CODE_BYTES],
     mark: Mark,
 ) -> Result<(), Error> {
     if let Some(partition) = table.partition(Role::Esp) {
         put_proven(target, partition.start_bytes, esp)?;
     }
-    if let Some(code) = boot_code {
-        let mut first = block(target, 0)?;
-        first[..BOOT_CODE_BYTES].copy_from_slice(code);
-        put_proven(target, 0, &first)?;
-    }
+    let mut first = block(target, 0)?;
+    first[..BOOT_CODE_BYTES].copy_from_slice(boot_code);
+    put_proven(target, 0, &first)?;
     let head = table.head();
     let identity = table_identity(&head, table.sector_bytes as usize);
     put_proven(target, Mark::OFFSET as u64, &mark.finished(identity).encode())
@@ -91,10 +92,9 @@ pub(crate) fn are_open(
     target: &Target,
     table: &Table,
     esp: &[u8],
-    boot_code: Option<&[u8; BOOT_CODE_BYTES]>,
+    boot_code: &[u8; BOOT_CODE_BYTES],
 ) -> Result<bool, Error> {
-    let code = boot_code.copied().unwrap_or([0; BOOT_CODE_BYTES]);
-    if block(target, 0)?[..BOOT_CODE_BYTES] != code {
+    if block(target, 0)?[..BOOT_CODE_BYTES] != *boot_code {
         return Ok(false);
     }
     match table.partition(Role::Esp) {
