@@ -4,7 +4,7 @@
 //! work over all workers, which says what the limit is: the kind of work that the
 //! workers spend most of their time in.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -88,6 +88,8 @@ pub struct Meter {
     pub(crate) done_bytes: AtomicU64,
     /// Bytes of the stage that runs: how much there is.
     pub(crate) total_bytes: AtomicU64,
+    /// Whether more of the stage that runs may still be found.
+    is_open: AtomicBool,
     busy_ns: [AtomicU64; Limit::ALL.len()],
     passed_over: Mutex<Vec<PassedOver>>,
 }
@@ -125,6 +127,8 @@ pub struct Snapshot {
     pub done_bytes: u64,
     /// How much the running stage has to do, bytes of content.
     pub total_bytes: u64,
+    /// Whether the stage finds out while it runs how much that is: it is what was found so far.
+    pub is_open: bool,
     busy_ns: [u64; Limit::ALL.len()],
 }
 
@@ -153,6 +157,7 @@ impl Meter {
             zeroed_bytes: read(&self.zeroed_bytes),
             done_bytes: read(&self.done_bytes),
             total_bytes: read(&self.total_bytes),
+            is_open: self.is_open.load(Ordering::Relaxed),
             busy_ns: self.busy_ns.each_ref().map(read),
         }
     }
@@ -169,8 +174,18 @@ impl Meter {
 
     /// Starts a stage that has `total_bytes` of content to do.
     pub(crate) fn stage(&self, total_bytes: u64) {
+        self.begin(total_bytes, false);
+    }
+
+    /// Starts a stage that adds to `total_bytes` what it finds.
+    pub(crate) fn open_stage(&self) {
+        self.begin(0, true);
+    }
+
+    fn begin(&self, total_bytes: u64, is_open: bool) {
         self.done_bytes.store(0, Ordering::Relaxed);
         self.total_bytes.store(total_bytes, Ordering::Relaxed);
+        self.is_open.store(is_open, Ordering::Relaxed);
     }
 
     /// Does `work` and counts its time as `limit`.

@@ -238,7 +238,7 @@ pub(crate) fn take(
     meter: &Meter,
     stop: &Stop,
 ) -> Result<Inventory, Error> {
-    meter.stage(0);
+    meter.open_stage();
     let hashers = Hashers { meter, stop };
     let (mut inventory, hashed) = hashers.run(|hand| {
         let mut taker = Taker::new(root, keep, cache, (meter, stop), hand);

@@ -52,22 +52,28 @@ impl Drop for Progress {
 }
 
 /// Percent, bytes, rates, time left and the limit, from two looks `elapsed`
-/// apart; nothing where the stage has nothing to count.
+/// apart; nothing where the stage has nothing to count. There is no percent of what is still
+/// being found.
 fn line(before: &Snapshot, now: &Snapshot, elapsed: Duration) -> Option<String> {
     if now.total_bytes == 0 {
         return None;
     }
     // The counters start again with each stage.
-    let is_same_stage =
-        before.total_bytes == now.total_bytes && before.done_bytes <= now.done_bytes;
+    let is_same_stage = before.is_open == now.is_open
+        && (now.is_open || before.total_bytes == now.total_bytes)
+        && before.done_bytes <= now.done_bytes;
     let done_before = if is_same_stage { before.done_bytes } else { 0 };
     let rate = rate(done_before, now.done_bytes, elapsed);
+    let limit = now.limit_since(before).map_or("nothing", deploy::Limit::as_str);
+    if now.is_open {
+        let (done, rate) = (human(now.done_bytes), human(rate));
+        return Some(format!("{done} looked through, {rate}/s, limit {limit}"));
+    }
     let left_bytes = now.total_bytes.saturating_sub(now.done_bytes);
     let left =
         left_bytes.checked_div(rate).map_or(String::from("stalled"), |s| format!("{s} s left"));
     let percent = u128::from(now.done_bytes) * 100 / u128::from(now.total_bytes);
     let fetched = rate_of_fetch(before, now, elapsed);
-    let limit = now.limit_since(before).map_or("nothing", deploy::Limit::as_str);
     Some(format!(
         "{percent:3}% {} of {}, {}/s{fetched}, {left}, limit {limit}",
         human(now.done_bytes),
@@ -109,6 +115,12 @@ mod tests {
             " 34% 356.0 MiB of 1.0 GiB, 0 B/s, stalled, limit nothing"
         );
         assert_eq!(line(&before, &Snapshot::default(), Duration::ZERO), None);
+        let mut found = now;
+        (found.is_open, found.total_bytes) = (true, 400 << 20);
+        assert_eq!(
+            line(&before, &found, Duration::from_secs(1)).unwrap(),
+            "356.0 MiB looked through, 356.0 MiB/s, limit nothing"
+        );
         before.total_bytes = 1 << 20;
         let first = line(&before, &now, Duration::from_secs(1)).unwrap();
         assert_eq!(

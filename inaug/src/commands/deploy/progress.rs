@@ -59,7 +59,11 @@ fn paint(bar: ProgressBar, meter: Arc<Meter>) -> (Sender<()>, JoinHandle<()>) {
         let mut last = Snapshot::default();
         while stopped.recv_timeout(REDRAW) == Err(RecvTimeoutError::Timeout) {
             let now = meter.snapshot();
-            bar.set_length(now.total_bytes);
+            if now.is_open {
+                bar.unset_length();
+            } else {
+                bar.set_length(now.total_bytes);
+            }
             bar.set_position(now.done_bytes);
             let limit = now.limit_since(&last).map_or("", deploy::Limit::as_str);
             bar.set_message(format!("limit {limit}"));
