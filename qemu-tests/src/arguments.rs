@@ -37,17 +37,21 @@ fn firmware(firmware: &Firmware, variables: &Path) -> Vec<String> {
     match firmware {
         // Without a screen it says on the serial line what it boots, and that it cannot.
         Firmware::SeaBios => words(&["-machine", "graphics=off"]),
-        Firmware::Ovmf => {
-            let code = format!("if=pflash,format=raw,readonly=on,file={OVMF_CODE}");
-            let variables = format!("if=pflash,format=raw,file={}", escaped(variables));
-            words(&["-drive", &code, "-drive", &variables])
-        }
-        Firmware::Direct { kernel, initrd, cmdline } => {
+        Firmware::Ovmf => ovmf(variables),
+        Firmware::Direct { uefi, kernel, initrd, cmdline } => {
+            let mut all = if *uefi { ovmf(variables) } else { Vec::new() };
             let kernel = kernel.display().to_string();
             let initrd = initrd.display().to_string();
-            words(&["-kernel", &kernel, "-initrd", &initrd, "-append", cmdline])
+            all.extend(words(&["-kernel", &kernel, "-initrd", &initrd, "-append", cmdline]));
+            all
         }
     }
+}
+
+fn ovmf(variables: &Path) -> Vec<String> {
+    let code = format!("if=pflash,format=raw,readonly=on,file={OVMF_CODE}");
+    let variables = format!("if=pflash,format=raw,file={}", escaped(variables));
+    words(&["-drive", &code, "-drive", &variables])
 }
 
 /// A path as a value in QEMU's `key=value,...`, where a comma is doubled.

@@ -43,8 +43,10 @@ pub enum Firmware {
     SeaBios,
     /// UEFI, from the first disk's ESP. Needs Debian's `ovmf`.
     Ovmf,
-    /// No boot loader: QEMU puts these into memory.
+    /// No boot loader: QEMU has the firmware start these.
     Direct {
+        /// The firmware is UEFI (Debian's `ovmf`), not a BIOS.
+        uefi: bool,
         /// A bzImage.
         kernel: PathBuf,
         /// An initramfs.
@@ -77,12 +79,23 @@ impl Machine {
     pub fn direct(kernel: impl AsRef<Path>, initrd: impl AsRef<Path>, cmdline: &str) -> Self {
         Self {
             firmware: Firmware::Direct {
+                uefi: false,
                 kernel: kernel.as_ref().to_owned(),
                 initrd: initrd.as_ref().to_owned(),
                 cmdline: format!("console=ttyS0 panic=-1 {cmdline}"),
             },
             ..Self::default()
         }
+    }
+
+    /// The same machine with UEFI instead of a BIOS.
+    #[must_use]
+    pub fn on_uefi(mut self) -> Self {
+        match &mut self.firmware {
+            Firmware::Direct { uefi, .. } => *uefi = true,
+            firmware => *firmware = Firmware::Ovmf,
+        }
+        self
     }
 
     /// Turns it on. The machine dies with the thread that calls this.
@@ -92,7 +105,7 @@ impl Machine {
         fs::create_dir_all(&directory)
             .with_context(|| format!("making {}", directory.display()))?;
         let variables = scratch.path().join("efi-variables");
-        if matches!(self.firmware, Firmware::Ovmf) {
+        if matches!(self.firmware, Firmware::Ovmf | Firmware::Direct { uefi: true, .. }) {
             fs::copy(OVMF_VARS, &variables)
                 .with_context(|| format!("copying {OVMF_VARS}; is ovmf installed?"))?;
         }

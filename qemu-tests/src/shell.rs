@@ -20,7 +20,9 @@ impl<'a> Shell<'a> {
         machine.type_line(password)?;
         machine.expect("# ", deadline::COMMAND)?;
         // A plain shell edits no lines, and without a prompt there is only what commands say.
-        machine.type_line("exec env PS1= sh")?;
+        // The login shell does while it reads: nothing more is typed before it says that it has.
+        machine.type_line("echo 'sh'ell; exec env PS1= sh")?;
+        machine.expect("shell\n", deadline::COMMAND)?;
         let mut shell = Self { machine, commands: 0 };
         // The kernel would talk into what commands say.
         shell.run("dmesg --console-off")?;

@@ -22,6 +22,11 @@ const GPT_SIGNATURE: &[u8] = b"EFI PART";
 const GPT_ENTRY_BYTES: u64 = 128;
 const GPT_ENTRIES: u64 = 128;
 
+/// Where ext4 has its superblock, and its magic number at 0x38 there; the UUID is at 0x68
+/// (Documentation/filesystems/ext4/super.rst).
+const EXT4_SUPERBLOCK_AT: u64 = 1024;
+const EXT4_MAGIC: [u8; 2] = [0x53, 0xef];
+
 fn main() {
     if let Err(error) = testify() {
         println!("witness: error: {error:#}");
@@ -55,13 +60,14 @@ fn mount_at(source: &str, kind: &str, place: &str, flags: MountFlags) -> Result<
         .with_context(|| format!("mounting {source} ({kind}) at {place}"))
 }
 
-/// The device that `root=` means: `/dev/...` or `PARTUUID=...`.
+/// The device that `root=` means: `/dev/...`, `PARTUUID=...` or `UUID=...`.
 fn wait_for(root: &str) -> Result<PathBuf> {
     let deadline = Instant::now() + DISK_WAIT;
     loop {
-        let found = match root.strip_prefix("PARTUUID=") {
-            Some(guid) => partition(guid)?,
-            None => Some(PathBuf::from(root)).filter(|device| device.exists()),
+        let found = match root.split_once('=') {
+            Some(("PARTUUID", guid)) => partition(guid)?,
+            Some(("UUID", uuid)) => file_system(uuid)?,
+            _ => Some(PathBuf::from(root)).filter(|device| device.exists()),
         };
         if let Some(device) = found {
             return Ok(device);
@@ -84,6 +90,19 @@ fn partition(guid: &str) -> Result<Option<PathBuf>> {
         return Ok(partition.map(|name| Path::new("/dev").join(name)));
     }
     Ok(None)
+}
+
+/// The disk or partition with the ext4 file system of this UUID.
+fn file_system(uuid: &str) -> Result<Option<PathBuf>> {
+    let wanted = uuid_bytes(uuid)?;
+    let devices = names("/sys/class/block")?.into_iter().map(|name| Path::new("/dev").join(name));
+    Ok(devices.into_iter().find(|device| has_ext4(device, wanted).unwrap_or(false)))
+}
+
+fn has_ext4(device: &Path, uuid: [u8; 16]) -> std::io::Result<bool> {
+    let mut superblock = [0; 0x78];
+    File::open(device)?.read_exact_at(&mut superblock, EXT4_SUPERBLOCK_AT)?;
+    Ok(superblock[0x38..0x3a] == EXT4_MAGIC && superblock[0x68..] == uuid)
 }
 
 fn names(directory: impl AsRef<Path>) -> Result<Vec<String>> {
@@ -110,11 +129,15 @@ fn number_in_gpt(disk: &str, wanted: [u8; 16]) -> Option<u64> {
     })
 }
 
+fn uuid_bytes(uuid: &str) -> Result<[u8; 16]> {
+    let digits: String = uuid.chars().filter(|letter| *letter != '-').collect();
+    let Ok(number) = u128::from_str_radix(&digits, 16) else { bail!("{uuid:?} is not a UUID") };
+    Ok(number.to_be_bytes())
+}
+
 /// A GUID as GPT keeps it: the first three groups are little endian.
 fn guid_bytes(guid: &str) -> Result<[u8; 16]> {
-    let digits: String = guid.chars().filter(|letter| *letter != '-').collect();
-    let Ok(number) = u128::from_str_radix(&digits, 16) else { bail!("{guid:?} is not a GUID") };
-    let mut bytes = number.to_be_bytes();
+    let mut bytes = uuid_bytes(guid)?;
     bytes[..4].reverse();
     bytes[4..6].reverse();
     bytes[6..8].reverse();

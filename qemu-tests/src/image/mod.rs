@@ -59,6 +59,13 @@ impl TestImage {
         format!("root=PARTUUID={ROOT_PARTUUID} ro console=ttyS0")
     }
 
+    /// Makes the image's files in a directory, which is made if it is not there.
+    pub fn write_tree(&self, root: impl AsRef<Path>) -> Result<()> {
+        let root = root.as_ref();
+        fs::create_dir_all(root).with_context(|| format!("making {}", root.display()))?;
+        tree::fill(self, root)
+    }
+
     /// Makes the image.
     pub fn write(&self, file: impl AsRef<Path>) -> Result<()> {
         let root = tempfile::tempdir().context("a directory for the image's root")?;

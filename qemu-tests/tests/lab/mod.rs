@@ -87,8 +87,17 @@ pub(crate) fn same_but_mark(disk: &Path, other: &Path) -> Result<bool> {
 
 /// Pushes a raw image.
 pub(crate) fn push(store: &Path, label: &str, raw: &Path) -> Result<()> {
+    push_input(store, label, "--image", raw)
+}
+
+/// Pushes a directory as a tree.
+pub(crate) fn push_tree(store: &Path, label: &str, directory: &Path) -> Result<()> {
+    push_input(store, label, "--tree", directory)
+}
+
+fn push_input(store: &Path, label: &str, kind: &str, input: &Path) -> Result<()> {
     let mut command = Command::new(environment::inaug()?);
-    command.args(["push", label, "--image"]).arg(raw).arg("--store").arg(store);
+    command.args(["push", label, kind]).arg(input).arg("--store").arg(store);
     let output = command.output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(())
