@@ -5,6 +5,7 @@
 //! others have mounted is not entered.
 
 mod hashing;
+mod seeds;
 
 use super::error::TreeError;
 use super::keep::Keep;
@@ -257,13 +258,7 @@ impl Inventory {
         self.ids = hashed.ids;
         self.ids.resize(self.files.len(), UNKNOWN);
         self.ids.shrink_to_fit();
-        for mut seeds in hashed.seeds {
-            self.seeds.append(&mut seeds);
-        }
-        // One place for each object is enough.
-        self.seeds.sort_unstable();
-        self.seeds.dedup_by_key(|seed| (seed.key, seed.length));
-        self.seeds.shrink_to_fit();
+        self.seeds = hashed.seeds;
     }
 }
 

@@ -1,5 +1,6 @@
 //! Files are read, cut and hashed by several threads.
 
+use super::seeds::Seeds;
 use super::{Inventory, Seed, UNKNOWN, key};
 use crate::Error;
 use crate::meter::{Limit, Meter, add};
@@ -28,6 +29,9 @@ const WAITING_MAX: usize = 128;
 /// How much of each of them is read beforehand, bytes: all of most files.
 const CALLED_BYTES: u64 = 512 << 10;
 
+/// So many objects are found by a thread before it hands them over.
+const BATCH_OBJECTS: usize = 1024;
+
 /// A file to be hashed.
 pub(super) struct Job {
     /// Its number.
@@ -42,8 +46,8 @@ pub(super) struct Job {
 pub(super) struct Hashed {
     /// What each file is, by its number, as far as that is known.
     pub(super) ids: Vec<Digest>,
-    /// Where objects are, by thread.
-    pub(super) seeds: Vec<Vec<Seed>>,
+    /// Where objects are, in order.
+    pub(super) seeds: Vec<Seed>,
 }
 
 /// What all threads work with.
@@ -64,20 +68,21 @@ impl Hashers<'_> {
         let threads = threads.clamp(THREADS_MIN, THREADS_MAX);
         let (sender, receiver) = sync_channel(WAITING_MAX);
         let (receiver, ids) = (Mutex::new(receiver), Mutex::new(Vec::new()));
-        let (walked, seeds) = std::thread::scope(|scope| {
+        let seeds = Seeds::default();
+        let walked = std::thread::scope(|scope| {
             let hashers: Vec<_> =
-                (0..threads).map(|_| scope.spawn(|| self.work(&receiver, &ids))).collect();
+                (0..threads).map(|_| scope.spawn(|| self.work(&receiver, &ids, &seeds))).collect();
             // All threads are gone only when one of them has broken down.
             let walked = walk(&mut |job| {
                 Self::call(&job);
                 sender.send(job).or(Err(Error::Stopped))
             });
             drop(sender);
-            let seeds = hashers.into_iter().map(|one| one.join().or(Err(Error::Stopped)));
-            (walked, seeds.collect::<Result<Vec<_>, _>>())
+            let mut ended = hashers.into_iter().map(|one| one.join().or(Err(Error::Stopped)));
+            walked.and_then(|walked| ended.try_for_each(|one| one).map(|()| walked))
         });
         let ids = ids.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok((walked?, Hashed { ids, seeds: seeds? }))
+        Ok((walked?, Hashed { ids, seeds: seeds.done() }))
     }
 
     /// Has the disk begin to read a file before its turn comes. That this is not to be had, or that
@@ -86,16 +91,16 @@ impl Hashers<'_> {
         let _ = fadvise(&job.file, 0, NonZeroU64::new(CALLED_BYTES), Advice::WillNeed);
     }
 
-    fn work(self, jobs: &Mutex<Receiver<Job>>, ids: &Mutex<Vec<Digest>>) -> Vec<Seed> {
+    fn work(self, jobs: &Mutex<Receiver<Job>>, ids: &Mutex<Vec<Digest>>, all: &Seeds) {
         let (mut seeds, mut pieces) = (Vec::new(), FilePieces::default());
         loop {
             let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(job) = next else { return seeds };
+            let Ok(job) = next else { return all.add(&mut seeds) };
             if self.stop.check().is_err() {
                 continue;
             }
             let number = job.number as usize;
-            if let Ok(Some(id)) = self.hash(job, &mut pieces, &mut seeds) {
+            if let Ok(Some(id)) = self.hash(job, &mut pieces, &mut seeds, all) {
                 let mut ids = ids.lock().unwrap_or_else(PoisonError::into_inner);
                 if ids.len() <= number {
                     ids.resize(number + 1, UNKNOWN);
@@ -111,6 +116,7 @@ impl Hashers<'_> {
         job: Job,
         pieces: &mut FilePieces,
         seeds: &mut Vec<Seed>,
+        all: &Seeds,
     ) -> io::Result<Option<Digest>> {
         let Job { number: file, file: opened, stamp } = job;
         pieces.open(opened, stamp);
@@ -126,6 +132,9 @@ impl Hashers<'_> {
                     let length = bytes.len() as u32;
                     id.add(&Entry::Data { digest, length });
                     seeds.push(Seed { key: key(&digest), file, length, offset_bytes });
+                    if seeds.len() >= BATCH_OBJECTS {
+                        all.add(seeds);
+                    }
                     u64::from(length)
                 }
             };
