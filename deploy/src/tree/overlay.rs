@@ -1,6 +1,7 @@
 //! Nodes that no label has: what is made for this one machine.
 
 use super::error::{TreeError, shown};
+use super::nodes::{Nodes, What};
 use super::rights::Rights;
 use super::wanted::{From, Wanted};
 use std::collections::{BTreeMap, HashSet};
@@ -10,6 +11,9 @@ use store::tree::{Meta, Node, NodeKind, Piece, check_path, next_piece, parent};
 
 /// Mode of directories that are made only for what is below them.
 const DIRECTORY_MODE: u16 = 0o755;
+
+/// So many symbolic links are followed on the way to a node (path_resolution(7)).
+const LINKS_MAX: u32 = 40;
 
 /// Nodes that replace those of a label, or are added to it, with the content of files. They are
 /// written, compared and proven like all others, and nothing is fetched for them.
@@ -35,6 +39,53 @@ impl Overlay {
     /// Whether there are no nodes.
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
+    }
+
+    /// The same where its paths lead once `label` is there: a directory that the label has a symbolic
+    /// link for is the one that the link leads to, as for a program on the machine. What is at the
+    /// end of a path replaces what the label has there, links too.
+    pub(crate) fn through_links_of(&self, label: &Nodes) -> Self {
+        let mut through = Self::default();
+        for (node, content) in self.nodes.values() {
+            let path = self.resolve(label, &node.path).unwrap_or_else(|| node.path.clone());
+            through.add(Node { path, ..node.clone() }, content.clone());
+        }
+        through
+    }
+
+    /// Where `path` leads; `None` where that cannot be told.
+    fn resolve(&self, label: &Nodes, path: &[u8]) -> Option<Vec<u8>> {
+        let mut way: Vec<Vec<u8>> = names(path);
+        way.reverse();
+        let (mut at, mut links) = (Vec::new(), 0);
+        while let Some(step) = way.pop() {
+            match &step[..] {
+                b"" | b"." => continue,
+                b".." => {
+                    at.pop();
+                    continue;
+                }
+                _ => at.push(step),
+            }
+            // What it has itself takes the place of the label's.
+            if way.is_empty() || self.nodes.contains_key(&at) {
+                continue;
+            }
+            let found = label.find(&at.join(&b'/')).map(|index| label.what(label.first(index)));
+            let Some(What::Symlink(to)) = found else { continue };
+            links += 1;
+            if links > LINKS_MAX {
+                return None;
+            }
+            let to = label.text(to);
+            if to.starts_with(b"/") {
+                at.clear();
+            } else {
+                at.pop();
+            }
+            way.extend(names(to).into_iter().rev());
+        }
+        Some(at.join(&b'/'))
     }
 
     fn add(&mut self, node: Node, content: Vec<u8>) {

@@ -129,7 +129,7 @@ pub(crate) fn under(
     if overlay.is_empty() {
         return Ok(wanted);
     }
-    let (own, weak) = overlay.wanted(rights)?;
+    let (own, weak) = overlay.through_links_of(&wanted.nodes).wanted(rights)?;
     let joined = join(&wanted, &own, &Rule::Second(&weak));
     Ok(joined.map_err(|error| error.between(name, "of this machine's own files"))?)
 }

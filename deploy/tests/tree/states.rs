@@ -228,26 +228,49 @@ fn joined_labels_are_their_union() {
     assert_is(dir.path(), &union, "after a refusal");
 }
 
-/// A machine's own files, and the directories above them, do not take the place of what a label
-/// has: a merged `/usr` has a symbolic link at `/lib`.
+/// A machine's own files go where the label's links lead, and never take the place of a directory's
+/// link: a merged `/usr` has one at `/lib`.
 #[test]
-fn a_machines_own_files_do_not_go_through_links_of_the_label() {
+fn a_machines_own_files_go_through_links_of_the_label() {
     let (shelf, dir) = (Shelf::new(), tempfile::tempdir().unwrap());
-    shelf.put(
-        "a",
-        &Tree::new().file("usr/lib/x", b"1").with("lib", Item::Symlink(b"usr/lib".into())),
-    );
-    let go = |path: &str| {
+    let link = |to: &str| Item::Symlink(to.into());
+    let label = Tree::new()
+        .file("usr/lib/x", b"1")
+        .with("lib", link("usr/lib"))
+        .with("root", link("/var/./roothome"))
+        .with("etc/resolv.conf", link("../run/resolv.conf"))
+        .with("etc/up", link("../../../srv"))
+        .with("loop", link("loop"))
+        .with("fifo", Item::Fifo);
+    shelf.put("a", &label);
+    let go = |paths: &[&str]| {
         let mut run = Run::new(&shelf, &["a"], dir.path());
-        run.options.overlay.file(path.as_bytes(), crate::model::meta(0o600, 1), b"own".to_vec());
+        for path in paths {
+            let meta = crate::model::meta(0o600, 1);
+            run.options.overlay.file(path.as_bytes(), meta, path.as_bytes().to_vec());
+        }
         run.go().0
     };
-    let said = chain(&go("lib/own").unwrap_err());
-    let expected = "label a+of this machine's own files: /lib: expected a directory above others, found a symbolic link";
-    assert_eq!(said, expected);
-    go("usr/lib/own").unwrap();
-    assert_eq!(std::fs::read(dir.path().join("lib/own")).unwrap(), b"own");
+    let table = [
+        ("lib/own", "usr/lib/own"),
+        ("root/.ssh/authorized_keys", "var/roothome/.ssh/authorized_keys"),
+        ("etc/resolv.conf", "etc/resolv.conf"),
+        ("etc/up/data", "srv/data"),
+    ];
+    go(&table.map(|(path, _)| path)).unwrap();
+    for (path, at) in table {
+        let at = dir.path().join(at);
+        assert_eq!(std::fs::read(&at).unwrap(), path.as_bytes());
+        assert!(at.symlink_metadata().unwrap().is_file(), "{path}");
+    }
     assert_eq!(std::fs::read(dir.path().join("lib/x")).unwrap(), b"1");
+    for (path, found) in [
+        ("loop/own", "loop: expected a directory above others, found a symbolic link"),
+        ("fifo/own", "fifo: expected a directory above others, found a fifo"),
+    ] {
+        let said = chain(&go(&[path]).unwrap_err());
+        assert_eq!(said, format!("label a+of this machine's own files: /{found}"));
+    }
 }
 
 /// What was right before and not written to was compared, and is not said to be read back.
