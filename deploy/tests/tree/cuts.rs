@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// How many calls a whole run makes, and how many objects it fetches.
-fn whole_run(shelf: &Arc<Shelf>, first: &str, second: &str) -> (u64, u64) {
+pub(crate) fn whole_run(shelf: &Arc<Shelf>, first: &str, second: &str) -> (u64, u64) {
     let dir = tempfile::tempdir().unwrap();
     let to = dir.path().join("to");
     Run::new(shelf, &[first], &to).done();
@@ -22,7 +22,7 @@ fn whole_run(shelf: &Arc<Shelf>, first: &str, second: &str) -> (u64, u64) {
 }
 
 /// The content of each file is old or new, whole.
-fn assert_old_or_new(found: &Seen, old: &Tree, new: &Tree, context: &str) {
+pub(crate) fn assert_old_or_new(found: &Seen, old: &Tree, new: &Tree, context: &str) {
     let whole = |text: &String| text.split(' ').take(3).collect::<Vec<_>>().join(" ");
     let (old, new) = (expected(old), expected(new));
     for (path, text) in found.iter().filter(|(_, text)| text.starts_with("file ")) {

@@ -11,6 +11,7 @@ mod kept;
 mod memory;
 mod model;
 mod oracle;
+mod power;
 mod random;
 mod rights;
 mod run;
