@@ -74,6 +74,12 @@ pub enum TreeError {
         /// What is there.
         found: String,
     },
+    /// What is on the target is not what is to be there, and it cannot be written a second time.
+    #[error("what was written reads back wrong, and cannot be repaired")]
+    Repair {
+        /// Why not.
+        source: TreeRefusal,
+    },
 }
 
 impl TreeError {
@@ -81,7 +87,9 @@ impl TreeError {
     pub(crate) fn category(&self) -> Category {
         match self {
             Self::Io { .. } | Self::Walk { .. } | Self::Misplaced { .. } => Category::Storage,
-            Self::Node { .. } | Self::ReadBack { .. } => Category::Verification,
+            Self::Node { .. } | Self::ReadBack { .. } | Self::Repair { .. } => {
+                Category::Verification
+            }
             Self::Conflict { .. } => Category::Refused,
         }
     }

@@ -66,7 +66,11 @@ pub(crate) fn verify_anew(
 fn look(job: Job) -> Result<Plan, Error> {
     let root = Arc::clone(&job.root);
     let inventory = take(&root, &job.keep, Cache::Dropped, &job.meter, &Stop::default())?;
-    plan_again(job, inventory)
+    plan_again(job, inventory).map_err(|error| match error {
+        // It is said when nothing was written; here, something was.
+        Error::TreeRefused(source) => TreeError::Repair { source }.into(),
+        error => error,
+    })
 }
 
 /// The first thing that is wrong; of directories, which differ when something in them does, only

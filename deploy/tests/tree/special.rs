@@ -266,6 +266,28 @@ fn what_is_left_on_a_read_only_file_system_stays() {
     Run::new(&shelf, &["label"], &mounted.0).done();
 }
 
+/// A refusal when all is read back is not one before anything is written.
+#[test]
+fn what_cannot_be_repaired_is_said() {
+    if !is_root() {
+        return;
+    }
+    let (dir, shelf) = (tempfile::tempdir().unwrap(), Shelf::new());
+    shelf.put("label", &files(0..2));
+    let mounted = Mounted::at(&dir.path().join("to"), 4 << 20);
+    let meter = std::sync::Arc::new(deploy::Meter::new());
+    let plan = Run::new(&shelf, &["label"], &mounted.0).plan(&meter).unwrap();
+    let written = deploy::tree::write(plan).unwrap();
+    std::fs::write(mounted.0.join("other"), b"").unwrap();
+    mount_remount(&mounted.0, MountFlags::RDONLY, c"").unwrap();
+    let result = deploy::tree::verify(written, deploy::ReadBack::Yes);
+    let expected = format!(
+        "what was written reads back wrong, and cannot be repaired: {} is on a file system that is read-only",
+        mounted.0.display()
+    );
+    assert_eq!(chain(&result.err().unwrap()), expected);
+}
+
 /// Files of which each takes a good part of the room, two of them the same.
 fn tight(seed: u64) -> Tree {
     let files = (seed..seed + 13)
