@@ -44,8 +44,8 @@ impl<'a> Commit<'a> {
         Self { job, has, decisions, stage, directories, gone, touched: HashSet::new() }
     }
 
-    /// Puts the wanted nodes from `nodes` up to `end` in place; `staged` says what files among them are called in
-    /// the staging area.
+    /// Puts the wanted nodes from `nodes` up to `end` in place; `staged` says what files among them
+    /// are called in the staging area.
     pub(crate) fn place(
         &mut self,
         nodes: &mut Cursor<'_>,

@@ -12,7 +12,7 @@ use store::tree::{Meta, Node, NodeKind, Piece, check_path, next_piece, parent};
 /// Mode of directories that are made only for what is below them.
 const DIRECTORY_MODE: u16 = 0o755;
 
-/// So many symbolic links are followed on the way to a node (path_resolution(7)).
+/// So many symbolic links are followed on the way to a node (`path_resolution(7)`).
 const LINKS_MAX: u32 = 40;
 
 /// Nodes that replace those of a label, or are added to it, with the content of files. They are
