@@ -163,7 +163,8 @@ fn of_upkeep(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     }
     if let Some(error) = error.downcast_ref::<GcError>() {
         return Some(match error {
-            GcError::Busy { .. } | GcError::Waited { .. } => FAILED,
+            GcError::Busy { .. } | GcError::Waited { .. } | GcError::Overtaken { .. } => FAILED,
+            GcError::Missing { .. } => VERIFICATION,
             GcError::Label { source, .. } | GcError::Manifest { source } => of_read(source),
             GcError::Take(error) => of_take(error),
             GcError::Store(error) | GcError::NoRoom { source: error } => of_dir(error),

@@ -123,7 +123,7 @@ pub fn copy_label(
         let (placed, packs) =
             content(source, store, &catalog, &record.manifest, options.pack_bytes, progress)?;
         report.objects = placed.objects.iter().map(|objects| u64::from(*objects)).sum();
-        report.objects_sent = packs.objects;
+        report.objects_sent = packs.objects();
         report.sent_raw_bytes = packs.raw_bytes;
         report.sent_packed_bytes = packs.packed_bytes;
         report.packs.clone_from(&packs.packs);

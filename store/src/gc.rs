@@ -32,7 +32,7 @@ use crate::manifest_reader::ReadError;
 use crate::map::PackRef;
 use crate::restock::TakeError;
 use marks::Marks;
-use plan::{Packs, Plan, is_mostly_dead};
+use plan::{MISSING, Packs, Plan, is_mostly_dead};
 use repack::{Repacked, repack};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -85,8 +85,11 @@ pub struct GcReport {
     pub new_packs: Vec<PackRef>,
     /// Their bytes; in a dry run, about how many.
     pub new_bytes: u64,
-    /// Packs that are needed and cannot be read, each with why: left as they are.
+    /// Packs that are needed and are not there or cannot be read, each with why: left as they are.
     pub damaged: Vec<(Digest, String)>,
+    /// Whether nothing was deleted because of those: what they held may be in packs that nothing leads
+    /// to, where healing finds it.
+    pub is_refused: bool,
     /// Bytes of packs, manifests and maps that labels need.
     pub size_bytes: u64,
     /// How much that is above the maximum, because of what is to be kept, bytes.
@@ -137,6 +140,23 @@ pub enum GcError {
         /// The failure.
         source: ReadError,
     },
+    /// A pack that was there a moment ago is gone.
+    #[error(
+        "pack {} is needed and is not there, so nothing is deleted: verify --heal first", pack.short()
+    )]
+    Missing {
+        /// The pack.
+        pack: Digest,
+    },
+    /// Somebody writes maps without regard to what is being collected.
+    #[error(
+        "the map of manifest {} was changed meanwhile, so nothing is deleted: run gc again",
+        manifest.short()
+    )]
+    Overtaken {
+        /// The manifest.
+        manifest: Digest,
+    },
     /// Objects could not be moved.
     #[error(transparent)]
     Take(#[from] TakeError),
@@ -150,43 +170,67 @@ pub fn gc(store: &DirStore, options: &GcOptions<'_>) -> Result<GcReport, GcError
     if options.dry_run {
         return rehearse(store, options);
     }
-    let _only = only_one(store)?;
+    let _only = only_one(store, LOCK_WAIT)?;
     let cleaned_files = temp::clean(store)?;
     let plan = plan(store, options)?;
-    let before = condemn(store, &plan, options)?;
-    let writers = users::wait_until_gone(&before.users, options.wait)?;
-    if writers > 0 {
-        sweep::withdraw(store, &before)?;
-        return Err(GcError::Waited { writers, waited_s: options.wait.as_secs() });
+    if !plan.damaged.is_empty() {
+        return Ok(GcReport { cleaned_files, ..plan.refusal(options) });
     }
-    let labels = labels::remove(store, &plan.labels)?;
-    let marks = Marks::read(store, &labels::names(&labels::all(store, options.dry_run)?))?;
-    let repacking = pardon_live(store, &plan, &marks)?;
-    let Repacked { stocked, damaged } = repack(store, &marks, &repacking)?;
-    sweep::stamp(store, &before, options)?;
+    let before = condemn(store, &plan, options)?;
+    let freed = free(store, &plan, &before, options);
+    // Should this fail as well, what stands in the journal still is not older for it.
+    let freed = freed.inspect_err(|_| drop(sweep::withdraw(store, &before)))?;
+    let Freed { labels, marks, repacking, repacked: Repacked { stocked, damaged } } = freed;
     let Swept { removed, pending } = sweep::sweep(store, options)?;
-    let stocked_bytes = stocked.packs.iter().map(|pack| pack.size_bytes).sum();
+    let packs = plan.dead.into_iter().chain(plan.repack.into_keys());
+    let is_repacked = |pack: &Digest| repacking.contains(pack) && !damaged.contains_key(pack);
     let mut report = GcReport {
         labels,
         removed,
         pending,
-        repacked: plan
-            .dead
-            .into_iter()
-            .chain(plan.repack.into_keys())
-            .filter(|pack| repacking.contains(&pack.digest))
-            .collect(),
+        repacked: packs.filter(|pack| is_repacked(&pack.digest)).collect(),
         new_packs: stocked.packs.clone(),
-        new_bytes: stocked_bytes,
-        damaged: plan.damaged.iter().map(|pack| (pack.digest, NO_PACK.to_owned())).collect(),
+        new_bytes: stocked.packs.iter().map(|pack| pack.size_bytes).sum(),
         cleaned_files,
         ..GcReport::default()
     };
-    report.repacked.retain(|pack| !damaged.iter().any(|(other, _)| *other == pack.digest));
-    report.damaged.extend(damaged);
+    report.damaged = damaged.into_iter().collect();
     report.index_failure = index(store, &report, &stocked).err().map(|e| crate::verify::chain(&e));
     report.measure(store, &marks, options)?;
     Ok(report)
+}
+
+/// What nothing leads to any more is in the journal.
+struct Freed<'a> {
+    labels: Vec<LabelName>,
+    marks: Marks,
+    /// Packs that were mostly dead.
+    repacking: BTreeSet<Digest>,
+    repacked: Repacked<'a>,
+}
+
+/// Once those who began before have ended, sees to it that nothing leads to what is condemned.
+fn free<'a>(
+    store: &'a DirStore,
+    plan: &Plan,
+    before: &sweep::Before,
+    options: &GcOptions<'_>,
+) -> Result<Freed<'a>, GcError> {
+    let writers = users::wait_until_gone(&before.users, options.wait)?;
+    if writers > 0 {
+        return Err(GcError::Waited { writers, waited_s: options.wait.as_secs() });
+    }
+    let labels = labels::remove(store, &plan.labels)?;
+    let marks = Marks::read(store, &labels::names(&labels::all(store, options.dry_run)?))?;
+    for pack in marks.needed_packs() {
+        if store.pack_with_size(*pack)?.is_none() {
+            return Err(GcError::Missing { pack: *pack });
+        }
+    }
+    let repacking = pardon_live(store, plan, &marks)?;
+    let repacked = repack(store, &marks, &repacking)?;
+    sweep::stamp(store, options)?;
+    Ok(Freed { labels, marks, repacking, repacked })
 }
 
 /// Writes the journal. Where there is no room even for that, and readers need no grace, first
@@ -210,12 +254,16 @@ fn condemn(
     }
 }
 
-/// What is said of a pack that does not begin and end like one.
-const NO_PACK: &str = "it does not begin and end like a pack";
-
 /// What would be done, without changing anything.
 fn rehearse(store: &DirStore, options: &GcOptions<'_>) -> Result<GcReport, GcError> {
-    let plan = plan(store, options)?;
+    let mut plan = plan(store, options)?;
+    if plan.damaged.iter().any(|(_, why)| why == MISSING) {
+        // Another collection may have led a map elsewhere since it was read.
+        plan = self::plan(store, options)?;
+    }
+    if !plan.damaged.is_empty() {
+        return Ok(plan.refusal(options));
+    }
     let now = (options.clock)();
     let mut condemned = sweep::journal(store, &now)?;
     let packs: BTreeSet<Digest> =
@@ -236,7 +284,6 @@ fn rehearse(store: &DirStore, options: &GcOptions<'_>) -> Result<GcReport, GcErr
         pending,
         new_bytes: plan.repack.values().sum(),
         repacked: plan.repack.into_keys().collect(),
-        damaged: plan.damaged.iter().map(|pack| (pack.digest, NO_PACK.to_owned())).collect(),
         size_bytes: plan.size_bytes,
         over_bytes: over,
         ..GcReport::default()
@@ -253,16 +300,14 @@ fn plan(store: &DirStore, options: &GcOptions<'_>) -> Result<Plan, GcError> {
 
 /// Takes out of the journal what is needed after all; returns the packs that are mostly dead still.
 fn pardon_live(store: &DirStore, plan: &Plan, marks: &Marks) -> Result<BTreeSet<Digest>, GcError> {
-    let (live, pinned) = (marks.live_bytes(), marks.pinned());
     let (mut needed, mut mostly_dead) = (Vec::new(), BTreeSet::new());
     for pack in plan.dead.iter().chain(plan.repack.keys()) {
-        if pinned.contains(&pack.digest) {
-            needed.push(pack.digest);
+        if !marks.needs(&pack.digest) {
             continue;
         }
-        let Some(live) = live.get(&pack.digest) else { continue };
-        match frames_bytes(store, pack) {
-            Some(frames) if is_mostly_dead(frames, *live) => {
+        let live = marks.live_bytes(&pack.digest);
+        match frames_bytes(store, pack).filter(|_| !marks.is_pinned(&pack.digest)) {
+            Some(frames) if is_mostly_dead(frames, live) => {
                 mostly_dead.insert(pack.digest);
             }
             _ => needed.push(pack.digest),
@@ -293,10 +338,10 @@ fn index(
 }
 
 /// Only one collection at a time.
-fn only_one(store: &DirStore) -> Result<File, GcError> {
+fn only_one(store: &DirStore, wait: Duration) -> Result<File, GcError> {
     let path = store.gc_lock_path();
     let file = open(&path)?;
-    wait_for(file, &path, LOCK_WAIT)?.ok_or(GcError::Busy { path })
+    wait_for(file, &path, wait)?.ok_or(GcError::Busy { path })
 }
 
 impl GcReport {
@@ -307,14 +352,11 @@ impl GcReport {
         marks: &Marks,
         options: &GcOptions<'_>,
     ) -> Result<(), GcError> {
-        let (live, pinned) = (marks.live_bytes(), marks.pinned());
-        let new = |digest: &Digest| self.new_packs.iter().any(|pack| pack.digest == *digest);
+        let new: BTreeSet<Digest> = self.new_packs.iter().map(|pack| pack.digest).collect();
         let packs = store.packs_with_sizes()?.into_iter();
         let moved: BTreeSet<Digest> = self.repacked.iter().map(|pack| pack.digest).collect();
         let needed = packs.filter(|pack| {
-            new(&pack.digest)
-                || pinned.contains(&pack.digest)
-                || live.contains_key(&pack.digest) && !moved.contains(&pack.digest)
+            new.contains(&pack.digest) || marks.needs(&pack.digest) && !moved.contains(&pack.digest)
         });
         let manifests = marks.manifest_bytes_now(store);
         self.size_bytes = manifests + needed.map(|pack| pack.size_bytes).sum::<u64>();
@@ -343,7 +385,8 @@ pub(crate) fn discard(
     if packs.is_empty() {
         return Ok(Vec::new());
     }
-    let _only = only_one(store)?;
+    // Whoever collects ends, and leaves what is damaged.
+    let _only = only_one(store, wait.max(LOCK_WAIT))?;
     let clock = || Moment::now();
     let options = GcOptions {
         dry_run: false,
@@ -354,20 +397,24 @@ pub(crate) fn discard(
         clock: &clock,
     };
     let before = sweep::condemn_packs(store, packs, &options)?;
+    let dead = dead(store, packs, &before, wait);
+    let dead = dead.inspect_err(|_| drop(sweep::withdraw(store, &before)))?;
+    sweep::delete_packs(store, &dead)
+}
+
+/// Those of `packs` that nothing leads to; the others are taken out of the journal.
+fn dead(
+    store: &DirStore,
+    packs: &BTreeSet<Digest>,
+    before: &sweep::Before,
+    wait: Duration,
+) -> Result<Vec<Digest>, GcError> {
     let writers = users::wait_until_gone(&before.users, wait)?;
-    let marks =
-        labels::all(store, false).and_then(|labels| Marks::read(store, &labels::names(&labels)));
-    let marks = match marks {
-        Ok(marks) if writers == 0 => marks,
-        failed => {
-            sweep::withdraw(store, &before)?;
-            failed?;
-            return Err(GcError::Waited { writers, waited_s: wait.as_secs() });
-        }
-    };
-    let (live, pinned) = (marks.live_bytes(), marks.pinned());
-    let is_needed = |pack: &&Digest| live.contains_key(*pack) || pinned.contains(*pack);
-    let (needed, gone): (Vec<_>, Vec<_>) = packs.iter().partition(is_needed);
-    sweep::pardon(store, &needed.into_iter().copied().collect::<Vec<_>>(), &[])?;
-    sweep::delete_packs(store, gone)
+    if writers > 0 {
+        return Err(GcError::Waited { writers, waited_s: wait.as_secs() });
+    }
+    let marks = Marks::read(store, &labels::names(&labels::all(store, false)?))?;
+    let (needed, dead): (Vec<_>, Vec<_>) = packs.iter().partition(|pack| marks.needs(pack));
+    sweep::pardon(store, &needed, &[])?;
+    Ok(dead)
 }

@@ -20,7 +20,7 @@ use crate::manifest_reader::{ReadError, read_label, read_root};
 use crate::objects::read_objects;
 use crate::restock::TakeError;
 use crate::source::{Item, Source, read_all};
-use crate::verify::{Report, chain, look};
+use crate::verify::{Packs, Report, chain, look, refresh};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -45,6 +45,10 @@ pub struct Healed {
     pub obstacles: Vec<String>,
 }
 
+/// How often it is tried to heal while others collect and push: each of them must have come between
+/// two steps of this.
+const ATTEMPTS_MAX: u32 = 4;
+
 /// Why healing ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum HealError {
@@ -65,35 +69,54 @@ pub fn verify_and_heal(
     second: &dyn Source,
     wait: Duration,
 ) -> Result<(Report, Healed), HealError> {
-    let (report, packs) = look(store, label)?;
-    if report.is_clean() {
-        return Ok((report, Healed::default()));
-    }
     let mut healed = Healed::default();
-    temp::clean(store)?;
-    {
-        let _user = register(store)?;
-        let labels = labels(store, label)?;
-        for manifest in manifests(&labels) {
-            let taken = take_manifest(store, second, &manifest, &mut healed);
-            taken.or_else(|error| healed.note(&Item::Manifest(manifest), error))?;
+    let mut looked = look(store, label)?;
+    for _ in 0..ATTEMPTS_MAX {
+        let (report, packs) = &mut looked;
+        if report.is_clean() {
+            break;
         }
-        let manifests = manifests(&labels);
-        content::heal(store, second, &packs, &manifests, &mut healed)?;
-        let damaged = packs.damaged();
-        for manifest in &manifests {
-            drop_diffs(store, manifest, &damaged)?;
+        temp::clean(store)?;
+        healed.obstacles.clear();
+        let is_done = attempt(store, label, second, (report, packs), &mut healed)?;
+        match discard(store, &packs.damaged(), wait) {
+            Ok(removed) => healed.removed_packs.extend(removed),
+            Err(error) => healed.obstacles.push(format!("damaged packs stay: {}", chain(&error))),
         }
-        for (name, manifest) in &labels {
-            let taken = take_record(store, second, name, *manifest, &mut healed);
-            taken.or_else(|error| healed.note(&Item::Label(name.clone()), error))?;
+        looked = look(store, label)?;
+        if is_done {
+            break;
         }
     }
-    match discard(store, &packs.damaged(), wait) {
-        Ok(removed) => healed.removed_packs = removed,
-        Err(error) => healed.obstacles.push(format!("damaged packs stay: {}", chain(&error))),
+    Ok((looked.0, healed))
+}
+
+/// Heals what can be; `false` where others were at work and it is to be done again.
+fn attempt(
+    store: &DirStore,
+    label: Option<&LabelName>,
+    second: &dyn Source,
+    (report, packs): (&mut Report, &mut Packs),
+    healed: &mut Healed,
+) -> Result<bool, HealError> {
+    // What is relied on from here on stays; until now, packs may have come and gone.
+    let user = register(store)?;
+    refresh(store, label, packs, user.condemned.packs.keys().copied().collect(), report)?;
+    let labels = labels(store, label)?;
+    let manifests = manifests(&labels);
+    for manifest in &manifests {
+        let taken = take_manifest(store, second, manifest, healed);
+        taken.or_else(|error| healed.note(&Item::Manifest(*manifest), error))?;
     }
-    Ok((look(store, label)?.0, healed))
+    let is_done = content::heal(store, second, packs, &manifests, healed)?;
+    for manifest in &manifests {
+        drop_diffs(store, manifest, &packs.damaged())?;
+    }
+    for (name, manifest) in &labels {
+        let taken = take_record(store, second, name, *manifest, healed);
+        taken.or_else(|error| healed.note(&Item::Label(name.clone()), error))?;
+    }
+    Ok(is_done)
 }
 
 impl Healed {

@@ -13,12 +13,14 @@ pub(crate) use take::{FrameAt, Want};
 
 use crate::Digest;
 use crate::dir::index::{self, Spot, keep};
+use crate::dir::journal::strike_for_map;
 use crate::dir::{DirError, DirStore};
 use crate::map::{Map, PackRef, Section};
 use crate::push::fresh::{Fresh, NEW};
 use crate::push::mapping::{Mapping, NewMap, astray};
 use crate::push::spool::Spool;
-use crate::source::{Source, SourceError};
+use crate::source::{Item, Source, SourceError};
+use crate::stamp::{Stamp, stamp_of};
 use frames::Frames;
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -89,8 +91,10 @@ pub(crate) struct Restock<'s, 'a> {
     numbers: HashMap<PackRef, u32>,
     /// For each object of each manifest, in order, its place.
     spots: Spool<'a>,
-    /// Objects that were taken, and their bytes.
-    taken: (u64, u64),
+    /// Objects that were taken from each source.
+    taken: Vec<u64>,
+    /// Their bytes.
+    taken_bytes: u64,
 }
 
 /// A manifest whose objects are seen to.
@@ -108,8 +112,8 @@ pub(crate) struct Stocked<'a> {
     store: &'a DirStore,
     /// The packs that were written.
     pub(crate) packs: Vec<PackRef>,
-    /// How many objects were taken.
-    pub(crate) objects: u64,
+    /// How many objects were taken from each source.
+    pub(crate) taken: Vec<u64>,
     /// Their bytes.
     pub(crate) raw_bytes: u64,
     /// Bytes of the frames that were written.
@@ -125,13 +129,14 @@ impl<'s, 'a> Restock<'s, 'a> {
     pub(crate) fn new(store: &'a DirStore, sources: Vec<&'s dyn Source>, close_bytes: u64) -> Self {
         Self {
             store,
+            taken: vec![0; sources.len()],
             sources,
             frames: Frames::new(store, close_bytes),
             fresh: Fresh::new(store),
             old: Vec::new(),
             numbers: HashMap::new(),
             spots: Spool::new(store, "the objects' places"),
-            taken: (0, 0),
+            taken_bytes: 0,
         }
     }
 
@@ -174,12 +179,12 @@ impl<'s, 'a> Restock<'s, 'a> {
     }
 
     fn take(&mut self, wants: Vec<(FrameAt, Want)>, lost: OnLoss<'_>) -> Result<(), TakeError> {
-        let Self { frames, fresh, taken: (count, bytes), .. } = self;
+        let Self { frames, fresh, taken: counts, taken_bytes: bytes, .. } = self;
         take::take(&self.sources, wants, &mut |mut taken| {
             for (objects, error) in std::mem::take(&mut taken.lost) {
                 lost(&objects, error)?;
             }
-            *count += taken.proven.len() as u64;
+            counts[taken.source] += taken.proven.len() as u64;
             *bytes += taken.proven.iter().map(|want| u64::from(want.length)).sum::<u64>();
             frames.add(&mut taken, &mut |(digest, frame, at)| {
                 fresh.insert(digest, frame, at).map(drop)
@@ -200,13 +205,38 @@ impl<'s, 'a> Restock<'s, 'a> {
     pub(crate) fn finish(mut self) -> Result<Stocked<'a>, TakeError> {
         self.frames.finish()?;
         let Frames { packs, places: frames, packed_bytes, .. } = self.frames;
-        let (objects, raw_bytes) = self.taken;
-        let Self { store, fresh, spots, old, .. } = self;
-        Ok(Stocked { store, packs, objects, raw_bytes, packed_bytes, frames, fresh, spots, old })
+        let Self { store, fresh, spots, old, taken, taken_bytes: raw_bytes, .. } = self;
+        Ok(Stocked { store, packs, taken, raw_bytes, packed_bytes, frames, fresh, spots, old })
     }
 }
 
 impl<'a> Stocked<'a> {
+    /// How many objects were taken.
+    pub(crate) fn objects(&self) -> u64 {
+        self.taken.iter().sum()
+    }
+
+    /// Leads the map of `manifest` to where its objects are now. `false`: others were faster. The map
+    /// is not `read`, as it was before it was looked into, or a pack is being collected, or is gone.
+    pub(crate) fn lead(
+        &self,
+        manifest: &Digest,
+        placed: &Placed,
+        read: Option<&Stamp>,
+    ) -> Result<bool, DirError> {
+        let item = Item::Map(*manifest);
+        let map = self.map(placed)?;
+        let file = map.write(self.store, &item)?;
+        let Some(_naming) = strike_for_map(self.store, manifest, map.packs())? else {
+            return Ok(false);
+        };
+        if map_stamp(self.store, manifest).as_ref() != read {
+            return Ok(false);
+        }
+        file.rename(self.store, &item)?;
+        Ok(true)
+    }
+
     /// The map of a manifest of which nothing was lost.
     pub(crate) fn map(&self, placed: &Placed) -> Result<NewMap<'a>, DirError> {
         let resolve = |spot: Spot| {
@@ -243,6 +273,11 @@ impl<'a> Stocked<'a> {
         let is_live = |pack: &PackRef| packs.binary_search(pack).is_ok() || is_live(pack);
         keep(self.store, made.into_iter().chain(fresh).collect(), &is_live)
     }
+}
+
+/// The map of `manifest` as a file; `None`: there is none.
+pub(crate) fn map_stamp(store: &DirStore, manifest: &Digest) -> Option<Stamp> {
+    stamp_of(&store.path().join(Item::Map(*manifest).path()))
 }
 
 /// Where `map` says that object `number` of `section` is, as a choice to take it from source

@@ -3,6 +3,12 @@
 use rustix::fs::{AtFlags, Statx, StatxFlags, statx};
 use std::fs::File;
 use std::io;
+use std::path::Path;
+
+/// That of the file `path`, now; `None` if it cannot be opened.
+pub(crate) fn stamp_of(path: &Path) -> Option<Stamp> {
+    File::open(path).and_then(|file| Stamp::of(&file)).ok()
+}
 
 /// Which file it is, and what changes when it is written to (stat(2)). A block device shows
 /// nothing of the latter.

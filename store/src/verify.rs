@@ -12,8 +12,10 @@ mod packs;
 
 pub(crate) use packs::Packs;
 
+use crate::Digest;
 use crate::dir::{DirError, DirStore};
 use crate::label::LabelName;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// What was looked at and what was found.
@@ -89,6 +91,22 @@ pub(crate) fn look(
         list::check(store, &mut report);
     }
     Ok((report, packs))
+}
+
+/// Brings `packs` up to date, for one that relies on them and on none that is `leaving`.
+pub(crate) fn refresh(
+    store: &DirStore,
+    label: Option<&LabelName>,
+    packs: &mut Packs,
+    leaving: BTreeSet<Digest>,
+    report: &mut Report,
+) -> Result<(), DirError> {
+    let needed = match label {
+        Some(name) => labels::packs(store, std::slice::from_ref(name)),
+        None => store.packs()?,
+    };
+    packs.refresh(store, &needed, leaving, report);
+    Ok(())
 }
 
 /// An error with its causes on one line.

@@ -157,6 +157,7 @@ fn a_second_store_that_lies_does_no_harm() {
     fs::write(&path, bytes).unwrap();
     let (report, healed) = heal(&place, &second);
     assert!(!report.is_clean() && !healed.obstacles.is_empty());
+    assert_eq!(healed.taken_objects, 0, "what it said to have, it had not");
     assert!(path.exists(), "it may hold what nobody else has");
     fs::write(&path, sound).unwrap();
     assert_eq!(verify(&place.store, None).unwrap().damages, []);

@@ -15,10 +15,12 @@
 //!
 //! SECONDS is when nothing led to it any more, by the clock that counts from boot
 //! (`CLOCK_BOOTTIME`): setting the time of day changes nothing. After another
-//! boot the count begins anew.
+//! boot the count begins anew. The largest number says that something may still ([`NOT_YET`]).
 
 use super::lock::{StoreLock, lock};
 use super::{DirError, DirStore, temp};
+use crate::map::PackRef;
+use crate::stamp::{Stamp, stamp_of};
 use crate::{Digest, FormatError};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -33,6 +35,10 @@ const FIRST_LINE: &str = "inaug-gc 1";
 
 /// Longer than any journal: a million packs and manifests.
 const MAX_BYTES: u64 = 128 << 20;
+
+/// Stands for when nothing leads to it any more of what is about to be collected, until it is known
+/// that nothing does: whoever was cut before leaves no time that is too early.
+pub(crate) const NOT_YET: u64 = u64::MAX;
 
 /// A moment as this machine counts from its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,6 +177,30 @@ pub(crate) fn strike(
         condemned.write(store)?;
     }
     Ok(lock)
+}
+
+/// Like [`strike`], for a map of `manifest` that leads to `packs`. `None`: one of them is not there,
+/// or is being collected, so that nothing may lead to it.
+pub(crate) fn strike_for_map(
+    store: &DirStore,
+    manifest: &Digest,
+    packs: &[PackRef],
+) -> Result<Option<StoreLock>, DirError> {
+    let lock = strike(store, &[], &[*manifest])?;
+    let condemned = Condemned::read(store)?;
+    for pack in packs {
+        let is_there = store.pack_with_size(pack.digest)? == Some(*pack);
+        if !is_there || condemned.packs.contains_key(&pack.digest) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(lock))
+}
+
+/// The file as it is, to tell whether another journal has replaced it; `None`: there is none. The
+/// caller holds the lock.
+pub(crate) fn stamp(store: &DirStore) -> Option<Stamp> {
+    stamp_of(&path(store))
 }
 
 fn path(store: &DirStore) -> PathBuf {

@@ -88,22 +88,26 @@ impl DirStore {
     /// manifest, map and objects stay until they are collected.
     pub fn remove_label(&self, name: &LabelName) -> Result<(), DirError> {
         let _lock = super::lock::lock(&self.lock_path())?;
-        self.remove_locked(name)
+        if self.path().join(Item::Label(name.clone()).path()).exists() {
+            return self.remove_locked(std::slice::from_ref(name));
+        }
+        let mut others = self.list()?;
+        if others.remove(name).is_some() {
+            return write_list(self, &others);
+        }
+        Err(DirError::NoLabel { label: name.clone(), store: self.path().display().to_string() })
     }
 
-    /// Like [`DirStore::remove_label`], for callers that hold the store's lock.
-    pub(crate) fn remove_locked(&self, name: &LabelName) -> Result<(), DirError> {
+    /// Removes labels whose records are there; the caller holds the store's lock.
+    pub(crate) fn remove_locked(&self, names: &[LabelName]) -> Result<(), DirError> {
         let mut others = self.list()?;
-        let listed = others.remove(name).is_some();
-        let path = self.path().join(Item::Label(name.clone()).path());
-        if !path.exists() {
-            let (label, store) = (name.clone(), self.path().display().to_string());
-            let missing = DirError::NoLabel { label, store };
-            return if listed { write_list(self, &others) } else { Err(missing) };
-        }
+        others.retain(|name, _| !names.contains(name));
         // Off the list first: a label that is listed and has no record was lost, not removed.
         let unlisted = write_list(self, &others);
-        fs::remove_file(&path).map_err(DirError::io("remove", &path))?;
+        for name in names {
+            let path = self.path().join(Item::Label(name.clone()).path());
+            fs::remove_file(&path).map_err(DirError::io("remove", &path))?;
+        }
         sync_directory(&self.path().join("labels"))?;
         // On a full disk there may be room now.
         unlisted.or_else(|_| write_list(self, &others))
@@ -200,7 +204,8 @@ pub(crate) fn publish_label(
     let mut labels = store.list()?;
     labels.insert(record.name.clone(), record.manifest);
     if change == LabelChange::Same {
-        store.touch_label(&record.name)?;
+        // Only its owner and root may say so.
+        store.touch_label(&record.name).ok();
         settle_same(store, &labels)?;
         return Ok(change);
     }

@@ -12,6 +12,10 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::time::SystemTime;
 
+/// How many are removed at once while the store's lock is held: the list of labels is written once
+/// for all of them.
+const AT_ONCE: usize = 64;
+
 /// A label that there is, or was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Listed {
@@ -58,14 +62,18 @@ pub(super) fn names(labels: &[Listed]) -> BTreeMap<LabelName, Digest> {
 /// Removes those of `labels` that are as they were; returns them.
 pub(super) fn remove(store: &DirStore, labels: &[Listed]) -> Result<Vec<LabelName>, GcError> {
     let mut removed = Vec::new();
-    for label in labels {
+    for labels in labels.chunks(AT_ONCE) {
         let _lock = lock(&store.lock_path())?;
-        let same = store.read_record(&label.name).is_ok_and(|r| r.manifest == label.manifest);
-        // Used meanwhile: it is not the one that was not for the longest time any more.
-        if same && used(store, &label.name)?.map(|(_, stamp)| stamp) == label.stamp {
-            store.remove_locked(&label.name)?;
-            removed.push(label.name.clone());
+        let mut names = Vec::new();
+        for label in labels {
+            let same = store.read_record(&label.name).is_ok_and(|r| r.manifest == label.manifest);
+            // Used meanwhile: it is not the one that was not for the longest time any more.
+            if same && used(store, &label.name)?.map(|(_, stamp)| stamp) == label.stamp {
+                names.push(label.name.clone());
+            }
         }
+        store.remove_locked(&names)?;
+        removed.extend(names);
     }
     Ok(removed)
 }

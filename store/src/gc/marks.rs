@@ -9,22 +9,28 @@ use crate::manifest_reader::{ReadError, read_map, read_root};
 use crate::map::{FrameRef, Map, Section};
 use crate::objects::read_objects;
 use crate::source::{Item, read_all};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 
 /// What a set of manifests leads to. About 25 bytes of memory for each object.
 #[derive(Default)]
 pub(super) struct Marks {
     packs: HashMap<Digest, u32>,
+    /// For each pack, by its number, how much of it is needed, bytes.
+    live: Vec<u64>,
     frames: HashMap<(u32, u64), u32>,
     /// By the number of the frame.
     of_frames: Vec<FrameMark>,
     /// How often an object is needed: by frame, and where it starts in there.
     objects: HashMap<(u32, u32), u32>,
     manifests: BTreeMap<Digest, u64>,
+    manifest_bytes: u64,
     /// Packs with diffs of each manifest. Nothing can be taken out of a frame that is a diff
     /// without its base: such a pack stays as it is for as long as the manifest does.
     diffs: BTreeMap<Digest, Vec<Digest>>,
+    /// How many manifests have diffs in a pack.
+    pinned: HashMap<Digest, u32>,
 }
 
 /// A frame of a pack.
@@ -33,6 +39,16 @@ struct FrameMark {
     packed_bytes: u32,
     raw_bytes: u32,
     live_raw_bytes: u64,
+}
+
+impl FrameMark {
+    /// How much of the frame is needed, bytes: a part as large as what is needed of its content. What
+    /// is not nothing there is not nothing here.
+    fn live_bytes(&self) -> u64 {
+        let part = u128::from(self.live_raw_bytes.min(u64::from(self.raw_bytes)));
+        let bytes = u128::from(self.packed_bytes) * part;
+        bytes.div_ceil(u128::from(self.raw_bytes.max(1))) as u64
+    }
 }
 
 /// Whether objects come or go.
@@ -64,9 +80,9 @@ impl Marks {
         self.manifests.contains_key(manifest)
     }
 
-    /// Packs that stay whole.
-    pub(super) fn pinned(&self) -> HashSet<Digest> {
-        self.diffs.values().flatten().copied().collect()
+    /// Whether the pack stays whole.
+    pub(super) fn is_pinned(&self, pack: &Digest) -> bool {
+        self.pinned.contains_key(pack)
     }
 
     /// The manifests.
@@ -81,44 +97,70 @@ impl Marks {
 
     /// Bytes of manifests and maps as they were.
     pub(super) fn manifest_bytes(&self) -> u64 {
-        self.manifests.values().sum()
+        self.manifest_bytes
     }
 
-    /// For each pack that is needed, how much of it, bytes: a part of each frame as large as
-    /// what is needed of its content.
-    pub(super) fn live_bytes(&self) -> HashMap<Digest, u64> {
-        let mut live = vec![0; self.packs.len()];
-        for mark in &self.of_frames {
-            let part = u128::from(mark.live_raw_bytes.min(u64::from(mark.raw_bytes)));
-            let bytes = u128::from(mark.packed_bytes) * part / u128::from(mark.raw_bytes.max(1));
-            live[mark.pack as usize] += bytes as u64;
-        }
-        let needed = |(pack, number): (&Digest, &u32)| (*pack, live[*number as usize]);
-        self.packs.iter().map(needed).filter(|(_, bytes)| *bytes > 0).collect()
+    /// How much of the pack is needed, bytes; 0: nothing is.
+    pub(super) fn live_bytes(&self, pack: &Digest) -> u64 {
+        let number = self.packs.get(pack);
+        number.and_then(|number| self.live.get(*number as usize)).copied().unwrap_or_default()
+    }
+
+    /// Whether the pack is of use as it is.
+    pub(super) fn needs(&self, pack: &Digest) -> bool {
+        self.live_bytes(pack) > 0 || self.is_pinned(pack)
+    }
+
+    /// The packs that objects are needed of.
+    pub(super) fn needed_packs(&self) -> impl Iterator<Item = &Digest> {
+        self.packs.keys().filter(|pack| self.live_bytes(pack) > 0)
     }
 
     fn add(&mut self, store: &DirStore, manifest: &Digest) -> Result<(), ReadError> {
         self.visit(store, manifest, Count::In)?;
         let bytes = lengths(store, manifest);
         self.manifests.insert(*manifest, bytes);
+        self.manifest_bytes += bytes;
         // Dispensable: a list that cannot be read is of no use to anybody.
         let list = read_all(store, &Item::Diffs(*manifest), DIFFS_MAX_BYTES).ok();
         if let Some(diffs) = list.and_then(|bytes| Diffs::decode(&bytes).ok()) {
-            let packs = diffs.packs.iter().map(|pack| pack.digest).collect();
+            let packs: Vec<Digest> = diffs.packs.iter().map(|pack| pack.digest).collect();
+            for pack in &packs {
+                *self.pinned.entry(*pack).or_default() += 1;
+            }
             self.diffs.insert(*manifest, packs);
         }
         Ok(())
     }
 
-    /// Takes out what only this manifest needs.
-    pub(super) fn remove(&mut self, store: &DirStore, manifest: &Digest) -> Result<(), ReadError> {
-        self.visit(store, manifest, Count::Out)?;
-        self.manifests.remove(manifest);
-        self.diffs.remove(manifest);
-        Ok(())
+    /// Takes out what only this manifest needs; returns the packs that it led to.
+    pub(super) fn remove(
+        &mut self,
+        store: &DirStore,
+        manifest: &Digest,
+    ) -> Result<Vec<Digest>, ReadError> {
+        let mut packs = self.visit(store, manifest, Count::Out)?;
+        if let Some(bytes) = self.manifests.remove(manifest) {
+            self.manifest_bytes -= bytes;
+        }
+        for pack in self.diffs.remove(manifest).unwrap_or_default() {
+            if let Entry::Occupied(mut uses) = self.pinned.entry(pack) {
+                *uses.get_mut() -= 1;
+                if *uses.get() == 0 {
+                    uses.remove();
+                }
+            }
+            packs.push(pack);
+        }
+        Ok(packs)
     }
 
-    fn visit(&mut self, store: &DirStore, digest: &Digest, count: Count) -> Result<(), ReadError> {
+    fn visit(
+        &mut self,
+        store: &DirStore,
+        digest: &Digest,
+        count: Count,
+    ) -> Result<Vec<Digest>, ReadError> {
         let (manifest, root_bytes) = read_root(store, digest)?;
         let map = read_map(store, digest, &manifest)?;
         let segments = read_objects(store, &manifest, root_bytes, digest);
@@ -134,7 +176,7 @@ impl Marks {
             }
             self.section(&objects, section, &map, count);
         }
-        Ok(())
+        Ok(map.packs.iter().map(|pack| pack.digest).collect())
     }
 
     fn section(&mut self, objects: &[(Digest, u32)], section: &Section, map: &Map, count: Count) {
@@ -148,12 +190,16 @@ impl Marks {
                 Count::Out => before.saturating_sub(1),
             };
             let Some(mark) = self.of_frames.get_mut(*frame as usize) else { continue };
+            let bytes_before = mark.live_bytes();
             match (before, *uses) {
                 (0, 1) => mark.live_raw_bytes += u64::from(*length),
                 (1, 0) => {
                     mark.live_raw_bytes = mark.live_raw_bytes.saturating_sub(u64::from(*length));
                 }
-                _ => {}
+                _ => continue,
+            }
+            if let Some(live) = self.live.get_mut(mark.pack as usize) {
+                *live = *live + mark.live_bytes() - bytes_before;
             }
         }
     }
@@ -164,6 +210,9 @@ impl Marks {
         let digest = map.packs.get(frame.pack as usize).map(|pack| pack.digest);
         let next = self.packs.len() as u32;
         let pack = *self.packs.entry(digest.unwrap_or(Digest::of(&[]))).or_insert(next);
+        if pack == next {
+            self.live.push(0);
+        }
         let next = self.of_frames.len() as u32;
         let number = *self.frames.entry((pack, frame.offset_bytes)).or_insert(next);
         if number == next {

@@ -5,22 +5,21 @@ use super::marks::Marks;
 use super::sweep::pardon;
 use crate::Digest;
 use crate::dir::DirStore;
-use crate::dir::journal::strike;
 use crate::dir::temp::sync_directory;
 use crate::manifest_reader::{read_map, read_root};
 use crate::map::Map;
 use crate::objects::read_objects;
 use crate::push::packs::PACK_CLOSE_BYTES;
-use crate::restock::{Choice, Placed, Restock, Stocked, TakeError, from, in_map};
-use crate::source::Item;
-use std::collections::BTreeSet;
+use crate::restock::{Choice, Placed, Restock, Stocked, TakeError, from, in_map, map_stamp};
+use crate::stamp::Stamp;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What was moved.
 pub(super) struct Repacked<'a> {
     /// The new packs, and what is in them.
     pub(super) stocked: Stocked<'a>,
     /// Packs that had to stay, because something in them cannot be read, each with why.
-    pub(super) damaged: Vec<(Digest, String)>,
+    pub(super) damaged: BTreeMap<Digest, String>,
 }
 
 /// Moves all that `marks` need out of `packs`, and leads the maps there. Every object is hashed
@@ -33,11 +32,12 @@ pub(super) fn repack<'a>(
 ) -> Result<Repacked<'a>, GcError> {
     let mut restock = Restock::new(store, vec![store], PACK_CLOSE_BYTES);
     let mut moved = Vec::new();
-    let mut damaged = Vec::new();
+    let mut damaged = BTreeMap::new();
     for manifest in marks.manifests().filter(|_| !packs.is_empty()) {
+        let read = map_stamp(store, manifest);
         let Some((map, placed)) = take(store, &mut restock, manifest, packs)? else { continue };
         match placed {
-            Ok(placed) => moved.push((*manifest, placed)),
+            Ok(placed) => moved.push((*manifest, placed, read)),
             Err(why) => {
                 let of = map.packs.iter().map(|pack| pack.digest);
                 damaged.extend(of.filter(|p| packs.contains(p)).map(|p| (p, why.clone())));
@@ -45,16 +45,36 @@ pub(super) fn repack<'a>(
         }
     }
     let stocked = restock.finish()?;
-    let stay: Vec<Digest> = damaged.iter().map(|(pack, _)| *pack).collect();
+    let stay: Vec<Digest> = damaged.keys().copied().collect();
     pardon(store, &stay, &[])?;
-    for (manifest, placed) in &moved {
-        let map = stocked.map(placed)?.write(store, &Item::Map(*manifest))?;
-        let naming = strike(store, &[], &[*manifest])?;
-        map.rename(store, &Item::Map(*manifest))?;
-        drop(naming);
+    for (manifest, placed, read) in &moved {
+        lead(store, &stocked, manifest, (placed, read.as_ref()), packs)?;
     }
     sync_directory(&store.path().join("maps"))?;
     Ok(Repacked { stocked, damaged })
+}
+
+/// Leads the map to what was moved. Where somebody who began after `packs` were condemned wrote
+/// another map meanwhile, that one stays: it does not lead to any of them.
+fn lead(
+    store: &DirStore,
+    stocked: &Stocked<'_>,
+    manifest: &Digest,
+    (placed, read): (&Placed, Option<&Stamp>),
+    packs: &BTreeSet<Digest>,
+) -> Result<(), GcError> {
+    if stocked.lead(manifest, placed, read)? {
+        return Ok(());
+    }
+    let failed = |source| GcError::Manifest { source };
+    let (root, _) = read_root(store, manifest).map_err(failed)?;
+    let map = read_map(store, manifest, &root).map_err(failed)?;
+    if map_stamp(store, manifest).as_ref() == read
+        || map.packs.iter().any(|pack| packs.contains(&pack.digest))
+    {
+        return Err(GcError::Overtaken { manifest: *manifest });
+    }
+    Ok(())
 }
 
 type Taken = (Map, Result<Placed, String>);

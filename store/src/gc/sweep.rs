@@ -4,11 +4,11 @@ use super::marks::Marks;
 use super::plan::Plan;
 use super::{GcError, GcOptions};
 use crate::Digest;
-use crate::dir::journal::{Condemned, Moment};
+use crate::dir::journal::{self, Condemned, Moment, NOT_YET};
 use crate::dir::lock::lock;
 use crate::dir::{DirError, DirStore, users};
 use crate::source::Item;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -37,10 +37,12 @@ pub(super) fn condemn(
     let now = (options.clock)();
     let old = journal(store, &now)?;
     let mut new = Condemned { boot: now.boot.clone(), ..Condemned::default() };
-    let since = |entry: Option<&u64>| entry.copied().unwrap_or(now.seconds);
-    for pack in plan.dead.iter().chain(plan.repack.keys()) {
+    let since = |entry: Option<&u64>| entry.copied().unwrap_or(NOT_YET);
+    for pack in &plan.dead {
         new.packs.insert(pack.digest, since(old.packs.get(&pack.digest)));
     }
+    // Maps lead there until they are moved, whatever a run that was cut has written.
+    new.packs.extend(plan.repack.keys().map(|pack| (pack.digest, NOT_YET)));
     for manifest in &plan.manifests {
         new.manifests.insert(*manifest, since(old.manifests.get(manifest)));
     }
@@ -59,14 +61,14 @@ pub(super) fn condemn_packs(
     let old = journal(store, &now)?;
     let mut new = old.clone();
     for pack in packs {
-        new.packs.entry(*pack).or_insert(now.seconds);
+        new.packs.entry(*pack).or_insert(NOT_YET);
     }
     new.write(store)?;
     Ok(Before { condemned: old, users: users::list(store)? })
 }
 
 /// Deletes those of `packs` that stand in the journal, and takes them out of it.
-pub(super) fn delete_packs(store: &DirStore, packs: Vec<&Digest>) -> Result<Vec<Digest>, GcError> {
+pub(super) fn delete_packs(store: &DirStore, packs: &[Digest]) -> Result<Vec<Digest>, GcError> {
     let mut deleted = Vec::new();
     for pack in packs {
         let _lock = lock(&store.lock_path())?;
@@ -74,10 +76,9 @@ pub(super) fn delete_packs(store: &DirStore, packs: Vec<&Digest>) -> Result<Vec<
         if !condemned.strike(&[*pack], &[]) {
             continue;
         }
-        let path = store.path().join(Item::Pack(*pack).path());
-        fs::remove_file(&path).map_err(DirError::io("remove", &path))?;
+        let is_deleted = delete(store, &Item::Pack(*pack))?.is_some();
         condemned.write(store)?;
-        deleted.push(*pack);
+        deleted.extend(is_deleted.then_some(*pack));
     }
     Ok(deleted)
 }
@@ -96,10 +97,8 @@ pub(super) fn make_room(store: &DirStore, plan: &Plan) -> Result<u64, GcError> {
         needed.insert(name.clone(), store.read_record(&name).map_err(failed)?.manifest);
     }
     let marks = Marks::read(store, &needed)?;
-    let (live, pinned) = (marks.live_bytes(), marks.pinned());
     let manifests = plan.manifests.iter().filter(|manifest| !marks.has(manifest));
-    let is_dead = |pack: &&Digest| !live.contains_key(*pack) && !pinned.contains(*pack);
-    let packs = plan.dead.iter().map(|pack| &pack.digest).filter(is_dead);
+    let packs = plan.dead.iter().map(|pack| &pack.digest).filter(|pack| !marks.needs(pack));
     let items = manifests.flat_map(|manifest| items(*manifest));
     let mut freed = 0;
     for item in items.chain(packs.map(|pack| Item::Pack(*pack))) {
@@ -120,19 +119,30 @@ pub(super) fn journal(store: &DirStore, now: &Moment) -> Result<Condemned, GcErr
     };
     if condemned.boot != now.boot {
         let entries = condemned.packs.values_mut().chain(condemned.manifests.values_mut());
-        entries.for_each(|since| *since = now.seconds);
+        entries.filter(|since| **since != NOT_YET).for_each(|since| *since = now.seconds);
         condemned.boot.clone_from(&now.boot);
     }
     Ok(condemned)
 }
 
-/// Takes back what was condemned by this run.
+/// Takes back what was condemned by this run, and leaves what stood there before as it was.
 pub(super) fn withdraw(store: &DirStore, before: &Before) -> Result<(), GcError> {
     let _lock = lock(&store.lock_path())?;
     let mut condemned = Condemned::read(store)?;
-    condemned.packs.retain(|pack, _| before.condemned.packs.contains_key(pack));
-    condemned.manifests.retain(|manifest, _| before.condemned.manifests.contains_key(manifest));
+    let Condemned { packs, manifests, .. } = &before.condemned;
+    restore(&mut condemned.packs, packs);
+    restore(&mut condemned.manifests, manifests);
     Ok(condemned.write(store)?)
+}
+
+/// What of `now` was there before, as it was.
+fn restore(now: &mut BTreeMap<Digest, u64>, before: &BTreeMap<Digest, u64>) {
+    now.retain(|name, since| {
+        before.get(name).is_some_and(|before| {
+            *since = *before;
+            true
+        })
+    });
 }
 
 /// Strikes out what is needed after all.
@@ -141,26 +151,17 @@ pub(super) fn pardon(
     packs: &[Digest],
     manifests: &[Digest],
 ) -> Result<(), GcError> {
-    drop(crate::dir::journal::strike(store, packs, manifests)?);
+    drop(journal::strike(store, packs, manifests)?);
     Ok(())
 }
 
-/// Says of all that was condemned by this run that nothing leads to it as of now.
-pub(super) fn stamp(
-    store: &DirStore,
-    before: &Before,
-    options: &GcOptions<'_>,
-) -> Result<(), GcError> {
+/// Says of all that something may have led to until now that nothing does as of now.
+pub(super) fn stamp(store: &DirStore, options: &GcOptions<'_>) -> Result<(), GcError> {
     let _lock = lock(&store.lock_path())?;
     let now = (options.clock)().seconds;
     let mut condemned = Condemned::read(store)?;
-    let Before { condemned: old, .. } = before;
-    for (pack, since) in &mut condemned.packs {
-        *since = old.packs.get(pack).copied().unwrap_or(now);
-    }
-    for (manifest, since) in &mut condemned.manifests {
-        *since = old.manifests.get(manifest).copied().unwrap_or(now);
-    }
+    let entries = condemned.packs.values_mut().chain(condemned.manifests.values_mut());
+    entries.filter(|since| **since == NOT_YET).for_each(|since| *since = now);
     Ok(condemned.write(store)?)
 }
 
@@ -174,20 +175,26 @@ pub(super) struct Swept {
 /// What of `condemned` is to be deleted at `now`, and what later.
 pub(super) fn due(store: &DirStore, condemned: &Condemned, now: &Moment, grace_s: u64) -> Swept {
     let mut swept = Swept::default();
-    let mut sort = |item: Item, since: u64| {
-        let Ok(metadata) = fs::metadata(store.path().join(item.path())) else { return };
-        let is_due = now.seconds.saturating_sub(since) >= grace_s;
+    for (item, is_due) in entries(condemned, now, grace_s) {
         let to = if is_due { &mut swept.removed } else { &mut swept.pending };
-        to.push((item.path(), metadata.len()));
-    };
-    // Whoever finds a map finds its packs: maps go first.
-    for (manifest, since) in &condemned.manifests {
-        for item in items(*manifest) {
-            sort(item, *since);
-        }
+        to.extend(named(store, &item));
     }
-    condemned.packs.iter().for_each(|(pack, since)| sort(Item::Pack(*pack), *since));
     swept
+}
+
+/// All that `condemned` has, and whether it is to be deleted at `now`. Whoever finds a map finds its
+/// packs: maps go first.
+fn entries(
+    condemned: &Condemned,
+    now: &Moment,
+    grace_s: u64,
+) -> impl Iterator<Item = (Item, bool)> {
+    let manifests = condemned.manifests.iter();
+    let manifests = manifests.flat_map(|(name, since)| items(*name).map(|item| (item, *since)));
+    let packs = condemned.packs.iter().map(|(pack, since)| (Item::Pack(*pack), *since));
+    let seconds = now.seconds;
+    let is_due = move |since: u64| seconds.saturating_sub(since) >= grace_s;
+    manifests.chain(packs).map(move |(item, since)| (item, is_due(since)))
 }
 
 /// What there may be of a manifest.
@@ -195,33 +202,64 @@ fn items(manifest: Digest) -> [Item; 3] {
     [Item::Diffs(manifest), Item::Map(manifest), Item::Manifest(manifest)]
 }
 
+/// The item, if it is there.
+fn named(store: &DirStore, item: &Item) -> Option<Named> {
+    let path = item.path();
+    let metadata = fs::metadata(store.path().join(&path)).ok()?;
+    Some((path, metadata.len()))
+}
+
 /// Deletes what stands in the journal for as long as readers were promised. What was struck out
-/// meanwhile stays: the journal is read again under the lock each time.
+/// meanwhile stays: the journal is looked at under the lock each time.
 pub(super) fn sweep(store: &DirStore, options: &GcOptions<'_>) -> Result<Swept, GcError> {
     let mut swept = Swept::default();
+    let mut seen = None;
+    let (mut condemned, mut due) = (Condemned::default(), VecDeque::new());
     loop {
         let _lock = lock(&store.lock_path())?;
-        let mut condemned = Condemned::read(store)?;
-        let Swept { removed: due, pending } =
-            due(store, &condemned, &(options.clock)(), options.grace_s);
-        for (path, bytes) in due.iter().take(AT_ONCE) {
-            let full = store.path().join(path);
-            match fs::remove_file(&full) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                deleted => deleted.map_err(DirError::io("remove", &full))?,
+        let now = (options.clock)();
+        let stamp = journal::stamp(store);
+        // Nobody but those who strike something out replaces it.
+        if seen != Some(stamp) {
+            condemned = Condemned::read(store)?;
+            let entries = entries(&condemned, &now, options.grace_s);
+            due = entries.filter(|(_, is_due)| *is_due).map(|(item, _)| item).collect();
+            seen = Some(stamp);
+        }
+        for item in due.drain(..due.len().min(AT_ONCE)) {
+            if let Some((path, bytes)) = delete(store, &item)? {
+                swept.removed.push((path, bytes));
             }
-            swept.removed.push((path.clone(), *bytes));
         }
-        if due.len() > AT_ONCE {
-            continue;
+        if due.is_empty() {
+            swept.pending = keep_pending(store, &mut condemned, &now, options)?;
+            return Ok(swept);
         }
-        // What is gone need not stand there any more.
-        let waits: BTreeSet<&str> = pending.iter().map(|(path, _)| path.as_str()).collect();
-        let there = |item: Item| waits.contains(item.path().as_str());
-        condemned.packs.retain(|pack, _| there(Item::Pack(*pack)));
-        condemned.manifests.retain(|name, _| items(*name).into_iter().any(there));
-        condemned.write(store)?;
-        swept.pending = pending;
-        return Ok(swept);
     }
+}
+
+/// Deletes the item, if it is there.
+fn delete(store: &DirStore, item: &Item) -> Result<Option<Named>, DirError> {
+    let Some((path, bytes)) = named(store, item) else { return Ok(None) };
+    let full = store.path().join(&path);
+    match fs::remove_file(&full) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        deleted => deleted.map(|()| Some((path, bytes))).map_err(DirError::io("remove", &full)),
+    }
+}
+
+/// Takes out of the journal what is gone; returns what is not.
+fn keep_pending(
+    store: &DirStore,
+    condemned: &mut Condemned,
+    now: &Moment,
+    options: &GcOptions<'_>,
+) -> Result<Vec<Named>, GcError> {
+    let Swept { pending, .. } = due(store, condemned, now, options.grace_s);
+    let waits: BTreeSet<&str> = pending.iter().map(|(path, _)| path.as_str()).collect();
+    let there = |item: Item| waits.contains(item.path().as_str());
+    condemned.packs.retain(|pack, _| there(Item::Pack(*pack)));
+    condemned.manifests.retain(|name, _| items(*name).into_iter().any(there));
+    condemned.write(store)?;
+    Ok(pending)
 }

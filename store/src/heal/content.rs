@@ -4,14 +4,14 @@ use super::{HealError, Healed, second};
 use crate::Digest;
 use crate::dir::DirStore;
 use crate::dir::index::Spot;
-use crate::dir::journal::strike;
 use crate::dir::temp::sync_directory;
 use crate::manifest_reader::{ReadError, read_map, read_root};
 use crate::map::{Map, PackRef};
 use crate::objects::read_objects;
 use crate::push::packs::PACK_CLOSE_BYTES;
-use crate::restock::{Choice, Placed, Restock, TakeError, from, in_map};
+use crate::restock::{Choice, Placed, Restock, TakeError, from, in_map, map_stamp};
 use crate::source::{Item, Source};
+use crate::stamp::Stamp;
 use crate::verify::Packs;
 use std::collections::{HashMap, HashSet};
 
@@ -28,25 +28,35 @@ struct Known<'a> {
     here: HashMap<Digest, (PackRef, Spot)>,
     /// Where the second store has them.
     second: HashMap<Digest, (PackRef, Spot)>,
+    /// Where packs have them that are being collected.
+    leaving: HashMap<Digest, (PackRef, Spot)>,
 }
 
 /// A manifest that was seen to.
 struct Seen {
     placed: Placed,
+    /// Its map, as it was read.
+    map: Option<Stamp>,
     /// Whether its map is right as it is.
     sound: bool,
 }
 
-/// Heals the content of `manifests`, given what there is in `packs`.
+/// Heals the content of `manifests`, given what there is in `packs`. `false`: others changed maps
+/// meanwhile, or packs that were to be relied on are gone, so that it is to be done again.
 pub(super) fn heal(
     store: &DirStore,
     second: &dyn Source,
     packs: &Packs,
     manifests: &[Digest],
     healed: &mut Healed,
-) -> Result<(), HealError> {
-    let (here, found) = <(HashMap<_, _>, HashMap<_, _>)>::default();
-    let mut known = Known { packs, lost: HashSet::new(), here, second: found };
+) -> Result<bool, HealError> {
+    let mut known = Known {
+        packs,
+        lost: HashSet::new(),
+        here: HashMap::new(),
+        second: HashMap::new(),
+        leaving: HashMap::new(),
+    };
     let mut restock = Restock::new(store, vec![store, second], PACK_CLOSE_BYTES);
     let mut whole = Vec::new();
     let mut again = Vec::new();
@@ -54,19 +64,19 @@ pub(super) fn heal(
         let Some(seen) = see_to(store, &mut restock, manifest, &mut known)? else { continue };
         match (seen.sound, seen.placed.lost) {
             (true, _) => {}
-            (false, 0) => whole.push((*manifest, seen.placed)),
+            (false, 0) => whole.push((*manifest, seen)),
             (false, _) => again.push(*manifest),
         }
     }
-    known.here = packs.find(&known.lost);
+    known.here = packs.find(&known.lost, false);
     let missing = known.lost.iter().filter(|object| !known.here.contains_key(object));
     let missing: HashSet<Digest> = missing.copied().collect();
     known.second = second::find(second, &again, &missing);
-    healed.taken_objects = known.second.len() as u64;
+    known.leaving = packs.find(&missing, true);
     for manifest in again {
         let Some(seen) = see_to(store, &mut restock, &manifest, &mut known)? else { continue };
         if seen.placed.lost == 0 {
-            whole.push((manifest, seen.placed));
+            whole.push((manifest, seen));
         } else {
             let (manifest, lost) = (Item::Manifest(manifest), seen.placed.lost);
             let (second, sentence) = (second.name(), "objects are not to be had from");
@@ -74,20 +84,22 @@ pub(super) fn heal(
         }
     }
     let stocked = restock.finish()?;
-    for (manifest, placed) in whole {
-        let item = Item::Map(manifest);
-        let map = stocked.map(&placed)?.write(store, &item)?;
-        let naming = strike(store, &[], &[manifest])?;
-        map.rename(store, &item)?;
-        drop(naming);
-        healed.maps.push(manifest);
+    let mut are_led = true;
+    for (manifest, Seen { placed, map, .. }) in whole {
+        if stocked.lead(&manifest, &placed, map.as_ref())? {
+            healed.maps.push(manifest);
+        } else {
+            are_led = false;
+        }
     }
     sync_directory(&store.path().join("maps"))?;
-    (healed.objects, healed.object_bytes) = (stocked.objects, stocked.raw_bytes);
+    healed.objects += stocked.objects();
+    healed.object_bytes += stocked.raw_bytes;
+    healed.taken_objects += stocked.taken.get(SECOND).copied().unwrap_or_default();
     let is_live = |pack: &PackRef| packs.sound(&pack.digest) == Some(*pack);
     // Advice: the next push makes it anew.
     stocked.index(Vec::new(), &is_live).ok();
-    Ok(())
+    Ok(are_led)
 }
 
 /// Finds a place for each object of a manifest; nothing if it cannot be read.
@@ -98,9 +110,10 @@ fn see_to(
     known: &mut Known<'_>,
 ) -> Result<Option<Seen>, TakeError> {
     let Ok((manifest, root_bytes)) = read_root(store, digest) else { return Ok(None) };
+    let stamp = map_stamp(store, digest);
     let map: Result<Map, ReadError> = read_map(store, digest, &manifest);
     let map = map.ok();
-    let mut seen = Seen { placed: restock.begin(), sound: map.is_some() };
+    let mut seen = Seen { placed: restock.begin(), map: stamp, sound: map.is_some() };
     for (number, segment) in read_objects(store, &manifest, root_bytes, digest).enumerate() {
         let Ok(segment) = segment else { return Ok(None) };
         let section = map.as_ref().and_then(|map| map.sections.get(number));
@@ -144,11 +157,9 @@ impl Known<'_> {
                 return (from(HERE, pack, spot), false);
             }
         }
-        let choice = match (self.here.get(&object), self.second.get(&object)) {
-            (Some((pack, spot)), _) => Choice::Here(*pack, *spot),
-            (None, Some((pack, spot))) => from(SECOND, *pack, *spot),
-            (None, None) => Choice::Lost,
-        };
-        (choice, false)
+        let here = self.here.get(&object).map(|(pack, spot)| Choice::Here(*pack, *spot));
+        let taken = || self.second.get(&object).map(|(pack, spot)| from(SECOND, *pack, *spot));
+        let saved = || self.leaving.get(&object).map(|(pack, spot)| from(HERE, *pack, *spot));
+        (here.or_else(taken).or_else(saved).unwrap_or(Choice::Lost), false)
     }
 }

@@ -23,6 +23,7 @@ pub(crate) struct Mapping<'a, 'c> {
 
 /// A map that is not written yet.
 pub(crate) struct NewMap<'c> {
+    packs: Vec<PackRef>,
     head: Vec<u8>,
     sections: Spool<'c>,
 }
@@ -52,7 +53,7 @@ impl<'a, 'c> Mapping<'a, 'c> {
             self.sections.write(&encoded)?;
         }
         let head = encode_head(&self.packs, objects.len());
-        Ok(NewMap { head, sections: self.sections })
+        Ok(NewMap { packs: self.packs, head, sections: self.sections })
     }
 
     fn section(&mut self, spots: impl Iterator<Item = Spot>) -> Result<Section, DirError> {
@@ -100,6 +101,11 @@ pub(super) fn new_frame(frames: &Spool<'_>, number: u64) -> Result<Spot, DirErro
 }
 
 impl NewMap<'_> {
+    /// The packs that it leads to.
+    pub(crate) fn packs(&self) -> &[PackRef] {
+        &self.packs
+    }
+
     /// Its length, bytes.
     pub(crate) fn size_bytes(&self) -> u64 {
         self.head.len() as u64 + self.sections.size_bytes() + Digest::LEN as u64

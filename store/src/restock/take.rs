@@ -52,6 +52,8 @@ pub(super) struct FrameWants {
 
 /// A frame that came, or did not.
 pub(super) struct Taken {
+    /// Number of the store that it is from.
+    pub(super) source: usize,
     /// As it is in the pack.
     pub(super) packed: Vec<u8>,
     /// Decompressed.
@@ -137,7 +139,13 @@ fn nothing(sources: &[&dyn Source], of: &FrameWants, failure: Option<SourceError
         Some(source) => TakeError::Source { object, source },
         None => wrong(sources, of, object, "a frame".into(), "none".into()),
     };
-    Taken { packed: Vec::new(), raw: Vec::new(), proven: Vec::new(), lost: vec![(objects, error)] }
+    Taken {
+        source: of.frame.source,
+        packed: Vec::new(),
+        raw: Vec::new(),
+        proven: Vec::new(),
+        lost: vec![(objects, error)],
+    }
 }
 
 /// Reads the frames from one body, as far as it comes.
@@ -179,7 +187,8 @@ fn prove(sources: &[&dyn Source], of: &FrameWants, packed: Vec<u8>) -> Taken {
         Err(error) => Err(error.to_string()),
     };
     let all = || of.wants.iter().map(|want| want.digest).collect::<Vec<_>>();
-    let mut taken = Taken { packed, raw: Vec::new(), proven: Vec::new(), lost: Vec::new() };
+    let source = of.frame.source;
+    let mut taken = Taken { source, packed, raw: Vec::new(), proven: Vec::new(), lost: Vec::new() };
     match raw {
         Ok(raw) => taken.raw = raw,
         Err(found) => {

@@ -22,6 +22,9 @@ const READ_BYTES: usize = 1 << 20;
 #[derive(Default)]
 pub(crate) struct Packs {
     packs: HashMap<Digest, Pack>,
+    /// Those that are being collected: they may be read for as long as they are there, and nothing
+    /// may be led there.
+    leaving: BTreeSet<Digest>,
 }
 
 /// A pack that was looked at.
@@ -76,10 +79,32 @@ impl Packs {
         self.packs.get(pack)
     }
 
-    /// The pack, if it is there and all of it is as it should be.
+    /// The pack, if it is there and going to stay, and all of it is as it should be.
     pub(crate) fn sound(&self, pack: &Digest) -> Option<PackRef> {
+        self.whole(pack).filter(|_| !self.leaving.contains(pack))
+    }
+
+    /// The pack, if it is there and all of it is as it should be.
+    fn whole(&self, pack: &Digest) -> Option<PackRef> {
         let found = self.packs.get(pack).filter(|found| !found.is_damaged())?;
         found.size_bytes.map(|size_bytes| PackRef { digest: *pack, size_bytes })
+    }
+
+    /// Brings these up to date: those that are gone by now are not there, nothing is to be led to those
+    /// that are `leaving`, and those of `names` that came are looked at.
+    pub(crate) fn refresh(
+        &mut self,
+        store: &DirStore,
+        names: &[Digest],
+        leaving: BTreeSet<Digest>,
+        report: &mut Report,
+    ) {
+        let is_there = |name: &Digest| store.path().join(Item::Pack(*name).path()).exists();
+        self.packs.retain(|name, _| is_there(name));
+        for name in names.iter().filter(|name| !leaving.contains(name)) {
+            self.look_if_new(store, name, report);
+        }
+        self.leaving = leaving;
     }
 
     /// Whether the pack is there.
@@ -87,7 +112,12 @@ impl Packs {
         self.packs.contains_key(pack)
     }
 
-    /// Packs that are there and not as they should be.
+    /// Whether the pack was not looked at, and may be relied on if it is there.
+    pub(crate) fn is_unknown(&self, pack: &Digest) -> bool {
+        !self.packs.contains_key(pack) && !self.leaving.contains(pack)
+    }
+
+    /// Packs that are there and are not as they should be.
     pub(crate) fn damaged(&self) -> BTreeSet<Digest> {
         let damaged = self.packs.iter().filter(|(_, pack)| pack.is_damaged());
         damaged.map(|(name, _)| *name).collect()
@@ -102,11 +132,17 @@ impl Packs {
         found.is_some_and(|checked| checked.holds(&frame, place, digest, length))
     }
 
-    /// Where the packs that are sound have any of `objects`.
-    pub(crate) fn find(&self, objects: &HashSet<Digest>) -> HashMap<Digest, (PackRef, Spot)> {
+    /// Where the packs that are whole have any of `objects`: those that are sound, or those that are
+    /// leaving.
+    pub(crate) fn find(
+        &self,
+        objects: &HashSet<Digest>,
+        leaving: bool,
+    ) -> HashMap<Digest, (PackRef, Spot)> {
         let mut found = HashMap::new();
         for (name, pack) in &self.packs {
-            let Some(sound) = self.sound(name) else { continue };
+            let whole = self.whole(name).filter(|_| self.leaving.contains(name) == leaving);
+            let Some(whole) = whole else { continue };
             for CheckedFrame { frame, .. } in pack.frames.values() {
                 let (mut at_bytes, raw_bytes) = (0, frame.raw_bytes());
                 for (digest, length) in &frame.objects {
@@ -114,7 +150,7 @@ impl Packs {
                     let spot = Spot { pack: 0, offset_bytes, packed_bytes, raw_bytes, at_bytes };
                     at_bytes += length;
                     if objects.contains(digest) {
-                        found.insert(*digest, (sound, spot));
+                        found.insert(*digest, (whole, spot));
                     }
                 }
             }
@@ -124,12 +160,14 @@ impl Packs {
 
     /// Looks at `name`, which is not among these yet.
     fn look(&mut self, path: &Path, name: &Digest, report: &mut Report) {
-        // Collected since it was listed, or lost: the labels that need it tell.
-        if !path.exists() {
-            return;
-        }
+        let file = match File::open(path) {
+            // Collected since it was listed, or lost: the labels that need it tell.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            opened => opened.map_err(|error| error.to_string()),
+        };
         report.packs += 1;
-        let pack = check_pack(path, name, report).unwrap_or_else(|found| {
+        let checked = file.and_then(|file| check_pack(file, name, report));
+        let pack = checked.unwrap_or_else(|found| {
             let expected = "a whole pack".to_owned();
             let object = Item::Pack(*name).to_string();
             let damage = Some(report.damages.len());
@@ -142,9 +180,8 @@ impl Packs {
     /// Looks at `name` if it is there and was not when the packs were listed: a push that went
     /// on meanwhile put it there.
     pub(super) fn look_if_new(&mut self, store: &DirStore, name: &Digest, report: &mut Report) {
-        let path = store.path().join(Item::Pack(*name).path());
-        if !self.packs.contains_key(name) && path.exists() {
-            self.look(&path, name, report);
+        if !self.packs.contains_key(name) {
+            self.look(&store.path().join(Item::Pack(*name).path()), name, report);
         }
     }
 }
@@ -158,8 +195,7 @@ pub(super) fn check(store: &DirStore, names: &[Digest], report: &mut Report) -> 
     packs
 }
 
-fn check_pack(path: &Path, name: &Digest, report: &mut Report) -> Result<Pack, String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
+fn check_pack(file: File, name: &Digest, report: &mut Report) -> Result<Pack, String> {
     let (index, size_bytes) = read_index(&file).map_err(|error| chain(&error))?;
     report.pack_bytes += size_bytes;
     report.objects += index.frames.iter().map(|frame| frame.objects.len() as u64).sum::<u64>();
