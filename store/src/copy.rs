@@ -2,10 +2,12 @@
 //!
 //! Given a store to read and a directory store, this puts a label there as it is in the first: its
 //! record with its facts, its manifest, a map, and its objects. What the directory store has by
-//! its index is not read; what is read is proven by its digest before it is stored. A cut at any
+//! its index is not read; what is read is proven by its digest before it is stored. Diffs of the
+//! label against others come along, as far as they can be had. A cut at any
 //! moment leaves every label as it was; packs that were full by then are there, and the next
 //! copy finds what is in them.
 
+use crate::diffs::carry;
 use crate::dir::journal::strike;
 use crate::dir::temp::{self, TempFile, sync_directory};
 use crate::dir::{DirError, DirStore, LabelChange, LabelRefusal, label_change, publish_label};
@@ -57,6 +59,12 @@ pub struct CopyReport {
     pub sent_packed_bytes: u64,
     /// The packs written.
     pub packs: Vec<PackRef>,
+    /// Diffs against other labels that are new in the store.
+    pub diffs: u64,
+    /// The packs of diffs that were sent as they are.
+    pub diff_packs: Vec<PackRef>,
+    /// Why diffs could not be sent: deployments fetch objects instead, and nothing else is wrong.
+    pub diffs_failure: Option<String>,
     /// Files of writers that were cut, removed.
     pub cleaned_files: usize,
     /// Why the store's index could not be brought up to date: the next push takes longer to
@@ -115,6 +123,9 @@ pub fn copy_label(
         sent_raw_bytes: 0,
         sent_packed_bytes: 0,
         packs: Vec::new(),
+        diffs: 0,
+        diff_packs: Vec::new(),
+        diffs_failure: None,
         cleaned_files,
         index_failure: None,
     };
@@ -128,6 +139,10 @@ pub fn copy_label(
         report.sent_packed_bytes = packs.packed_bytes;
         report.packs.clone_from(&packs.packs);
         stocked = Some(packs);
+    }
+    match carry(source, store, &record.manifest, &|pack| catalog.had(pack)) {
+        Ok(carried) => (report.diffs, report.diff_packs) = (carried.diffs, carried.packs),
+        Err(error) => report.diffs_failure = Some(crate::verify::chain(&error)),
     }
     for directory in ["packs", "manifests", "maps"] {
         sync_directory(&store.path().join(directory))?;

@@ -6,9 +6,18 @@
 //! are of: one list has the diffs against all bases. It is not trusted, and always dispensable:
 //! targets are hashed, and are whole in packs too.
 
+#[cfg(feature = "std")]
+mod carry;
 pub mod choose;
 #[cfg(feature = "std")]
+mod list;
+#[cfg(feature = "std")]
 mod make;
+
+#[cfg(feature = "std")]
+pub(crate) use carry::carry;
+#[cfg(feature = "std")]
+pub(crate) use list::prune;
 
 #[cfg(feature = "std")]
 pub use make::{Made, MakeError, make_diffs};

@@ -9,19 +9,21 @@ mod content;
 mod second;
 
 use crate::Digest;
-use crate::diffs::{DIFFS_MAX_BYTES, Diffs};
+use crate::diffs::{carry, prune};
 use crate::dir::journal::strike;
+use crate::dir::packs::has_ends;
 use crate::dir::temp::{self, sync_directory};
 use crate::dir::users::register;
 use crate::dir::{DirError, DirStore, LabelRefusal, publish_label};
 use crate::gc::discard;
 use crate::label::LabelName;
 use crate::manifest_reader::{ReadError, read_label, read_root};
+use crate::map::PackRef;
 use crate::objects::read_objects;
 use crate::restock::TakeError;
-use crate::source::{Item, Source, read_all};
+use crate::source::{Item, Source};
 use crate::verify::{Packs, Report, chain, look, refresh};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What was healed, and what there is to be said of the rest.
@@ -33,6 +35,8 @@ pub struct Healed {
     pub manifests: Vec<Digest>,
     /// Manifests whose maps were made anew.
     pub maps: Vec<Digest>,
+    /// Manifests whose diffs were taken anew.
+    pub diffs: Vec<Digest>,
     /// Objects that were moved out of damaged packs, or taken.
     pub objects: u64,
     /// Their bytes.
@@ -110,7 +114,7 @@ fn attempt(
     }
     let is_done = content::heal(store, second, packs, &manifests, healed)?;
     for manifest in &manifests {
-        drop_diffs(store, manifest, &packs.damaged())?;
+        take_diffs(store, second, manifest, packs, healed)?;
     }
     for (name, manifest) in &labels {
         let taken = take_record(store, second, name, *manifest, healed);
@@ -207,22 +211,25 @@ fn take_manifest(
     Ok(())
 }
 
-/// Removes the manifest's list of diffs if any of them is in a pack that is damaged: they are
-/// dispensable, and the pack is not to stay for their sake.
-fn drop_diffs(
+/// Takes diffs anew whose packs are damaged or gone; those that `second` has not are done without.
+fn take_diffs(
     store: &DirStore,
+    second: &dyn Source,
     manifest: &Digest,
-    damaged: &BTreeSet<Digest>,
+    packs: &Packs,
+    healed: &mut Healed,
 ) -> Result<(), DirError> {
-    let item = Item::Diffs(*manifest);
-    let list = read_all(store, &item, DIFFS_MAX_BYTES).ok();
-    let list = list.and_then(|bytes| Diffs::decode(&bytes).ok());
-    let rotten = |list: &Diffs| list.packs.iter().any(|pack| damaged.contains(&pack.digest));
-    if !list.is_some_and(|list| rotten(&list)) {
-        return Ok(());
+    // To heal one label, packs of diffs were not looked at.
+    let is_sound = |pack: &PackRef| {
+        packs.sound(&pack.digest) == Some(*pack)
+            || packs.is_unknown(&pack.digest) && has_ends(store, pack)
+    };
+    if prune(store, manifest, &is_sound)?
+        && carry(second, store, manifest, &is_sound).is_ok_and(|carried| carried.diffs > 0)
+    {
+        healed.diffs.push(*manifest);
     }
-    let path = store.path().join(item.path());
-    std::fs::remove_file(&path).map_err(DirError::io("remove", &path))
+    Ok(())
 }
 
 /// Takes the record of `name` from `second` if it cannot be read, and is known to have been of

@@ -100,7 +100,7 @@ fn only_what_is_missing_is_sent() {
     let tap = Tap::new(&from.store, u64::MAX);
     let again = copy(&tap, &to, "two").unwrap();
     assert_eq!((again.change, again.objects_sent), (LabelChange::Same, 0));
-    assert_eq!(tap.requests.load(Ordering::Relaxed), 1, "the record only");
+    assert_eq!(tap.requests.load(Ordering::Relaxed), 2, "the record, and whether there are diffs");
 }
 
 #[test]

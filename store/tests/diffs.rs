@@ -7,14 +7,19 @@ use common::{Place, label, noise};
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 use store::Digest;
+use store::copy::{CopyOptions, CopyReport, copy_label};
 use store::diffs::{Diffs, Part, make_diffs};
+use store::dir::LabelChange;
+use store::heal::verify_and_heal;
 use store::manifest::SegmentKind;
 use store::manifest_reader::{read_label, read_map, read_root, read_segments};
 use store::push::{PushTree, TreeInput, push_tree};
 use store::source::{Item, read_all};
 use store::tree::TreeSegment;
 use store::tree::walk::Mounts;
+use store::verify::verify;
 
 fn push(place: &Place, name: &str, tree: &Path) -> Digest {
     let request = PushTree {
@@ -121,8 +126,94 @@ fn what_changed_is_told_by_what_it_was() {
     check(&place, &both, &all, &of_new);
 
     // Packs of diffs hold no objects, and verify finds nothing wrong with them.
-    let report = store::verify::verify(&place.store, None).unwrap();
+    let report = verify(&place.store, None).unwrap();
     assert!(report.is_clean(), "{:?}", report.damages);
     let record = read_label(&place.store, &label("new")).unwrap();
     assert_eq!(record.manifest, manifest);
+}
+
+const KERNEL: &str = "boot/vmlinuz-6.1.0-2";
+
+/// A store of three versions of a tree, each with a kernel that is like the first one.
+fn versions() -> (Place, [Digest; 3]) {
+    let place = Place::new();
+    let manifests = [0, 1, 2].map(|version: u8| {
+        let tree = place.root.path().join(format!("tree{version}"));
+        fs::create_dir_all(tree.join("boot")).unwrap();
+        let mut kernel = noise(700_000, 1);
+        kernel.splice(300_000..300_010, vec![version; 20 * usize::from(version)]);
+        fs::write(tree.join(format!("{KERNEL}{version}")), kernel).unwrap();
+        push(&place, &format!("v{version}"), &tree)
+    });
+    (place, manifests)
+}
+
+fn copy(from: &Place, to: &Place, name: &str) -> CopyReport {
+    copy_label(&from.store, &to.store, &label(name), CopyOptions::default(), &|_, _| ()).unwrap()
+}
+
+/// The diffs of the list, without where they are.
+fn what(list: &Diffs) -> Vec<(Vec<Part>, Vec<Part>)> {
+    list.diffs.iter().map(|diff| (diff.references.clone(), diff.targets.clone())).collect()
+}
+
+#[test]
+fn a_copy_takes_diffs_with_it() {
+    let (from, [first, second, new]) = versions();
+    make_diffs(&from.store, &new, &second).unwrap();
+    let to = Place::new();
+    let copied = copy(&from, &to, "v2");
+    let of_second = what(&list(&from, &new));
+    assert_eq!((copied.diffs, copied.diff_packs.len()), (of_second.len() as u64, 1));
+    assert_eq!(what(&list(&to, &new)), of_second);
+    check(&to, &list(&to, &new), &objects(&from, &second), &objects(&to, &new));
+
+    // What was made since comes with the next copy, and only that.
+    make_diffs(&from.store, &new, &first).unwrap();
+    let again = copy(&from, &to, "v2");
+    let all = what(&list(&from, &new));
+    assert_eq!((again.change, again.diff_packs.len()), (LabelChange::Same, 1));
+    assert_eq!(again.diffs, (all.len() - of_second.len()) as u64);
+    assert_eq!(what(&list(&to, &new)), all);
+    let same = copy(&from, &to, "v2");
+    assert_eq!((same.diffs, same.diff_packs, same.diffs_failure), (0, vec![], None));
+    assert_eq!(verify(&to.store, None).unwrap().damages, []);
+
+    // A pack that is not what it is called is not taken, and the label is whole without it.
+    let pack = list(&from, &new).packs[0].digest;
+    flip(&from, pack);
+    let other = Place::new();
+    let failure = copy(&from, &other, "v2").diffs_failure.unwrap();
+    assert!(failure.starts_with(&format!("pack {} of ", pack.short())), "{failure}");
+    assert_eq!(verify(&other.store, None).unwrap().damages, []);
+    assert!(other.store.path().join("tmp").read_dir().unwrap().next().is_none());
+}
+
+fn flip(place: &Place, pack: Digest) {
+    let path = place.item(&Item::Pack(pack));
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[50] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn diffs_that_are_damaged_are_taken_anew_or_done_without() {
+    let (second, [old, _, new]) = versions();
+    make_diffs(&second.store, &new, &old).unwrap();
+    for is_there in [true, false] {
+        let place = Place::new();
+        copy(&second, &place, "v2");
+        let before = list(&place, &new);
+        flip(&place, before.packs[0].digest);
+        let other = if is_there { &second } else { &Place::new() };
+        let (report, healed) =
+            verify_and_heal(&place.store, None, &other.store, Duration::ZERO).unwrap();
+        assert_eq!(report.damages, []);
+        assert_eq!(healed.diffs, if is_there { vec![new] } else { vec![] });
+        assert_eq!(place.item(&Item::Diffs(new)).exists(), is_there);
+        assert_eq!(place.item(&Item::Pack(before.packs[0].digest)).exists(), is_there);
+        if is_there {
+            assert_eq!(list(&place, &new), before);
+        }
+    }
 }

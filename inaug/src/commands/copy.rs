@@ -14,6 +14,7 @@ use store::dir::{DirStore, LabelChange};
 use store::is_url;
 use store::label::LabelName;
 use store::label_list::{self, LABEL_LIST_MAX_BYTES};
+use store::map::PackRef;
 use store::source::{Item, Source, read_all};
 
 /// Copies the labels, one after another.
@@ -110,6 +111,13 @@ struct Row {
     sent_bytes: u64,
     sent_packed_bytes: u64,
     packs: Vec<String>,
+    /// Diffs against other labels that are new in the store.
+    diffs: u64,
+    /// The packs of diffs that were sent as they are, and their bytes.
+    diff_packs: Vec<String>,
+    diff_bytes: u64,
+    /// Why diffs could not be sent, which harms nothing.
+    diffs_failure: Option<String>,
     /// Files of writers that were cut, removed.
     cleaned_files: usize,
     /// Why the store's index could not be brought up to date, which harms nothing.
@@ -118,6 +126,7 @@ struct Row {
 
 impl Row {
     fn of(report: &CopyReport) -> Self {
+        let names = |packs: &[PackRef]| packs.iter().map(|pack| pack.digest.to_string()).collect();
         let (change, replaced) = match report.change {
             LabelChange::New => ("new", None),
             LabelChange::Same => ("same", None),
@@ -133,7 +142,11 @@ impl Row {
             sent_objects: report.objects_sent,
             sent_bytes: report.sent_raw_bytes,
             sent_packed_bytes: report.sent_packed_bytes,
-            packs: report.packs.iter().map(|pack| pack.digest.to_string()).collect(),
+            packs: names(&report.packs),
+            diffs: report.diffs,
+            diff_packs: names(&report.diff_packs),
+            diff_bytes: report.diff_packs.iter().map(|pack| pack.size_bytes).sum(),
+            diffs_failure: report.diffs_failure.clone(),
             cleaned_files: report.cleaned_files,
             index_failure: report.index_failure.clone(),
         }
@@ -156,11 +169,18 @@ impl fmt::Display for Document {
                 "copied    {}: {change}; sent {objects} of {sent}, packed {packed}",
                 row.label
             )?;
+            if row.diffs > 0 {
+                let (diffs, bytes) = (text::count(row.diffs, "diff"), text::size(row.diff_bytes));
+                writeln!(f, "diffs     {diffs} against other labels, {bytes}")?;
+            }
+            if let Some(failure) = &row.diffs_failure {
+                writeln!(f, "diffs     not sent: {failure}")?;
+            }
             if let Some(failure) = &row.index_failure {
                 writeln!(f, "index     not brought up to date: {failure}")?;
             }
         }
-        let sent = self.labels.iter().map(|row| row.sent_packed_bytes).sum();
+        let sent = self.labels.iter().map(|row| row.sent_packed_bytes + row.diff_bytes).sum();
         let labels = text::count(self.labels.len() as u64, "label");
         writeln!(
             f,

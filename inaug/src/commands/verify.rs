@@ -60,6 +60,8 @@ struct HealedDocument {
     records: Vec<String>,
     manifests: Vec<String>,
     maps: Vec<String>,
+    /// Manifests whose diffs were taken anew.
+    diffs: Vec<String>,
     /// Objects that were moved out of damaged packs, or taken.
     objects: u64,
     object_bytes: u64,
@@ -77,6 +79,7 @@ impl HealedDocument {
             records: healed.records.iter().map(ToString::to_string).collect(),
             manifests: hex(&healed.manifests),
             maps: hex(&healed.maps),
+            diffs: hex(&healed.diffs),
             objects: healed.objects,
             object_bytes: healed.object_bytes,
             taken_objects: healed.taken_objects,
@@ -164,6 +167,9 @@ impl fmt::Display for HealedDocument {
         }
         for digest in &self.maps {
             writeln!(f, "healed    the map of manifest {}", &digest[..12])?;
+        }
+        for digest in &self.diffs {
+            writeln!(f, "healed    diffs of manifest {}, from {store}", &digest[..12])?;
         }
         for digest in &self.removed_packs {
             writeln!(f, "removed   pack {}, which was damaged", &digest[..12])?;

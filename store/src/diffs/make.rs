@@ -12,14 +12,15 @@
 mod files;
 
 use super::choose::{Bases, Placed, references};
-use super::{DIFFS_MAX_BYTES, Diff, Diffs, Part};
+use super::list::{NewList, existing, together, within};
+use super::{Diff, Diffs, Part};
 use crate::dir::users::register;
 use crate::dir::{DirError, DirStore, journal, temp};
 use crate::manifest_reader::ReadError;
 use crate::map::{FRAME_MAX_BYTES, FrameRef, PackRef};
 use crate::parallel::{Submit, lane};
 use crate::push::packs::{OpenPack, PackedFrame};
-use crate::source::{Item, read_all};
+use crate::source::Item;
 use crate::{Digest, FormatError};
 use files::{File, Files, Frames, Piece};
 use std::collections::{HashMap, HashSet};
@@ -95,12 +96,8 @@ pub fn make_diffs(store: &DirStore, manifest: &Digest, base: &Digest) -> Result<
     // What is read stays while this is held.
     let user = register(store)?;
     let (new, old) = (Files::read(store, manifest)?, Files::read(store, base)?);
-    let mut list = existing(store, manifest);
-    list.diffs.retain(|diff| {
-        list.packs
-            .get(diff.frame.pack as usize)
-            .is_some_and(|pack| !user.condemned.packs.contains_key(&pack.digest))
-    });
+    let stays = |pack: &PackRef| !user.condemned.packs.contains_key(&pack.digest);
+    let list = within(existing(store, manifest), &stays);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut writer = Writer { store, pack: None, diffs: Vec::new() };
     std::thread::scope(|scope| {
@@ -124,12 +121,6 @@ struct Work {
     content: Vec<u8>,
     /// What the pieces take where they are, bytes.
     packed_bytes: u64,
-}
-
-/// The list that the manifest has already; one that cannot be read is made anew.
-fn existing(store: &DirStore, manifest: &Digest) -> Diffs {
-    let bytes = read_all(store, &Item::Diffs(*manifest), DIFFS_MAX_BYTES).ok();
-    bytes.and_then(|bytes| Diffs::decode(&bytes).ok()).unwrap_or_default()
 }
 
 /// Hands on all runs of pieces that only `new` has and for which `old` has an earlier file.
@@ -296,59 +287,12 @@ fn publish(
         packed_bytes: added.diffs.iter().map(|diff| u64::from(diff.frame.packed_bytes)).sum(),
         list_bytes: 0,
     };
-    let mut bytes = join(list, added.clone()).encode();
-    if bytes.len() as u64 > DIFFS_MAX_BYTES {
-        // What machines hold is more likely like the base given last.
-        bytes = added.encode();
-    }
-    if bytes.len() as u64 > DIFFS_MAX_BYTES {
-        let (expected, found) = (format!("at most {DIFFS_MAX_BYTES} bytes"), bytes.len());
-        let what = "list of diffs".into();
-        let found = found.to_string();
-        return Err(FormatError { what, at: DIFFS_MAX_BYTES, expected, found }.into());
-    }
-    let item = Item::Diffs(*manifest);
-    let mut file = temp::create(store, item.to_string())?;
-    file.write(&bytes)?;
-    file.sync()?;
-    let directory = store.path().join("diffs");
-    std::fs::create_dir_all(&directory).map_err(DirError::io("create", &directory))?;
-    temp::sync_directory(store.path())?;
+    let bytes = together(list, &added)?;
+    let list = NewList::write(store, manifest, &bytes)?;
     let struck = journal::strike(store, &[new.pack.digest], &[])?;
     new.file.rename(store, &Item::Pack(new.pack.digest))?;
     drop(struck);
     temp::sync_directory(&store.path().join("packs"))?;
-    file.rename(store, &item)?;
-    temp::sync_directory(&directory)?;
+    list.publish(store)?;
     Ok(Made { list_bytes: bytes.len() as u64, ..made })
-}
-
-/// Both lists; of diffs that are the same but for their place, the first.
-fn join(mut list: Diffs, added: Diffs) -> Diffs {
-    let key = |diff: &Diff| (diff.references.clone(), diff.targets.clone());
-    let had: HashSet<_> = list.diffs.iter().map(key).collect();
-    let first = list.packs.len() as u32;
-    list.packs.extend(added.packs);
-    for mut diff in added.diffs {
-        if !had.contains(&key(&diff)) {
-            diff.frame.pack += first;
-            list.diffs.push(diff);
-        }
-    }
-    used(list)
-}
-
-/// The list without the packs that none of its diffs is in.
-fn used(list: Diffs) -> Diffs {
-    let (mut packs, mut numbers): (Vec<PackRef>, _) = (Vec::new(), HashMap::new());
-    let mut diffs = list.diffs;
-    diffs.retain_mut(|diff| {
-        let Some(pack) = list.packs.get(diff.frame.pack as usize) else { return false };
-        diff.frame.pack = *numbers.entry(pack.digest).or_insert_with(|| {
-            packs.push(*pack);
-            packs.len() as u32 - 1
-        });
-        true
-    });
-    Diffs { packs, diffs }
 }
