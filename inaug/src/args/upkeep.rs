@@ -1,6 +1,6 @@
 //! The commands that look after stores.
 
-use super::StoreDirArg;
+use super::{StoreDirArg, parse_bytes};
 use store::label::LabelName;
 
 /// Copy labels from one store to another
@@ -58,8 +58,8 @@ pub(crate) struct GcArgs {
     pub(crate) dry_run: bool,
 
     /// Remove the labels that were not used for the longest time until packs, manifests and maps of
-    /// the others take at most N bytes, or N with K, M, G, T for powers of 1024
-    #[arg(long, value_name = "N", value_parser = parse_size)]
+    /// the others take at most so many bytes, such as 1000000, 20G or 20Gi
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     pub(crate) max_size: Option<u64>,
 
     /// Do not remove labels that match for --max-size; may be given often
@@ -87,41 +87,4 @@ pub(crate) struct VerifyArgs {
     /// Take what is lost from this store: a directory, or an http:// URL of one
     #[arg(long, value_name = "STORE2")]
     pub(crate) heal: Option<String>,
-}
-
-fn parse_size(text: &str) -> Result<u64, String> {
-    let wrong = || "expected a number of bytes, or one with K, M, G or T".to_owned();
-    let (digits, shift) = match text.char_indices().last() {
-        Some((at, 'K' | 'k')) => (&text[..at], 10),
-        Some((at, 'M' | 'm')) => (&text[..at], 20),
-        Some((at, 'G' | 'g')) => (&text[..at], 30),
-        Some((at, 'T' | 't')) => (&text[..at], 40),
-        _ => (text, 0),
-    };
-    let number = digits.parse::<u64>().ok();
-    number.and_then(|number| number.checked_mul(1 << shift)).ok_or_else(wrong)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_have_units() {
-        for (text, expected) in [
-            ("0", Some(0)),
-            ("4096", Some(4096)),
-            ("3K", Some(3 << 10)),
-            ("2g", Some(2 << 30)),
-            ("1T", Some(1 << 40)),
-            ("", None),
-            ("G", None),
-            ("1.5G", None),
-            ("-1", None),
-            ("1GiB", None),
-            ("99999999T", None),
-        ] {
-            assert_eq!(parse_size(text).ok(), expected, "{text}");
-        }
-    }
 }

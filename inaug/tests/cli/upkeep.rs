@@ -118,14 +118,14 @@ fn labels_make_room_but_not_those_that_are_kept() {
     for (name, seed) in [("keep/a", 1), ("b", 2), ("c", 3)] {
         bench.push(name, &image(seed, 64));
     }
-    let gc = ["gc", "--grace", "0", "--max-size", "300K", "--keep", "keep/*"];
+    let gc = ["gc", "--grace", "0", "--max-size", "300Ki", "--keep", "keep/*"];
     let dry = bench.run(&[&gc[..], &["--dry-run"]].concat()).expect(0).stdout;
-    assert!(dry.starts_with("label     b to be removed: not used for the longest time\n"), "{dry}");
+    assert!(dry.starts_with("to remove label b, not used for the longest time\n"), "{dry}");
     assert_eq!(names(&bench, "store").len(), 3);
     let done = bench.run(&[&gc[..], &["--json"]].concat()).expect(0).json();
     assert_eq!(strings(&done["labels"]), ["b", "c"]);
     assert_eq!(names(&bench, "store"), ["keep/a"]);
-    let kept = bench.run(&["gc", "--max-size", "1K", "--keep", "keep/*"]).expect(0).stdout;
+    let kept = bench.run(&["gc", "--max-size", "1Ki", "--keep", "keep/*"]).expect(0).stdout;
     assert!(kept.contains("too much  what is to be kept takes "), "{kept}");
     bench.run(&["verify"]).expect(0);
 }
@@ -140,7 +140,7 @@ fn a_depot_knows_which_labels_are_of_use() {
     let before = server.ask("GET /store/labels/a", &[]);
     let again = server.ask("GET /store/labels/a", &[]);
     assert_eq!(before.field("etag"), again.field("etag"), "a use is no change");
-    let gc = ["gc", "--grace", "0", "--max-size", "300K", "--json"];
+    let gc = ["gc", "--grace", "0", "--max-size", "300Ki", "--json"];
     let done = bench.run(&gc).expect(0).json();
     assert_eq!(strings(&done["labels"]), ["b"]);
 }
