@@ -119,6 +119,12 @@ impl Target {
         Self { name, kind, size_bytes, sector_bytes, medium, zeroing }
     }
 
+    /// The same over another medium, made of its own: where tests put disks that fail.
+    #[must_use]
+    pub fn over_medium(self, wrap: impl FnOnce(Box<dyn Medium>) -> Box<dyn Medium>) -> Self {
+        Self { medium: wrap(self.medium), ..self }
+    }
+
     /// What people call it: its path.
     pub fn name(&self) -> &str {
         &self.name

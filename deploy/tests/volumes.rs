@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::disks::{GIB, Loop};
+use common::disks::Loop;
 use deploy::layout::{Extent, Guid, Layout, Role, Wanted, decide};
 use deploy::volumes::{Access, FileSystem, Mounted, node_of, show_partitions};
 use rustix::fs::{Mode, OFlags, openat};
@@ -11,6 +11,9 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 use std::process::Command;
+
+/// 2^30 bytes.
+const GIB: u64 = 1 << 30;
 
 fn random() -> [u8; 16] {
     let mut bytes = [0; 16];

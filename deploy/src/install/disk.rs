@@ -7,7 +7,7 @@ use crate::held::HEAD_BYTES;
 use crate::layout::{Extent, Partition, Role, Table};
 use crate::mark::Mark;
 use crate::meter::Meter;
-use crate::target::{Target, TargetError};
+use crate::target::{Medium, Target, TargetError};
 use crate::tree::{self, Inventory, Keep, Taking};
 use crate::volumes::{Access, FileSystem, Mounted, VolumeError, node_of, show_partitions};
 use std::fs::File;
@@ -57,6 +57,13 @@ impl Disk {
         let mark = Mark::read(&head).filter(|mark| mark.owns(&head));
         let contents = sniff(&file, target.size_bytes(), sector_bytes);
         Ok(Self { target, file, table, mark, contents })
+    }
+
+    /// The same over another medium, made of its own: where tests put disks that fail. File
+    /// systems are mounted past it.
+    #[must_use]
+    pub fn over_medium(self, wrap: impl FnOnce(Box<dyn Medium>) -> Box<dyn Medium>) -> Self {
+        Self { target: self.target.over_medium(wrap), ..self }
     }
 
     /// What people call it.

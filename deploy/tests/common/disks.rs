@@ -3,9 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// 2^30 bytes.
-pub(crate) const GIB: u64 = 1 << 30;
-
 /// A loop device; gone when dropped.
 pub(crate) struct Loop(PathBuf);
 

@@ -1,0 +1,338 @@
+//! A store with two small systems in it, and a machine that is only a disk.
+
+use crate::disks::Loop;
+use crate::medium::Wrap;
+use deploy::disks::sniff;
+use deploy::install::{self, Disk, Own, Sizes, plan, settle, verify, write};
+use deploy::layout::{Role, Table};
+use deploy::tree::Keep;
+use deploy::volumes::{node_of, show_partitions};
+use deploy::{Error, Mark, Meter, ReadBack, Snapshot};
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use store::dir::DirStore;
+use store::push::{BootInput, LEVEL_DEFAULT, PayloadInput, PushTree, TreeInput, push_tree};
+use store::source::Source;
+use store::tree::walk::Mounts;
+use store::{Digest, Hasher};
+use tempfile::TempDir;
+
+const DISK_BYTES: u64 = 1 << 30;
+
+/// A disk with large sectors needs a larger EFI system partition.
+const LARGE_DISK_BYTES: u64 = 2 << 30;
+
+/// Tests go one at a time: a program that is being started has copies of all descriptors for a
+/// moment, of disks and mounts of other tests too, which are busy then.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// A store with the labels `first` and `second`.
+pub(crate) struct Bench {
+    _alone: MutexGuard<'static, ()>,
+    work: TempDir,
+    store: Arc<dyn Source>,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        // A test that failed has left nothing that the next one could meet.
+        let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let work = tempfile::tempdir().unwrap();
+        let store = DirStore::create(work.path().join("store")).unwrap();
+        let bench = Self { _alone: alone, work, store: Arc::new(store) };
+        for label in ["first", "second"] {
+            bench.push(label);
+        }
+        bench
+    }
+
+    fn push(&self, label: &str) {
+        let root = self.work.path().join(label);
+        let files: [(&str, &[u8]); 6] = [
+            ("boot/linux", &kernel(label)),
+            ("boot/initrd", label.as_bytes()),
+            ("etc/config", label.as_bytes()),
+            ("etc/machine-id", b""),
+            ("etc/shadow", b"root:*:1:\nbin:*:2:\n"),
+            ("usr/lib/systemd/boot/efi/systemd-bootx64.efi", b"a boot loader"),
+        ];
+        for (path, content) in files {
+            fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
+            fs::write(root.join(path), content).unwrap();
+        }
+        fs::set_permissions(root.join("etc/shadow"), fs::Permissions::from_mode(0o640)).unwrap();
+        let payload = |path: &str| PayloadInput::Tree(path.into());
+        let request = PushTree {
+            label: label.parse().unwrap(),
+            input: TreeInput::Directory {
+                path: root,
+                mounts: Mounts::Refuse,
+                allow_changed: false,
+            },
+            boot: Some(BootInput {
+                kernel: payload("boot/linux"),
+                initrd: Some(payload("boot/initrd")),
+                cmdline: "quiet".into(),
+                source: "a test".into(),
+            }),
+            facts: Vec::new(),
+            pushed_unix_s: 1,
+            force: true,
+            level: LEVEL_DEFAULT,
+        };
+        let store = DirStore::create(self.work.path().join("store")).unwrap();
+        push_tree(&store, &request, &()).unwrap();
+    }
+}
+
+/// The kernel of a label.
+pub(crate) fn kernel(label: &str) -> Vec<u8> {
+    (0..300_001_u32).flat_map(|at| (at * label.len() as u32).to_le_bytes()).collect()
+}
+
+/// What a test says of a deployment.
+#[derive(Default)]
+pub(crate) struct Options {
+    pub(crate) own: Own,
+    pub(crate) keep: Vec<&'static str>,
+    pub(crate) data_bytes: Option<u64>,
+    pub(crate) anew: bool,
+}
+
+/// Nothing in particular.
+pub(crate) fn options() -> Options {
+    Options::default()
+}
+
+/// What became of a deployment.
+#[derive(Debug)]
+pub(crate) struct Deployed {
+    /// The plan.
+    pub(crate) said: String,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) command_line: String,
+}
+
+/// A disk.
+pub(crate) struct Machine<'a> {
+    bench: &'a Bench,
+    directory: TempDir,
+    disk: Loop,
+    sector_bytes: u32,
+}
+
+impl<'a> Machine<'a> {
+    pub(crate) fn new(bench: &'a Bench, sector_bytes: u32) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("disk");
+        let size = if sector_bytes > 512 { LARGE_DISK_BYTES } else { DISK_BYTES };
+        File::create(&file).unwrap().set_len(size).unwrap();
+        let disk = Loop::over(&file, sector_bytes);
+        Self { bench, directory, disk, sector_bytes }
+    }
+
+    pub(crate) fn name(&self) -> String {
+        self.disk.path().display().to_string()
+    }
+
+    pub(crate) fn deploy(&self, label: &str, options: Options) -> Result<Deployed, Error> {
+        self.deploy_over::<Wrap>(label, options, None)
+    }
+
+    pub(crate) fn deploy_over<W: Into<Wrap>>(
+        &self,
+        label: &str,
+        options: Options,
+        medium: Option<W>,
+    ) -> Result<Deployed, Error> {
+        let (plan, meter) = self.plan(label, options, medium)?;
+        let said = plan.to_string();
+        let settled = settle(verify(write(plan)?, ReadBack::Yes)?)?;
+        let command_line = settled.command_line().unwrap_or_default().to_owned();
+        Ok(Deployed { said, snapshot: meter.snapshot(), command_line })
+    }
+
+    fn plan<W: Into<Wrap>>(
+        &self,
+        label: &str,
+        options: Options,
+        medium: Option<W>,
+    ) -> Result<(install::Plan, Arc<Meter>), Error> {
+        let meter = Arc::new(Meter::new());
+        let mut disk = Disk::open(self.disk.path())?;
+        if let Some(medium) = medium {
+            disk = disk.over_medium(medium.into());
+        }
+        let keep = Keep::new(&options.keep).unwrap();
+        let look = disk.look(&keep, &meter)?;
+        let chain = [Arc::clone(&self.bench.store)];
+        let label = deploy::label::resolve(&chain, &label.parse().unwrap(), &meter)?;
+        let options = install::Options {
+            keep,
+            sizes: Sizes { data_bytes: options.data_bytes, ..Sizes::default() },
+            own: options.own,
+            anew: options.anew || disk.is_blank(),
+            how_anew: "say so".into(),
+            ..install::Options::default()
+        };
+        let plan = plan(disk, look, vec![label], options, Arc::clone(&meter), &[7; 32])?;
+        Ok((plan, meter))
+    }
+
+    /// Whether nothing would have to be written for this label.
+    pub(crate) fn holds(&self, label: &str) -> bool {
+        self.plan::<Wrap>(label, options(), None).is_ok_and(|(plan, _)| is_all_but_marked(&plan))
+    }
+
+    /// Whether UEFI finds something to boot; the labels have nothing for a BIOS.
+    pub(crate) fn boots(&self) -> bool {
+        let Some(table) = self.try_table() else { return false };
+        let Some(esp) = table.partition(Role::Esp) else { return false };
+        let mut sector = [0; 512];
+        self.file().read_exact_at(&mut sector, esp.start_bytes).unwrap();
+        sector[510..] == [0x55, 0xaa]
+    }
+
+    pub(crate) fn is_ours(&self) -> bool {
+        let mut head = vec![0; 1 << 20];
+        self.file().read_exact_at(&mut head, 0).unwrap();
+        Mark::read(&head).is_some_and(|mark| mark.owns(&head))
+    }
+
+    /// The device, to be read past what is cached.
+    pub(crate) fn file(&self) -> File {
+        File::options().read(true).write(true).open(self.backing()).unwrap()
+    }
+
+    fn backing(&self) -> PathBuf {
+        self.directory.path().join("disk")
+    }
+
+    pub(crate) fn table(&self) -> Table {
+        self.try_table().unwrap()
+    }
+
+    fn try_table(&self) -> Option<Table> {
+        let mut head = vec![0; 1 << 20];
+        self.file().read_exact_at(&mut head, 0).unwrap();
+        let size = self.file().metadata().unwrap().len();
+        Table::parse(&head, self.sector_bytes, size)
+    }
+
+    /// What is on the disk, all of it.
+    pub(crate) fn bytes(&self) -> Digest {
+        let (mut hasher, mut buffer) = (Hasher::new(), vec![0; 1 << 20]);
+        let mut file = self.file();
+        loop {
+            match file.read(&mut buffer).unwrap() {
+                0 => return hasher.finish(),
+                count => hasher.update(&buffer[..count]),
+            }
+        }
+    }
+
+    /// Keeps the disk as it is.
+    pub(crate) fn save(&self) -> PathBuf {
+        let to = self.directory.path().join("saved");
+        copy(&self.backing(), &to);
+        to
+    }
+
+    /// Puts back what was kept, into the same file, and makes the kernel forget what it knew.
+    pub(crate) fn restore(&self, saved: &Path) {
+        copy(saved, &self.backing());
+        let flushed = Command::new("blockdev").arg("--flushbufs").arg(self.disk.path()).status();
+        assert!(flushed.unwrap().success());
+    }
+
+    pub(crate) fn scribble(&self, role: Role, offset: u64, bytes: &[u8]) {
+        let at = self.table().partition(role).unwrap().start_bytes + offset;
+        let device = File::options().write(true).open(self.disk.path()).unwrap();
+        device.write_all_at(bytes, at).unwrap();
+        device.sync_all().unwrap();
+    }
+
+    pub(crate) fn read(&self, role: Role, offset: u64, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        let at = self.table().partition(role).unwrap().start_bytes + offset;
+        self.file().read_exact_at(&mut bytes, at).unwrap();
+        bytes
+    }
+
+    /// The root, mounted as a running system has it.
+    pub(crate) fn root(&self) -> MountedRoot {
+        let at = tempfile::tempdir().unwrap();
+        let node = self.root_node();
+        let mounted = Command::new("mount").arg(node).arg(at.path()).status().unwrap();
+        assert!(mounted.success());
+        MountedRoot(at)
+    }
+
+    fn root_node(&self) -> PathBuf {
+        let device = File::options().read(true).write(true).open(self.disk.path()).unwrap();
+        let table = self.table();
+        show_partitions(&device, "disk", &table).unwrap();
+        node_of(&device, "disk", table.partition(Role::Root).unwrap().number).unwrap()
+    }
+
+    /// Others find nothing wrong with what is on the disk.
+    pub(crate) fn fsck(&self) {
+        let esp = self.table().partition(Role::Esp).unwrap().clone();
+        let copy = self.directory.path().join("esp");
+        fs::write(&copy, self.read(Role::Esp, 0, esp.size_bytes as usize)).unwrap();
+        for (program, arguments, on) in [
+            ("fsck.vfat", ["-n", "-v"], copy),
+            ("e2fsck", ["-f", "-n"], self.root_node()),
+            ("sgdisk", ["-v", "-p"], self.disk.path().to_owned()),
+        ] {
+            let output = Command::new(program).args(arguments).arg(on).output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let wrong = text.contains("Problem:") || text.contains("caution");
+            assert!(output.status.success() && !wrong, "{program}: {text}");
+        }
+        let size = self.file().metadata().unwrap().len();
+        let contents = sniff(&self.file(), size, self.sector_bytes).to_string();
+        assert!(contents.contains("2 vfat \"ESP\", 3 ext4 \"root\""), "{contents}");
+    }
+
+    pub(crate) fn esp_file(&self, path: &str) -> Vec<u8> {
+        let at = self.table().partition(Role::Esp).unwrap().start_bytes;
+        let disk = format!("{}@@{at}", self.backing().display());
+        let output = Command::new("mtype").args(["-i", &disk, &format!("::{path}")]).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{path}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    }
+}
+
+/// Whether a plan has nothing to write but the mark.
+fn is_all_but_marked(plan: &install::Plan) -> bool {
+    let nodes = plan.totals().nodes;
+    nodes.kept == nodes.all && nodes.removed == 0
+}
+
+/// Copies a sparse file over another.
+fn copy(from: &Path, to: &Path) {
+    let mut cp = Command::new("cp");
+    let copied = cp.arg("--sparse=always").arg(from).arg(to).status().unwrap();
+    assert!(copied.success());
+}
+
+/// A mounted root; unmounted when dropped.
+pub(crate) struct MountedRoot(TempDir);
+
+impl MountedRoot {
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for MountedRoot {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}

@@ -1,0 +1,240 @@
+//! Trees onto disks: laid out, kept, made pristine, and never half of anything that boots.
+#![allow(clippy::unwrap_used, reason = "a failed step is the test's failure")]
+
+#[path = "../common/disks.rs"]
+mod disks;
+mod machine;
+mod medium;
+
+use deploy::install::Own;
+use deploy::layout::Role;
+use deploy::{Category, Error};
+use machine::{Bench, Deployed, Machine, kernel, options};
+use std::fs;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::sync::atomic::Ordering;
+
+#[test]
+fn a_blank_disk_boots_what_it_was_given_and_the_same_again_writes_nothing() {
+    let bench = Bench::new();
+    let machine = Machine::new(&bench, 512);
+    let own = Own { hostname: Some("web1".into()), ..Own::default() };
+    let options = || machine::Options { own: own.clone(), ..options() };
+    let Deployed { said, snapshot, command_line, .. } = machine.deploy("first", options()).unwrap();
+    assert!(said.contains("new: bios 1.0 MiB, esp 64.0 MiB, root"), "{said}");
+    assert!(snapshot.fetched_objects > 0);
+    assert!(command_line.starts_with("root=UUID=") && command_line.ends_with(" ro quiet"));
+
+    let root = machine.root();
+    assert_eq!(fs::read(root.path().join("boot/linux")).unwrap(), kernel("first"));
+    assert_eq!(fs::read_to_string(root.path().join("etc/hostname")).unwrap(), "web1\n");
+    let fstab = fs::read_to_string(root.path().join("etc/fstab")).unwrap();
+    assert!(fstab.contains(" / ext4 errors=remount-ro 0 1\n"), "{fstab}");
+    let label = fs::read_to_string(root.path().join("etc/inaugurator/label")).unwrap();
+    assert!(label.contains("\nname first\n"), "{label}");
+    drop(root);
+    let entry = machine.esp_file("loader/entries/inaugurator.conf");
+    let entry = String::from_utf8(entry).unwrap();
+    assert!(entry.contains(&format!("options {command_line}\n")), "{entry}");
+    let on_esp = entry.lines().find_map(|line| line.strip_prefix("linux /")).unwrap();
+    assert_eq!(machine.esp_file(on_esp), kernel("first"));
+    assert_eq!(machine.esp_file("EFI/BOOT/BOOTX64.EFI"), b"a boot loader");
+
+    let before = machine.bytes();
+    let again = machine.deploy("first", options()).unwrap();
+    assert!(again.said.ends_with("nothing is to be written"), "{}", again.said);
+    assert_eq!((again.snapshot.fetched_objects, again.snapshot.written_bytes), (0, 0));
+    assert!(machine.bytes() == before, "a byte of the disk has changed");
+}
+
+#[test]
+fn a_disk_with_large_sectors_is_no_other() {
+    let bench = Bench::new();
+    let machine = Machine::new(&bench, 4096);
+    machine.deploy("first", options()).unwrap();
+    assert_eq!(machine.esp_file("EFI/BOOT/BOOTX64.EFI"), b"a boot loader");
+    let again = machine.deploy("first", options()).unwrap();
+    assert!(again.said.ends_with("nothing is to be written"), "{}", again.said);
+}
+
+#[test]
+fn what_a_running_system_left_is_made_pristine_but_for_what_is_kept() {
+    let bench = Bench::new();
+    let machine = Machine::new(&bench, 512);
+    let kept = || machine::Options { keep: vec!["srv/kept"], ..options() };
+    machine.deploy("first", kept()).unwrap();
+    let root = machine.root();
+    let at = |path: &str| root.path().join(path);
+    fs::write(at("etc/config"), "edited").unwrap();
+    fs::remove_file(at("boot/linux")).unwrap();
+    fs::set_permissions(at("etc"), fs::Permissions::from_mode(0o700)).unwrap();
+    fs::create_dir_all(at("srv/kept/data")).unwrap();
+    fs::write(at("srv/kept/data/file"), "mine").unwrap();
+    fs::write(at("log"), vec![1; 1 << 20]).unwrap();
+    drop(root);
+    // The running system mounted the EFI system partition as well.
+    machine.scribble(Role::Esp, 65, b"dirty");
+    for label in ["first", "second"] {
+        let deployed = machine.deploy(label, kept()).unwrap();
+        assert!(deployed.said.contains("kept: bios"), "{}", deployed.said);
+        let root = machine.root();
+        assert_eq!(fs::read_to_string(root.path().join("srv/kept/data/file")).unwrap(), "mine");
+        assert_eq!(fs::read(root.path().join("boot/linux")).unwrap(), kernel(label));
+        assert_eq!(fs::read_to_string(root.path().join("etc/config")).unwrap(), label);
+        assert!(!root.path().join("log").exists());
+        drop(root);
+        machine.fsck();
+        let again = machine.deploy(label, kept()).unwrap();
+        assert!(again.said.ends_with("nothing is to be written"), "{}", again.said);
+    }
+}
+
+#[test]
+fn roots_password_is_changed_and_the_label_is_not_asked_for_it_again() {
+    let bench = Bench::new();
+    let machine = Machine::new(&bench, 512);
+    let own = Own {
+        root_password: Some("$6$salt$hash".into()),
+        ssh_keys: vec!["ssh-ed25519 AAAAC3 me".into()],
+        ..Own::default()
+    };
+    let options = || machine::Options { own: own.clone(), ..options() };
+    machine.deploy("first", options()).unwrap();
+    let root = machine.root();
+    let shadow = root.path().join("etc/shadow");
+    assert_eq!(fs::read_to_string(&shadow).unwrap(), "root:$6$salt$hash:1:\nbin:*:2:\n");
+    assert_eq!(fs::metadata(&shadow).unwrap().permissions().mode() & 0o7777, 0o640);
+    let keys = root.path().join("root/.ssh/authorized_keys");
+    assert_eq!(fs::read_to_string(keys).unwrap(), "ssh-ed25519 AAAAC3 me\n");
+    let mode = fs::metadata(root.path().join("root/.ssh")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o700);
+    fs::write(&shadow, "root::0:\n").unwrap();
+    drop(root);
+    let again = machine.deploy("first", options()).unwrap();
+    assert_eq!(again.snapshot.fetched_objects, 0);
+    let root = machine.root();
+    let found = fs::read_to_string(root.path().join("etc/shadow")).unwrap();
+    assert_eq!(found, "root:$6$salt$hash:1:\nbin:*:2:\n");
+}
+
+#[test]
+fn a_layout_that_does_not_fit_is_only_changed_when_told() {
+    let bench = Bench::new();
+    let machine = Machine::new(&bench, 512);
+    machine.deploy("first", options()).unwrap();
+    let before = machine.bytes();
+    let with_data = |anew| machine::Options { data_bytes: Some(64 << 20), anew, ..options() };
+    let refused = machine.deploy("first", with_data(false)).unwrap_err();
+    assert_eq!(refused.category(), Category::Refused);
+    assert!(matches!(refused, Error::Layout { .. }), "{refused}");
+    assert_eq!(
+        refused.to_string(),
+        format!(
+            "{} cannot take the tree; to lay it out anew, losing everything on it, say so",
+            machine.name()
+        )
+    );
+    assert!(machine.bytes() == before, "a refusal wrote something");
+    let deployed = machine.deploy("first", with_data(true)).unwrap();
+    assert!(deployed.said.contains("data 64.0 MiB"), "{}", deployed.said);
+    // Fits now, and what is on the data partition stays through labels.
+    machine.scribble(Role::Data, 1 << 20, b"precious");
+    let next = machine.deploy("second", with_data(false)).unwrap();
+    assert!(next.said.contains("kept: bios"), "{}", next.said);
+    assert_eq!(machine.read(Role::Data, 1 << 20, 8), b"precious");
+}
+
+#[test]
+fn a_root_that_is_broken_is_made_anew_unless_something_on_it_is_to_be_kept() {
+    let bench = Bench::new();
+    let machine = Machine::new(&bench, 512);
+    machine.deploy("first", options()).unwrap();
+    machine.scribble(Role::Root, 1024, &[0; 1024]);
+    let kept = machine::Options { keep: vec!["srv"], ..options() };
+    let refused = machine.deploy("first", kept).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        format!(
+            "the root partition has no file system that is known: srv on {} cannot be kept; to \
+             give it up, say so",
+            machine.name()
+        )
+    );
+    let deployed = machine.deploy("first", options()).unwrap();
+    assert!(deployed.said.contains("is made: the root partition has no"), "{}", deployed.said);
+    machine.fsck();
+}
+
+#[test]
+fn a_disk_that_stops_at_any_moment_boots_nothing_or_all_of_one_label() {
+    let bench = Bench::new();
+    let machine = Machine::new(&bench, 512);
+    machine.deploy("first", options()).unwrap();
+    let first = machine.save();
+    let mut ends = 0;
+    for stop_after in 0.. {
+        machine.restore(&first);
+        let medium = medium::Stopping::after(stop_after);
+        let is_stopped = medium.stopped();
+        let ended = machine.deploy_over("second", options(), Some(medium));
+        let was_stopped = is_stopped.load(Ordering::Relaxed);
+        assert_eq!(ended.is_err(), was_stopped, "after {stop_after} writes: {ended:?}");
+        if machine.boots() {
+            let holds = ["first", "second"].map(|label| machine.holds(label));
+            assert!(holds.iter().any(|holds| *holds), "boots a half after {stop_after} writes");
+        }
+        let next = machine.deploy("second", options()).unwrap();
+        assert!(machine.boots() && machine.holds("second"), "{}", next.said);
+        if !was_stopped {
+            ends = stop_after;
+            break;
+        }
+    }
+    // The mark, the gate, the files of the EFI system partition, the gate, the mark.
+    assert!((6..40).contains(&ends), "{ends} writes");
+}
+
+#[test]
+fn a_new_layout_that_is_cut_off_at_any_moment_is_ours_and_is_gone_on_with() {
+    let bench = Bench::new();
+    let machine = Machine::new(&bench, 512);
+    let blank = machine.save();
+    for stop_after in (0..).step_by(3) {
+        machine.restore(&blank);
+        let medium = medium::Stopping::after(stop_after);
+        let is_stopped = medium.stopped();
+        let ended = machine.deploy_over("first", options(), Some(medium));
+        if !is_stopped.load(Ordering::Relaxed) {
+            assert!(ended.is_ok());
+            break;
+        }
+        assert!(!machine.boots() || machine.holds("first"), "after {stop_after} writes");
+        assert!(stop_after == 0 || machine.is_ours(), "after {stop_after} writes");
+        machine.deploy("first", options()).unwrap();
+        assert!(machine.boots() && machine.holds("first"));
+    }
+}
+
+#[test]
+fn what_reads_back_wrong_outside_of_the_root_is_an_error_and_does_not_boot() {
+    let bench = Bench::new();
+    let machine = Machine::new(&bench, 512);
+    machine.deploy("first", options()).unwrap();
+    let esp = machine.table().partition(Role::Esp).unwrap().clone();
+    // Within the second FAT and the first file: not the gate.
+    let lost = medium::Losing::writes_to(esp.start_bytes + 4096..esp.start_bytes + esp.size_bytes);
+    let refused = machine.deploy_over("second", options(), Some(lost)).unwrap_err();
+    assert_eq!(refused.category(), Category::Verification, "{refused}");
+    assert!(!machine.boots());
+}
+
+#[test]
+fn the_same_bytes_are_read_by_others() {
+    let bench = Bench::new();
+    let machine = Machine::new(&bench, 512);
+    machine.deploy("first", options()).unwrap();
+    machine.fsck();
+    let mut magic = [0; 2];
+    machine.file().read_exact_at(&mut magic, 510).unwrap();
+    assert_eq!(magic, [0x55, 0xaa]);
+}
