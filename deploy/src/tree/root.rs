@@ -53,8 +53,9 @@ impl Root {
     }
 
     /// The same, to be planned for as if it were writable.
-    pub(crate) fn that_becomes_writable(self) -> Self {
-        Self { becomes_writable: true, ..self }
+    pub(crate) fn that_becomes_writable(mut self) -> Self {
+        self.becomes_writable = true;
+        self
     }
 
     /// The directory `path`, made if it is not there; whether it was made.
@@ -73,8 +74,9 @@ impl Root {
 
     /// The same, where `gate` is asked before each call that changes anything.
     #[must_use]
-    pub fn with_gate(self, gate: Arc<dyn Gate>) -> Self {
-        Self { hands: Hands::new(gate), ..self }
+    pub fn with_gate(mut self, gate: Arc<dyn Gate>) -> Self {
+        self.hands = Hands::new(gate);
+        self
     }
 
     /// Claims it for this process (flock(2)), until it is given up; an error if another one has it.
@@ -192,6 +194,15 @@ impl Root {
     }
 }
 
+impl Drop for Root {
+    /// A lock is given up with the last descriptor that has it, and a child that was just started
+    /// holds one until it runs its program (flock(2)).
+    fn drop(&mut self) {
+        // There may be none.
+        let _ = fs::flock(&self.fd, FlockOperation::Unlock);
+    }
+}
+
 impl AsFd for Root {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
@@ -289,6 +300,19 @@ mod tests {
             assert!(by_names.is_err());
         }
         assert!(root.has(b"link") && !root.has(b"link/x") && !root.has(b"a/c"));
+    }
+
+    #[test]
+    fn a_claim_ends_with_it_though_a_child_has_the_descriptor() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open(dir.path()).unwrap();
+        root.claim().unwrap();
+        let of_a_child = root.fd.try_clone().unwrap();
+        let other = Root::open(dir.path()).unwrap();
+        assert!(matches!(other.claim(), Err(TreeRefusal::Busy { .. })));
+        drop(root);
+        other.claim().unwrap();
+        drop(of_a_child);
     }
 
     #[test]
