@@ -48,7 +48,7 @@ fn kind(item: &Item) -> Option<Kind> {
         Item::Manifest(_) => Kind::Manifest,
         Item::Map(_) => Kind::Map,
         Item::Pack(_) => Kind::Pack,
-        Item::LabelList | Item::Diffs(_) => return None,
+        Item::LabelList | Item::Diffs(_) | Item::File(_) => return None,
     })
 }
 

@@ -25,6 +25,8 @@ pub enum Item {
     Diffs(Digest),
     /// A pack.
     Pack(Digest),
+    /// No part of a store: a file of this name where one could be, as the address has it.
+    File(String),
 }
 
 impl Item {
@@ -37,6 +39,7 @@ impl Item {
             Self::Map(digest) => format!("maps/{digest}"),
             Self::Diffs(digest) => format!("diffs/{digest}"),
             Self::Pack(digest) => format!("packs/{digest}"),
+            Self::File(name) => name.clone(),
         }
     }
 }
@@ -50,6 +53,7 @@ impl fmt::Display for Item {
             Self::Map(digest) => write!(f, "map of manifest {}", digest.short()),
             Self::Diffs(digest) => write!(f, "diffs of manifest {}", digest.short()),
             Self::Pack(digest) => write!(f, "pack {}", digest.short()),
+            Self::File(name) => write!(f, "file {name}"),
         }
     }
 }

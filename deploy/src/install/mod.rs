@@ -28,7 +28,7 @@ mod write;
 pub use boot_files::Boots;
 pub use disk::{Disk, Look};
 pub use own::{Own, OwnFile};
-pub use parse::{parse_hostname, parse_password, parse_ssh_key};
+pub use parse::{meet, parse_file_path, parse_hostname, parse_password, parse_ssh_key};
 pub use plan::{Options, Plan, Sizes, plan};
 pub use settle::{Settled, Verified, settle, verify};
 pub use write::{Written, write};

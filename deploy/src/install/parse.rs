@@ -1,5 +1,21 @@
 //! What operators say of a machine's own files, checked before any of it is written.
 
+use store::tree::walk::RESERVED_NAME;
+use store::tree::{check_path, parent};
+
+/// What a deployment makes itself, and what makes it so: another file there would be lost, or would
+/// be in the way.
+const MADE: [(&str, &str); 8] = [
+    ("etc/fstab", "names this disk's partitions"),
+    ("etc/inaugurator", "says which label this is"),
+    ("etc/hostname", "is the machine's name, which has a setting of its own"),
+    ("etc/machine-id", "is this machine's"),
+    ("etc/shadow", "has root's password, which has a setting of its own"),
+    ("root/.ssh/authorized_keys", "has the keys, which have a setting of their own"),
+    ("boot/efi", "is where the EFI system partition is mounted"),
+    ("boot/grub/grub.cfg", "is GRUB's menu for this disk"),
+];
+
 /// `HOST_NAME_MAX` of Linux, bytes.
 const HOSTNAME_MAX_BYTES: usize = 64;
 
@@ -42,6 +58,28 @@ pub fn parse_ssh_key(text: &str) -> Result<String, String> {
     Err("a public key such as `ssh-ed25519 AAAA... comment`".to_owned())
 }
 
+/// The path of a machine's own file in the root, without the `/` at its start, or what would be
+/// right.
+pub fn parse_file_path(text: &str) -> Result<Vec<u8>, String> {
+    let path = text.strip_prefix('/').unwrap_or(text).as_bytes();
+    if path.is_empty() || path.split(|byte| *byte == b'/').next() == Some(RESERVED_NAME) {
+        return Err(format!("the path of a file in the root instead of {text:?}"));
+    }
+    check_path(path).map_err(|(expected, found)| format!("{expected} instead of {found}"))?;
+    match MADE.iter().find(|(made, _)| meet(path, made.as_bytes())) {
+        Some((made, why)) => Err(format!("another path than {text:?}: /{made} {why}")),
+        None => Ok(path.to_vec()),
+    }
+}
+
+/// Whether two files cannot both be there: their paths are the same, or one is below the other.
+pub fn meet(one: &[u8], other: &[u8]) -> bool {
+    let is_below = |below: &[u8], above: &[u8]| {
+        std::iter::successors(Some(below), |path| parent(path)).any(|path| path == above)
+    };
+    is_below(one, other) || is_below(other, one)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,6 +115,37 @@ mod tests {
             ("ssh-rsa AAAA\nssh-rsa AAAA", false),
         ] {
             assert_eq!(parse_ssh_key(text).is_ok(), is_good, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn paths_of_own_files() {
+        for (text, expected) in [
+            ("/etc/motd", Ok("etc/motd")),
+            ("etc/fstab.d", Ok("etc/fstab.d")),
+            ("/usr/.inaugurator", Ok("usr/.inaugurator")),
+            ("", Err("the path of a file in the root instead of \"\"")),
+            ("/", Err("the path of a file in the root instead of \"/\"")),
+            (
+                "/.inaugurator/store",
+                Err("the path of a file in the root instead of \"/.inaugurator/store\""),
+            ),
+            (
+                "/etc/fstab",
+                Err("another path than \"/etc/fstab\": /etc/fstab names this disk's partitions"),
+            ),
+            (
+                "/etc/inaugurator/x",
+                Err("another path than \"/etc/inaugurator/x\": /etc/inaugurator says which label \
+                     this is"),
+            ),
+            ("/etc", Err("another path than \"/etc\": /etc/fstab names this disk's partitions")),
+        ] {
+            let found = parse_file_path(text).map(|path| String::from_utf8(path).unwrap());
+            assert_eq!(found, expected.map(str::to_owned).map_err(str::to_owned), "{text:?}");
+        }
+        for text in ["/../etc/passwd", "/etc//motd", "/etc/./motd", "/etc/motd/", "//etc/motd"] {
+            assert!(parse_file_path(text).is_err(), "{text}");
         }
     }
 }

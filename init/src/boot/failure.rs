@@ -12,6 +12,7 @@ use crate::kexec::{ImageError, KexecError};
 use crate::net::NetError;
 use crate::report;
 
+use super::files::FileError;
 use super::leave::TooLittleMemory;
 
 /// The stages, in order.
@@ -81,6 +82,8 @@ pub enum Cause {
     Network(#[from] NetError),
     /// A store of the chain.
     Store(#[from] OpenError),
+    /// A file of the machine's own.
+    File(#[from] FileError),
     /// The disks cannot be listed.
     Discover(#[from] DiscoverError),
     /// Drivers are still being loaded.

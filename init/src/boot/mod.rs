@@ -3,6 +3,7 @@
 
 mod early;
 mod failure;
+mod files;
 mod image;
 mod leave;
 mod progress;
@@ -88,13 +89,14 @@ fn config(machine: &Machine) -> Result<Config, Failure> {
     Ok(config)
 }
 
-/// Raises the network where a store needs one.
+/// Raises the network where a store needs one, or a file.
 fn network(machine: &Machine, config: &Config) -> Result<Option<net::Network>, Failure> {
-    if !stores::needs_network(&config.store) {
+    let files = &config.settings.files;
+    if !stores::needs_network(&config.store, files) {
         return Ok(None);
     }
     let console = &machine.console;
-    let mut reach = |_: &net::Network| stores::reach(&config.store, &config.labels[0]);
+    let mut reach = |_: &net::Network| stores::reach(&config.store, &config.labels[0], files);
     // Its lines name the stage already.
     let mut say = |line: &str| console.say("net", line.strip_prefix("network: ").unwrap_or(line));
     let network =

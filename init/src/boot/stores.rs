@@ -9,6 +9,9 @@ use store::manifest_reader::{ReadError, read_label};
 use store::source::{Source, SourceError};
 use store::{OpenError, is_url, open_chain};
 
+use super::files::Remote;
+use crate::config::FileRequest;
+
 /// A NIC that is asked whether it reaches the store must answer soon: another
 /// NIC waits for its turn. Three lost SYNs are 7 s; a store in the same network
 /// needs none of them.
@@ -24,15 +27,23 @@ pub(super) fn open_all(chain: &[String]) -> Result<Vec<Arc<dyn Source>>, OpenErr
     open_chain(chain.iter().map(String::as_str))
 }
 
-/// Whether any store needs a network.
-pub(super) fn needs_network(chain: &[String]) -> bool {
-    chain.iter().any(|text| is_url(text))
+/// Whether any store needs a network, or a file of the machine's own.
+pub(super) fn needs_network(chain: &[String], files: &[FileRequest]) -> bool {
+    chain.iter().chain(files.iter().map(|file| &file.from)).any(|text| is_url(text))
 }
 
 /// Asks the stores of `chain` for `label`; one answer of any kind will do, even
-/// "no such label": the stage that needs the label says so better.
-pub(super) fn reach(chain: &[String], label: &LabelName) -> Result<(), String> {
+/// "no such label": the stage that needs the label says so better. Where there are only
+/// directories, the servers of `files` are asked.
+pub(super) fn reach(
+    chain: &[String],
+    label: &LabelName,
+    files: &[FileRequest],
+) -> Result<(), String> {
     let mut reasons = Vec::new();
+    if !needs_network(chain, &[]) {
+        return reach_files(files);
+    }
     for url in chain.iter().filter(|text| is_url(text)) {
         let asked = HttpStore::new(url, REACH).map_err(|error| error.to_string());
         match asked.map(|store| read_label(&store, label)) {
@@ -41,6 +52,21 @@ pub(super) fn reach(chain: &[String], label: &LabelName) -> Result<(), String> {
             }
             Ok(_) => return Ok(()),
             Err(reason) => reasons.push(reason),
+        }
+    }
+    Err(reasons.join("; "))
+}
+
+/// Asks for the files that are behind URLs.
+fn reach_files(files: &[FileRequest]) -> Result<(), String> {
+    let mut reasons = Vec::new();
+    for file in files.iter().filter(|file| is_url(&file.from)) {
+        match Remote::of(file, REACH).map(|file| file.ask()) {
+            Ok(Err(error)) if is_silence(&error) => {
+                reasons.push(ends(&crate::report::causes(&error)));
+            }
+            Ok(_) => return Ok(()),
+            Err(error) => reasons.push(error.to_string()),
         }
     }
     Err(reasons.join("; "))
@@ -76,15 +102,24 @@ mod tests {
             assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
             stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").unwrap();
         });
-        assert_eq!(reach(&["/srv".into(), url.clone()], &label), Ok(()));
+        assert_eq!(reach(&["/srv".into(), url.clone()], &label, &[]), Ok(()));
         thread.join().unwrap();
-        let refused = reach(&[url], &label).unwrap_err();
-        assert!(refused.to_lowercase().contains("refused"), "{refused}");
+        let file =
+            FileRequest { path: b"a".to_vec(), from: url.clone(), mode: 0o644, digest: None };
+        for refused in [reach(&[url], &label, &[]), reach(&["/srv".into()], &label, &[file])] {
+            let refused = refused.unwrap_err();
+            assert!(refused.to_lowercase().contains("refused"), "{refused}");
+        }
     }
 
     #[test]
     fn directories_need_no_network() {
-        assert!(!needs_network(&["/srv/store".into()]));
-        assert!(needs_network(&["/srv/store".into(), "http://a".into()]));
+        let file = |from: &str| {
+            let (path, from) = (b"a".to_vec(), from.to_string());
+            FileRequest { path, from, mode: 0o644, digest: None }
+        };
+        assert!(!needs_network(&["/srv/store".into()], &[file("/b")]));
+        assert!(needs_network(&["/srv/store".into(), "http://a".into()], &[]));
+        assert!(needs_network(&["/srv/store".into()], &[file("http://a/b")]));
     }
 }

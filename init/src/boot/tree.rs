@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use deploy::disks::{Disk, Places, is_same_disk, may_overwrite, wipe_token};
-use deploy::install::{self, Boots, Look, Options, Plan, Settled, Verified, Written};
+use deploy::install::{self, Boots, Look, Options, Own, OwnFile, Plan, Settled, Verified, Written};
 use deploy::plan::human;
 use deploy::tree::Keep;
 use deploy::{Label, Meter};
 
 use super::early::Early;
 use super::failure::{At, Exchanged, Failure, Stage};
+use super::files;
 use super::progress::Progress;
 use super::target::{choose, is_ours};
 use super::{read_back, seconds, show_passed_over, show_plan, show_verified};
@@ -32,7 +33,8 @@ pub(super) fn deploy(
     may_overwrite(&disk, is_ours(&disk), settings.wipe.as_deref()).at(Stage::Disk)?;
     let keep = Keep::new(&settings.keep).map_err(deploy::Error::TreeRefused).at(Stage::Config)?;
     let (opened, look) = open(&disk, early, &keep, meter)?;
-    let options = options(machine, settings, &disk, keep);
+    let own_files = files::fetch(&settings.files, &machine.console).at(Stage::Label)?;
+    let options = options(machine, settings, &disk, (keep, own_files));
     let plan = plan(machine, config, (opened, look), (labels, options), meter)?;
     let written = write(machine, plan, meter)?;
     let verified = verify(machine, config, written, meter)?;
@@ -60,13 +62,19 @@ fn open(
     Err(Exchanged { path: disk.path.clone(), diskseq: disk.diskseq }).at(Stage::Disk)
 }
 
-fn options(machine: &Machine, settings: &Settings, disk: &Disk, keep: Keep) -> Options {
+fn options(
+    machine: &Machine,
+    settings: &Settings,
+    disk: &Disk,
+    (keep, files): (Keep, Vec<OwnFile>),
+) -> Options {
     let token = wipe_token(disk);
+    let own = Own { files, ..settings.own.clone() };
     Options {
         keep,
         sizes: settings.sizes,
         root_kind: settings.root_kind,
-        own: settings.own.clone(),
+        own,
         append: settings.append.clone(),
         running: machine.command_line.clone(),
         anew: disk.contents.is_blank() || settings.wipe.as_deref() == Some(&token),

@@ -11,6 +11,7 @@ use store::http::{HttpStore, HttpStoreError, Timeouts};
 use store::is_url;
 use store::label::LabelName;
 
+use super::own_file;
 use super::{Mode, OnFail, Settings, Then};
 use crate::net;
 
@@ -34,7 +35,7 @@ pub(super) struct Key {
 }
 
 /// Every key, in the order of the help.
-pub(super) const KEYS: [Key; 22] = [
+pub(super) const KEYS: [Key; 23] = [
     Key {
         name: "inaugurator.store",
         value: "URL|PATH[,...]",
@@ -238,6 +239,16 @@ pub(super) const KEYS: [Key; 22] = [
             settings.own.ssh_keys.push(parse_ssh_key(value)?);
             Ok(())
         },
+    },
+    Key {
+        name: "inaugurator.file",
+        value: "PATH=URL|PATH[,mode=OCTAL][,blake3=HEX]",
+        default: "no file, mode=644, not checked",
+        help: "of a tree: a file for the root, fetched by HTTP or taken from the initramfs (at most \
+               4 MiB, all together 16 MiB), which has to have this digest; may be given several \
+               times",
+        repeats: true,
+        set: |settings, value| own_file::add(&mut settings.files, value, store),
     },
     Key {
         name: "ip",

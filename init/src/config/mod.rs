@@ -10,6 +10,7 @@
 
 mod keys;
 mod nearest;
+mod own_file;
 mod words;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use store::label::LabelName;
 
 use crate::net::{NetConfig, NicChoice};
 use keys::{KEYS, Key, PREFIX};
+pub use own_file::FileRequest;
 use words::Word;
 
 /// All that the operator said, with defaults for what was not said.
@@ -68,6 +70,8 @@ pub struct Settings {
     pub root_kind: Option<FileSystem>,
     /// Of a tree: what the machine has of its own.
     pub own: Own,
+    /// Of a tree: more files of the machine's own, not fetched yet.
+    pub files: Vec<FileRequest>,
 }
 
 impl Default for Settings {
@@ -89,6 +93,7 @@ impl Default for Settings {
             sizes: Sizes::default(),
             root_kind: None,
             own: Own::default(),
+            files: Vec::new(),
         }
     }
 }

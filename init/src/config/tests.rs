@@ -57,7 +57,8 @@ fn everything_said_of_a_tree() {
         "inaugurator.keep=/srv,var/lib/x inaugurator.keep=/home inaugurator.root-fs=xfs \
          inaugurator.esp-size=300Mi inaugurator.swap-size=2G inaugurator.data-size=10Gi \
          inaugurator.hostname=web1 inaugurator.root-password=$6$salt$hash \
-         inaugurator.ssh-key=\"ssh-ed25519 AAAAC3 a@b\" inaugurator.ssh-key=\"ssh-rsa AAAAB3\"",
+         inaugurator.ssh-key=\"ssh-ed25519 AAAAC3 a@b\" inaugurator.ssh-key=\"ssh-rsa AAAAB3\" \
+         inaugurator.file=/etc/motd=http://h/m,mode=600 inaugurator.file=\"/etc/a b=/b\"",
     )
     .settings;
     assert_eq!(settings.keep, ["/srv", "var/lib/x", "/home"]);
@@ -68,6 +69,14 @@ fn everything_said_of_a_tree() {
         data_bytes: Some(10 << 30),
     };
     assert_eq!(settings.sizes, sizes);
+    let file = |path: &str, from: &str, mode| {
+        let (path, from) = (path.as_bytes().to_vec(), from.to_string());
+        FileRequest { path, from, mode, digest: None }
+    };
+    assert_eq!(
+        settings.files,
+        [file("etc/motd", "http://h/m", 0o600), file("etc/a b", "/b", 0o644)]
+    );
     let own = settings.own;
     assert_eq!(own.hostname.as_deref(), Some("web1"));
     assert_eq!(own.root_password.as_deref(), Some("$6$salt$hash"));
@@ -125,7 +134,7 @@ fn every_mistake_is_reported_at_once() {
              inaugurator.append inaugurator.onfail inaugurator.net-timeout \
              inaugurator.keep inaugurator.root-fs inaugurator.esp-size inaugurator.swap-size \
              inaugurator.data-size inaugurator.hostname inaugurator.root-password \
-             inaugurator.ssh-key",
+             inaugurator.ssh-key inaugurator.file",
             "inaugurator.label=../etc: expected a label: each part starts with a letter or a digit",
             "BOOTIF=01-52: expected 01- and six hex pairs such as 01-52-54-00-12-34-56",
             "inaugurator.onfail=retry: contradicts inaugurator.onfail=reboot; say it once",
@@ -216,7 +225,7 @@ fn a_misspelt_prefix_is_a_mistake() {
              inaugurator.append inaugurator.onfail inaugurator.net-timeout \
              inaugurator.keep inaugurator.root-fs inaugurator.esp-size inaugurator.swap-size \
              inaugurator.data-size inaugurator.hostname inaugurator.root-password \
-             inaugurator.ssh-key"
+             inaugurator.ssh-key inaugurator.file"
         ]
     );
     parsed(

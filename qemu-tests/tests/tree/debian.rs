@@ -6,6 +6,7 @@ use crate::outside::{is_pristine, read};
 use crate::steps::{Steps, alone, boot_and, fetched, wait_deployed, wait_up};
 use anyhow::{Context, Result, ensure};
 use qemu_tests::{Disk, Firmware, Machine, StaticServer, deadline, environment};
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -22,6 +23,11 @@ const KEPT_FILE: &str = "srv/kept/results";
 /// Objects that a dirtied machine may have to fetch: what was deleted or overwritten there and is
 /// nowhere else on its disk. The whole label has some 15,000.
 const DIRT_MAX_OBJECTS: u64 = 150;
+
+/// A file of the machine's own, with its digest.
+const OWN_FILE: &str = "etc/own-file";
+const OWN: &str = "of this machine\n";
+const OWN_DIGEST: &str = "05ca47727e6dd2e56a01c452b8c660b4611921f54063088f2d715a742a33d8df";
 
 #[test]
 fn a_debian_tree_boots_by_systemd_boot_and_a_dirtied_one_is_made_pristine_or_the_next() -> Result<()>
@@ -90,15 +96,20 @@ fn a_debian_tree_boots_by_grub_where_there_is_a_bios() -> Result<()> {
     let mut steps = Steps::begin();
     let store = work.path().join("store");
     push_tree(&store, FIRST, &tree)?;
+    fs::write(store.join("own"), OWN)?;
     let store = StaticServer::of(&store)?;
     steps.done("pushed");
     let disk = Disk::empty(work.path().join("disk"), DISK_BYTES)?;
-    let mut cold = Machine { disks: vec![disk.clone()], ..machine(&store, FIRST, "")? }.start()?;
+    let own = format!("inaugurator.file=/{OWN_FILE}={}/own,blake3={OWN_DIGEST}", store.guest_url());
+    let mut cold =
+        Machine { disks: vec![disk.clone()], ..machine(&store, FIRST, &own)? }.start()?;
+    cold.expect("/own, its digest is right", deadline::INAUGURATE)?;
     cold.expect("kexec: starting the deployed kernel", deadline::INAUGURATE)?;
     steps.done("onto an empty disk");
     // Not yet running: what its system writes is not the label's.
     cold.kill()?;
-    is_pristine(&disk, &tree, None)?;
+    is_pristine(&disk, &tree, Some(OWN_FILE))?;
+    ensure!(read(&disk, OWN_FILE)? == OWN, "{OWN_FILE} is not what was given");
     steps.done("compared from outside");
     let mut plain = alone(Firmware::SeaBios, &disk).start()?;
     wait_up(&mut plain)?;

@@ -56,9 +56,14 @@ impl Wanted<'_> {
         error
     }
 
-    /// A label may be named `index.html`; nothing else in a store is HTML.
+    /// A label may be named `index.html`, and so may a file that is no part of a store; nothing else
+    /// is HTML.
     fn may_be_html(&self) -> bool {
-        matches!(self.item, Item::Label(name) if name.as_str().contains(".htm"))
+        match self.item {
+            Item::Label(name) => name.as_str().contains(".htm"),
+            Item::File(name) => name.contains(".htm"),
+            _ => false,
+        }
     }
 }
 
