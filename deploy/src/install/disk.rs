@@ -99,8 +99,14 @@ impl Disk {
     }
 
     /// Begins to look through the root file system that is there, or says why it cannot be used as
-    /// it is. It needs no label, so a machine does it while it waits for its own.
-    pub fn look(&self, keep: &Keep, meter: &Arc<Meter>) -> Result<Result<Look, String>, Error> {
+    /// it is. It needs no label, so a machine does it while it waits for its own. A plan that
+    /// nothing comes of looks at it [`Access::AsItIs`].
+    pub fn look(
+        &self,
+        keep: &Keep,
+        access: Access,
+        meter: &Arc<Meter>,
+    ) -> Result<Result<Look, String>, Error> {
         let Some(table) = &self.table else {
             return Ok(Err("there is no partition table that could be kept".to_owned()));
         };
@@ -109,7 +115,7 @@ impl Disk {
             Err(why) => return Ok(Err(why)),
         };
         let node = self.node(table, partition)?;
-        let fd = match Mounted::open(&node, kind, Access::ReadOnly) {
+        let fd = match Mounted::open(&node, kind, access) {
             Ok(mounted) => mounted.into_root(),
             Err(VolumeError::Mount { source, .. }) => {
                 return Ok(Err(format!("the root file system cannot be mounted ({source})")));

@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 /// What is done with a mounted file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
+    /// It is only read, and not a bit of it changes: a journal that was cut off is not carried
+    /// out, and what stands only there is not seen.
+    AsItIs,
     /// It is only read. A journal that was cut off is carried out all the same.
     ReadOnly,
     /// It is written.
@@ -86,6 +89,10 @@ fn mount(device: &Path, kind: FileSystem, access: Access) -> Result<OwnedFd, Err
     let context = fsopen(kind.word(), FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(&context, "source", device)?;
     match (access, kind) {
+        (Access::AsItIs, _) => {
+            fsconfig_set_flag(&context, "ro")?;
+            without_journal(&context, kind)?;
+        }
         (Access::ReadOnly, _) => fsconfig_set_flag(&context, "ro")?,
         // Zeroing the tables of inodes would compete with the content; the deployed system does
         // it when it has time.
@@ -94,10 +101,19 @@ fn mount(device: &Path, kind: FileSystem, access: Access) -> Result<OwnedFd, Err
     }
     fsconfig_create(&context)?;
     let attributes = match access {
-        Access::ReadOnly => ATTRIBUTES | MountAttrFlags::MOUNT_ATTR_RDONLY,
+        Access::AsItIs | Access::ReadOnly => ATTRIBUTES | MountAttrFlags::MOUNT_ATTR_RDONLY,
         Access::ReadWrite => ATTRIBUTES,
     };
     let mounted = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::openat(&mounted, ".", flags, Mode::empty())
+}
+
+/// Has the kernel leave the journal alone (ext4(5), xfs(5), btrfs(5)).
+fn without_journal(context: &OwnedFd, kind: FileSystem) -> Result<(), Errno> {
+    match kind {
+        FileSystem::Ext4 => fsconfig_set_flag(context, "noload"),
+        FileSystem::Xfs => fsconfig_set_flag(context, "norecovery"),
+        FileSystem::Btrfs => fsconfig_set_string(context, "rescue", "nologreplay"),
+    }
 }

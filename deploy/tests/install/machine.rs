@@ -6,7 +6,7 @@ use deploy::disks::sniff;
 use deploy::install::{self, Disk, Own, Sizes, plan, settle, verify, write};
 use deploy::layout::{Role, Table};
 use deploy::tree::Keep;
-use deploy::volumes::{node_of, show_partitions};
+use deploy::volumes::{Access, node_of, show_partitions};
 use deploy::{Error, Mark, Meter, ReadBack, Snapshot};
 use std::fs::{self, File};
 use std::io::Read;
@@ -149,7 +149,7 @@ impl<'a> Machine<'a> {
         options: Options,
         medium: Option<W>,
     ) -> Result<Deployed, Error> {
-        let (plan, meter) = self.plan(label, options, medium)?;
+        let (plan, meter) = self.plan(label, options, medium, Access::ReadOnly)?;
         let said = plan.to_string();
         let settled = settle(verify(write(plan)?, ReadBack::Yes)?)?;
         let command_line = settled.command_line().unwrap_or_default().to_owned();
@@ -161,6 +161,7 @@ impl<'a> Machine<'a> {
         label: &str,
         options: Options,
         medium: Option<W>,
+        access: Access,
     ) -> Result<(install::Plan, Arc<Meter>), Error> {
         let meter = Arc::new(Meter::new());
         let mut disk = Disk::open(self.disk.path())?;
@@ -168,7 +169,7 @@ impl<'a> Machine<'a> {
             disk = disk.over_medium(medium.into());
         }
         let keep = Keep::new(&options.keep).unwrap();
-        let look = disk.look(&keep, &meter)?;
+        let look = disk.look(&keep, access, &meter)?;
         let chain = [Arc::clone(&self.bench.store)];
         let label = deploy::label::resolve(&chain, &label.parse().unwrap(), &meter)?;
         let options = install::Options {
@@ -185,7 +186,25 @@ impl<'a> Machine<'a> {
 
     /// Whether nothing would have to be written for this label.
     pub(crate) fn holds(&self, label: &str) -> bool {
-        self.plan::<Wrap>(label, options(), None).is_ok_and(|(plan, _)| is_all_but_marked(&plan))
+        let plan = self.plan::<Wrap>(label, options(), None, Access::ReadOnly);
+        plan.is_ok_and(|(plan, _)| is_all_but_marked(&plan))
+    }
+
+    /// The plan, of which nothing comes.
+    pub(crate) fn show_plan(&self, label: &str) -> Result<String, Error> {
+        let (plan, _) = self.plan::<Wrap>(label, options(), None, Access::AsItIs)?;
+        Ok(plan.to_string())
+    }
+
+    /// Has the root as a machine leaves it that loses power: mounted, with something in the
+    /// journal that is nowhere else.
+    pub(crate) fn leave_unclean(&self) {
+        let root = self.root();
+        fs::write(root.path().join("unclean"), "x").unwrap();
+        File::open(root.path()).unwrap().sync_all().unwrap();
+        let unclean = self.save();
+        drop(root);
+        self.restore(&unclean);
     }
 
     /// Whether UEFI finds something to boot; the labels have nothing for a BIOS.

@@ -48,6 +48,20 @@ fn a_blank_disk_boots_what_it_was_given_and_the_same_again_writes_nothing() {
 }
 
 #[test]
+fn a_plan_leaves_a_disk_with_a_journal_to_carry_out_as_it_is() {
+    let bench = Bench::new();
+    let machine = Machine::new(&bench, 512);
+    machine.deploy("first", options()).unwrap();
+    machine.leave_unclean();
+    let before = machine.bytes();
+    let said = machine.show_plan("first").unwrap();
+    assert!(said.contains("kept: bios"), "{said}");
+    assert!(machine.bytes() == before, "a plan changed the disk");
+    machine.deploy("first", options()).unwrap();
+    machine.fsck();
+}
+
+#[test]
 fn a_disk_with_large_sectors_is_no_other() {
     let bench = Bench::new();
     let machine = Machine::new(&bench, 4096);

@@ -68,7 +68,7 @@ fn begin(
     may_overwrite(&chosen, is_ours, settings.wipe.as_deref()).ok().filter(|()| is_ours)?;
     let keep = Keep::new(&settings.keep).ok()?;
     let opened = install::Disk::open(Path::new(&chosen.path)).ok()?;
-    let look = opened.look(&keep, meter).ok()?.ok()?;
+    let look = opened.look(&keep, settings.access(), meter).ok()?.ok()?;
     console.say("disk", &format!("{}: its root is read while the network comes up", chosen.path));
     Some(Begun { chosen, opened, look })
 }

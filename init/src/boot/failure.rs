@@ -78,6 +78,8 @@ impl Failure {
 pub enum Cause {
     /// The command line.
     Config(#[from] Mistakes),
+    /// Keys that mean nothing for an image.
+    ForTrees(#[from] ForTrees),
     /// No network.
     Network(#[from] NetError),
     /// A store of the chain.
@@ -110,6 +112,16 @@ impl From<deploy::Error> for Cause {
     fn from(error: deploy::Error) -> Self {
         Self::Engine(Box::new(error))
     }
+}
+
+/// Keys that ask for what an image cannot have.
+#[derive(Debug, thiserror::Error)]
+#[error("{label} is an image, which takes all of the disk: {} cannot be had with it", keys.join(" "))]
+pub struct ForTrees {
+    /// The label.
+    pub label: String,
+    /// The keys.
+    pub keys: Vec<&'static str>,
 }
 
 /// Another disk took the place of the chosen one.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use deploy::plan::human;
 use deploy::{Label, Meter, Plan, Settled, Target, Verified, Written};
 
-use super::failure::{At, Failure, Stage};
+use super::failure::{At, Failure, ForTrees, Stage};
 use super::progress::Progress;
 use super::{read_back, seconds, show_passed_over, show_plan, show_verified, target};
 use crate::config::Config;
@@ -20,6 +20,10 @@ pub(super) fn deploy(
     meter: &Arc<Meter>,
 ) -> Result<Settled, Failure> {
     let label = only(labels).at(Stage::Label)?;
+    let keys = config.settings.for_trees();
+    if !keys.is_empty() {
+        return Err(ForTrees { label: label.record.name.to_string(), keys }).at(Stage::Config);
+    }
     let target = target::open(machine, &config.settings)?;
     let plan = plan(machine, config, label, target, meter)?;
     let written = write(machine, plan, meter)?;

@@ -26,7 +26,7 @@ use crate::power::{self, leave};
 use crate::report::{self, Facts, Report};
 use early::Early;
 use failure::At;
-pub use failure::{Cause, Exchanged, Failure, Stage};
+pub use failure::{Cause, Exchanged, Failure, ForTrees, Stage};
 
 /// The boot: success never returns.
 pub fn boot(machine: &Machine) -> Result<Infallible, Failure> {

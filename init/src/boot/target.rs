@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use deploy::disks::{
     DiscoverError, Disk, Places, SelectError, discover, is_same_disk, may_overwrite, select,
 };
+use deploy::layout::{Role, Table};
 use deploy::{Mark, Target};
 
 use super::failure::{At, Cause, Exchanged, Failure, Stage};
@@ -27,7 +28,7 @@ const HEAD_BYTES: u64 = 1 << 20;
 pub(super) fn open(machine: &Machine, settings: &Settings) -> Result<Target, Failure> {
     let disk = choose(&machine.devices, machine.started, settings).at(Stage::Disk)?;
     machine.console.say("disk", &format!("{disk}: {}", disk.contents));
-    may_overwrite(&disk, is_ours(&disk), settings.wipe.as_deref()).at(Stage::Disk)?;
+    may_overwrite(&disk, is_all_ours(&disk), settings.wipe.as_deref()).at(Stage::Disk)?;
     let target = Target::open(Path::new(&disk.path)).at(Stage::Disk)?;
     // The open descriptor pins the disk; only now is it certain which one it is.
     if is_same_disk(&Places::default(), &disk) {
@@ -71,7 +72,27 @@ fn look(settings: &Settings) -> Result<Disk, NotChosen> {
 
 /// True if the disk carries the engine's mark. One that cannot be read is not ours.
 pub(super) fn is_ours(disk: &Disk) -> bool {
+    head(disk).is_some_and(|head| has_our_mark(&head))
+}
+
+/// True if all of it is the engine's to replace: not where it has a data partition, which was
+/// promised to survive every label.
+fn is_all_ours(disk: &Disk) -> bool {
+    head(disk).is_some_and(|head| has_our_mark(&head) && !has_data(&head, disk))
+}
+
+fn has_our_mark(head: &[u8]) -> bool {
+    Mark::read(head).is_some_and(|mark| mark.owns(head))
+}
+
+fn has_data(head: &[u8], disk: &Disk) -> bool {
+    let table = Table::parse(head, disk.logical_sector_bytes, disk.size_bytes);
+    table.is_some_and(|table| table.partition(Role::Data).is_some())
+}
+
+/// The first MiB, as far as it can be read.
+fn head(disk: &Disk) -> Option<Vec<u8>> {
     let mut head = Vec::new();
-    let read = File::open(&disk.path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head));
-    read.is_ok() && Mark::read(&head).is_some_and(|mark| mark.owns(&head))
+    File::open(&disk.path).ok()?.take(HEAD_BYTES).read_to_end(&mut head).ok()?;
+    Some(head)
 }

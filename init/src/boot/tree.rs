@@ -8,6 +8,7 @@ use deploy::disks::{Disk, Places, is_same_disk, may_overwrite, wipe_token};
 use deploy::install::{self, Boots, Look, Options, Own, OwnFile, Plan, Settled, Verified, Written};
 use deploy::plan::human;
 use deploy::tree::Keep;
+use deploy::volumes::Access;
 use deploy::{Label, Meter};
 
 use super::early::Early;
@@ -32,7 +33,7 @@ pub(super) fn deploy(
     machine.console.say("disk", &format!("{disk}: {}", disk.contents));
     may_overwrite(&disk, is_ours(&disk), settings.wipe.as_deref()).at(Stage::Disk)?;
     let keep = Keep::new(&settings.keep).map_err(deploy::Error::TreeRefused).at(Stage::Config)?;
-    let (opened, look) = open(&disk, early, &keep, meter)?;
+    let (opened, look) = open(&disk, early, &keep, settings.access(), meter)?;
     let own_files = files::fetch(&settings.files, &machine.console).at(Stage::Label)?;
     let options = options(machine, settings, &disk, (keep, own_files));
     let plan = plan(machine, config, (opened, look), (labels, options), meter)?;
@@ -46,13 +47,14 @@ fn open(
     disk: &Disk,
     early: Early,
     keep: &Keep,
+    access: Access,
     meter: &Arc<Meter>,
 ) -> Result<(install::Disk, Result<Look, String>), Failure> {
     let (opened, look) = if let Some((opened, look)) = early.at(disk) {
         (opened, Ok(look))
     } else {
         let opened = install::Disk::open(Path::new(&disk.path)).at(Stage::Disk)?;
-        let look = opened.look(keep, meter).at(Stage::Disk)?;
+        let look = opened.look(keep, access, meter).at(Stage::Disk)?;
         (opened, look)
     };
     // The open descriptor pins the disk; only now is it certain which one it is.

@@ -17,7 +17,7 @@ use std::fmt;
 
 use deploy::disks::Predicates;
 use deploy::install::{Own, Sizes};
-use deploy::volumes::FileSystem;
+use deploy::volumes::{Access, FileSystem};
 use store::label::LabelName;
 
 use crate::net::{NetConfig, NicChoice};
@@ -72,6 +72,33 @@ pub struct Settings {
     pub own: Own,
     /// Of a tree: more files of the machine's own, not fetched yet.
     pub files: Vec<FileRequest>,
+}
+
+impl Settings {
+    /// How the disk is looked at: a plan leaves it as it is.
+    pub fn access(&self) -> Access {
+        match self.mode {
+            Mode::Deploy => Access::ReadOnly,
+            Mode::Plan => Access::AsItIs,
+        }
+    }
+
+    /// The keys that were given and mean nothing but for a tree.
+    pub fn for_trees(&self) -> Vec<&'static str> {
+        let Sizes { esp_bytes, swap_bytes, data_bytes } = self.sizes;
+        let given = [
+            ("inaugurator.keep", !self.keep.is_empty()),
+            ("inaugurator.root-fs", self.root_kind.is_some()),
+            ("inaugurator.esp-size", esp_bytes.is_some()),
+            ("inaugurator.swap-size", swap_bytes.is_some()),
+            ("inaugurator.data-size", data_bytes.is_some()),
+            ("inaugurator.hostname", self.own.hostname.is_some()),
+            ("inaugurator.root-password", self.own.root_password.is_some()),
+            ("inaugurator.ssh-key", !self.own.ssh_keys.is_empty()),
+            ("inaugurator.file", !self.files.is_empty()),
+        ];
+        given.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| name).collect()
+    }
 }
 
 impl Default for Settings {

@@ -249,3 +249,20 @@ fn help_names_every_key() {
         assert!(help.contains(&format!("  {}={}\n", key.name, key.value)), "{}", key.name);
     }
 }
+
+#[test]
+fn keys_that_mean_nothing_for_an_image_are_known() {
+    let needed = "inaugurator.store=/s inaugurator.label=x";
+    let table: [(&str, &[&str]); 3] = [
+        ("inaugurator.verify=no", &[]),
+        ("inaugurator.data-size=1G", &["inaugurator.data-size"]),
+        (
+            "inaugurator.hostname=a inaugurator.keep=srv",
+            &["inaugurator.keep", "inaugurator.hostname"],
+        ),
+    ];
+    for (more, expected) in table {
+        let config = Config::parse(&format!("{needed} {more}")).unwrap();
+        assert_eq!(config.settings.for_trees(), expected, "{more}");
+    }
+}

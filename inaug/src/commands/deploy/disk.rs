@@ -8,6 +8,7 @@ use crate::output::Output;
 use anyhow::Context;
 use deploy::install::{Disk, Options, Own, Sizes, plan, settle, verify, write};
 use deploy::tree::Keep;
+use deploy::volumes::Access;
 use deploy::{Error, Label};
 use std::fs::File;
 use std::io::Read;
@@ -24,7 +25,8 @@ pub(super) fn run(
     let Deployment { args, meter, .. } = deployment;
     let disk = Disk::open(&args.to)?;
     let options = options(deployment, &disk)?;
-    let look = disk.look(&options.keep, meter)?;
+    let access = if args.plan { Access::AsItIs } else { Access::ReadOnly };
+    let look = disk.look(&options.keep, access, meter)?;
     let mut seed = [0; 32];
     let read = File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut seed));
     read.context("cannot read random numbers from /dev/urandom")?;
