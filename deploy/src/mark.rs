@@ -23,6 +23,8 @@ const SAID_BYTES: usize = 512;
 /// States of a deployment.
 const UNFINISHED: u8 = 0;
 const FINISHED: u8 = 1;
+/// Unfinished, and the partitions are being made as well.
+const LAYING_OUT: u8 = 2;
 
 /// Seeds that a mark names at most: every deployment that was cut off adds one. Older ones are
 /// forgotten; what only they knew is fetched.
@@ -44,6 +46,8 @@ pub struct Mark {
     pub manifest: Digest,
     /// Identity of the partition table that was deployed; none while a deployment is unfinished.
     table: Option<[u8; 16]>,
+    /// While unfinished: identity of the partition table that is being made, with all partitions.
+    lays_out: Option<[u8; 16]>,
     /// While unfinished: manifests of what the disk held before, of which some is still there.
     seeds: Vec<Digest>,
 }
@@ -58,12 +62,23 @@ impl Mark {
     /// The mark of a disk that is about to be written and holds what `seeds` say.
     pub(crate) fn unfinished(label: &LabelName, manifest: Digest, mut seeds: Vec<Digest>) -> Self {
         seeds.truncate(SEEDS_MAX);
-        Self { label: label.clone(), manifest, table: None, seeds }
+        Self { label: label.clone(), manifest, table: None, lays_out: None, seeds }
+    }
+
+    /// The same of a disk whose partitions are all made as well, with a table of this identity.
+    pub(crate) fn laying_out(self, table: Option<[u8; 16]>) -> Self {
+        Self { lays_out: table, ..self }
+    }
+
+    /// Identity of the table with which all partitions were being made when the deployment was cut
+    /// off: none of them has anything that could be lost.
+    pub(crate) fn lays_out(&self) -> Option<[u8; 16]> {
+        self.lays_out
     }
 
     /// The mark of the same disk when it holds the label, with this partition table.
     pub(crate) fn finished(self, table: [u8; 16]) -> Self {
-        Self { table: Some(table), seeds: Vec::new(), ..self }
+        Self { table: Some(table), lays_out: None, seeds: Vec::new(), ..self }
     }
 
     /// Whether the deployment that it is of came to its end.
@@ -106,6 +121,7 @@ impl Mark {
             label: label.parse().ok()?,
             manifest: Digest::from_bytes(*manifest),
             table: (body[STATE_AT] == FINISHED).then_some(table),
+            lays_out: (body[STATE_AT] == LAYING_OUT).then_some(table),
             seeds: seeds.map(|seed| Digest::from_bytes(*seed)).collect(),
         })
     }
@@ -115,8 +131,13 @@ impl Mark {
         let mut block = [0; Self::BYTES];
         let label = self.label.as_str().as_bytes();
         block[..STATE_AT].copy_from_slice(MAGIC);
-        block[STATE_AT] = if self.table.is_some() { FINISHED } else { UNFINISHED };
-        block[TABLE_AT..MANIFEST_AT].copy_from_slice(&self.table.unwrap_or_default());
+        block[STATE_AT] = match (&self.table, self.lays_out) {
+            (Some(_), _) => FINISHED,
+            (None, None) => UNFINISHED,
+            (None, Some(_)) => LAYING_OUT,
+        };
+        let table = self.table.or(self.lays_out).unwrap_or_default();
+        block[TABLE_AT..MANIFEST_AT].copy_from_slice(&table);
         block[MANIFEST_AT..LABEL_AT - 1].copy_from_slice(self.manifest.as_bytes());
         // A label name has at most 255 bytes.
         block[LABEL_AT - 1] = label.len() as u8;
@@ -162,7 +183,10 @@ mod tests {
         head[Mark::OFFSET..].copy_from_slice(&mark.encode());
         assert_eq!(Mark::read(&head), Some(mark));
         head[Mark::OFFSET..].copy_from_slice(&unfinished.encode());
-        assert_eq!(Mark::read(&head), Some(unfinished));
+        assert_eq!(Mark::read(&head), Some(unfinished.clone()));
+        let laying_out = unfinished.laying_out(Some([7; 16]));
+        head[Mark::OFFSET..].copy_from_slice(&laying_out.encode());
+        assert_eq!(Mark::read(&head), Some(laying_out));
         head[Mark::OFFSET + 20] ^= 1;
         assert_eq!(Mark::read(&head), None);
     }

@@ -2,7 +2,7 @@
 //! is. Nothing is written.
 
 use crate::Error;
-use crate::disks::{Contents, sniff};
+use crate::disks::{Contents, TableKind, sniff};
 use crate::held::HEAD_BYTES;
 use crate::layout::{Extent, Partition, Role, Table};
 use crate::mark::Mark;
@@ -14,6 +14,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use store::cut::is_zero;
 
 /// `s_state` of the superblock of ext4, bytes from the start of the volume, and its bit that says
 /// that the kernel met errors (`Documentation/filesystems/ext4/super.rst`).
@@ -79,6 +80,34 @@ impl Disk {
     /// Whether there is nothing on it that could be lost.
     pub fn is_blank(&self) -> bool {
         self.contents.is_blank()
+    }
+
+    /// Whether a deployment that made all partitions was cut off: nothing in them could be lost. Not
+    /// where somebody else's table, or anything else, has taken the place of that one.
+    pub(crate) fn is_laid_out_unfinished(&self) -> bool {
+        let Some(identity) = self.mark.as_ref().and_then(Mark::lays_out) else { return false };
+        match &self.table {
+            Some(table) => table.disk_guid.0 == identity,
+            None => self.contents.table == TableKind::None && self.contents.whole.is_none(),
+        }
+    }
+
+    /// Whether the data partition of `table`, which stays, was never made or not to its end. One
+    /// with anything else than zeroes where file systems begin is somebody's.
+    pub(crate) fn lacks_data(&self, table: &Table) -> bool {
+        let Some(data) = table.partition(Role::Data) else { return false };
+        let mut head = vec![0; data.size_bytes.min(HEAD_BYTES as u64) as usize];
+        let read = self.file.read_exact_at(&mut head, data.start_bytes);
+        self.is_laid_out_unfinished() || (read.is_ok() && is_zero(&head))
+    }
+
+    /// Whether `table` has swap that was never made.
+    pub(crate) fn lacks_swap(&self, table: &Table) -> bool {
+        let Some(swap) = table.partition(Role::Swap) else { return false };
+        let mut all = self.contents.partitions.iter();
+        let found = all.find(|one| one.start_bytes == swap.start_bytes);
+        let signature = found.and_then(|found| found.signature.as_ref());
+        signature.is_none_or(|signature| signature.kind != "swap")
     }
 
     /// What it holds.

@@ -18,6 +18,9 @@ use crate::target::{ALIGN_BYTES, AlignedBuffer, Target};
 /// matters lies in its first sector, which a disk writes whole or not at all.
 pub(crate) const GATE_BYTES: usize = ALIGN_BYTES;
 
+/// What of the first sector means something, whatever the size of sectors.
+const FIRST_BYTES: usize = 512;
+
 /// Marks the disk as ours and unfinished. Before anything else, so that a cut at any moment leaves
 /// a disk that may be written again.
 pub(crate) fn mark_unfinished(target: &Target, mark: &Mark) -> Result<(), Error> {
@@ -26,12 +29,7 @@ pub(crate) fn mark_unfinished(target: &Target, mark: &Mark) -> Result<(), Error>
 
 /// Closes both gates of a disk whose table stays.
 pub(crate) fn close(target: &Target, table: &Table) -> Result<(), Error> {
-    let mut first = block(target, 0)?;
-    let notice = Notice::Unfinished.boot_code();
-    if first[..BOOT_CODE_BYTES] != notice {
-        first[..BOOT_CODE_BYTES].copy_from_slice(&notice);
-        put_proven(target, 0, &first)?;
-    }
+    put_first(target, table, &Notice::Unfinished.boot_code())?;
     match table.partition(Role::Esp) {
         Some(esp) => put_proven(target, esp.start_bytes, &[0; GATE_BYTES]),
         None => Ok(()),
@@ -79,9 +77,7 @@ pub(crate) fn open(
     if let Some(partition) = table.partition(Role::Esp) {
         put_proven(target, partition.start_bytes, esp)?;
     }
-    let mut first = block(target, 0)?;
-    first[..BOOT_CODE_BYTES].copy_from_slice(boot_code);
-    put_proven(target, 0, &first)?;
+    put_first(target, table, boot_code)?;
     let head = table.head();
     let identity = table_identity(&head, table.sector_bytes as usize);
     put_proven(target, Mark::OFFSET as u64, &mark.finished(identity).encode())
@@ -94,13 +90,36 @@ pub(crate) fn are_open(
     esp: &[u8],
     boot_code: &[u8; BOOT_CODE_BYTES],
 ) -> Result<bool, Error> {
-    if block(target, 0)?[..BOOT_CODE_BYTES] != *boot_code {
+    if block(target, 0)?[..FIRST_BYTES] != first_sector(table, boot_code) {
         return Ok(false);
     }
     match table.partition(Role::Esp) {
         Some(partition) => Ok(*block(target, partition.start_bytes)? == *esp),
         None => Ok(true),
     }
+}
+
+/// Puts the first sector there, if it is another.
+fn put_first(
+    target: &Target,
+    table: &Table,
+    boot_code: &[u8; BOOT_CODE_BYTES],
+) -> Result<(), Error> {
+    let (mut first, wanted) = (block(target, 0)?, first_sector(table, boot_code));
+    if first[..FIRST_BYTES] == wanted {
+        return Ok(());
+    }
+    first[..FIRST_BYTES].copy_from_slice(&wanted);
+    put_proven(target, 0, &first)
+}
+
+/// All of the first sector: firmware and kernels look at a table only behind a protective MBR, so a
+/// cut that left none must not be taken for a disk that boots.
+fn first_sector(table: &Table, boot_code: &[u8; BOOT_CODE_BYTES]) -> [u8; FIRST_BYTES] {
+    let mut first = [0; FIRST_BYTES];
+    first.copy_from_slice(&table.protective()[..FIRST_BYTES]);
+    first[..BOOT_CODE_BYTES].copy_from_slice(boot_code);
+    first
 }
 
 fn block(target: &Target, offset_bytes: u64) -> Result<AlignedBuffer, Error> {

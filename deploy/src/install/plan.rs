@@ -76,6 +76,8 @@ pub struct Plan {
     pub(super) uuids: Uuids,
     pub(super) keep: Keep,
     pub(super) booted: Option<Booted>,
+    /// The data partition's file system is made.
+    pub(super) lacks_data: bool,
     /// Everything is there, proven but for reading it back.
     pub(super) is_complete: bool,
     pub(super) meter: Arc<Meter>,
@@ -88,10 +90,11 @@ pub fn plan(
     disk: Disk,
     look: Result<Look, String>,
     labels: Vec<Label>,
-    options: Options,
+    mut options: Options,
     meter: Arc<Meter>,
     seed: &[u8; 32],
 ) -> Result<Plan, Error> {
+    options.anew |= disk.is_laid_out_unfinished();
     let mut next = identities(seed);
     let drawn = Drawn::of(labels, Rights::Root, Arc::clone(&meter))?;
     let layout = layout(&disk, &drawn, &options, &mut next)?;
@@ -129,6 +132,7 @@ pub fn plan(
             RootPlan::Make(Box::new(drawn), needs, why)
         }
     };
+    let lacks_data = matches!(layout, Layout::Make(_)) || disk.lacks_data(&table);
     let keep = options.keep;
     let mut plan = Plan {
         disk,
@@ -139,6 +143,7 @@ pub fn plan(
         uuids,
         keep,
         booted,
+        lacks_data,
         is_complete: false,
         meter,
     };
@@ -191,7 +196,8 @@ impl Plan {
         let label = self.labels().first().map(|label| label.record.manifest);
         let mark = self.disk.mark.as_ref();
         let is_marked = mark.is_some_and(|mark| mark.is_finished() && Some(mark.manifest) == label);
-        if !is_marked || !plan.nothing_to_do() || plan.root().has(RESERVED_NAME) {
+        let lacks = self.lacks_data || self.disk.lacks_swap(self.layout.table());
+        if lacks || !is_marked || !plan.nothing_to_do() || plan.root().has(RESERVED_NAME) {
             return Ok(false);
         }
         let files = BootFiles::prepare(plan.root(), self.layout.table(), self.booted.as_ref())?;

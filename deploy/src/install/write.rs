@@ -39,6 +39,7 @@ pub(super) struct Site {
 /// Carries out `plan`. From here to the end of [`super::settle`] the disk does not boot.
 pub fn write(plan: Plan) -> Result<Written, Error> {
     let mark = plan.mark()?;
+    let lacks_data = plan.lacks_data;
     let Plan { disk, layout, root, root_kind, uuids, keep, booted, is_complete, meter, .. } = plan;
     let is_new = matches!(layout, Layout::Make(_));
     let (Layout::Keep(table) | Layout::Make(table)) = layout;
@@ -56,8 +57,9 @@ pub fn write(plan: Plan) -> Result<Written, Error> {
     let partition = table.partition(Role::Root).ok_or(Error::NoPartition { role: Role::Root })?;
     let node = disk.node(&table, partition)?;
     let site = Site { disk, table, node, root_kind, booted, mark, meter };
-    if is_new {
-        site.make_others(uuids)?;
+    site.make_swap(uuids.swap)?;
+    if lacks_data {
+        site.make_data(uuids.data)?;
     }
     let plan = match root {
         RootPlan::Keep(plan, _) => plan.reached_anew(&mut |root| site.reopen(root))?,
@@ -101,18 +103,23 @@ impl Site {
         drawn.plan(root, keep, inventory)
     }
 
-    /// Makes what is beside the root on a disk that was laid out anew.
-    fn make_others(&self, uuids: Uuids) -> Result<(), Error> {
-        if let Some(swap) = self.table.partition(Role::Swap) {
-            let mut header = swap_header(swap.size_bytes, uuids.swap, Role::Swap.name());
-            header.resize(header.len().next_multiple_of(ALIGN_BYTES), 0);
-            put_proven(&self.disk.target, swap.start_bytes, &header)?;
-        }
-        if let Some(data) = self.table.partition(Role::Data) {
-            let node = self.disk.node(&self.table, data)?;
-            self.root_kind.make(&node, uuids.data, Role::Data.name())?;
-        }
-        Ok(())
+    /// Makes swap anew, each time: an image of a system that hibernated would be resumed over the
+    /// new root.
+    fn make_swap(&self, uuid: Guid) -> Result<(), Error> {
+        let Some(swap) = self.table.partition(Role::Swap) else { return Ok(()) };
+        let mut header = swap_header(swap.size_bytes, uuid, Role::Swap.name());
+        header.resize(header.len().next_multiple_of(ALIGN_BYTES), 0);
+        put_proven(&self.disk.target, swap.start_bytes, &header)
+    }
+
+    /// Makes the file system of the data partition, and mounts it from the disk once. Until the
+    /// disk is finished its mark says that this may have been cut off.
+    fn make_data(&self, uuid: Guid) -> Result<(), Error> {
+        let Some(data) = self.table.partition(Role::Data) else { return Ok(()) };
+        let node = self.disk.node(&self.table, data)?;
+        self.root_kind.make(&node, uuid, Role::Data.name())?;
+        release(&node)?;
+        Ok(Mounted::open(&node, self.root_kind, Access::ReadOnly)?.release()?)
     }
 }
 
@@ -121,6 +128,11 @@ impl Plan {
     fn mark(&self) -> Result<Mark, Error> {
         let record = &self.labels().first().ok_or(Error::Stopped)?.record;
         let holds = self.disk.mark.as_ref().map(Mark::holds).unwrap_or_default();
-        Ok(Mark::unfinished(&record.name, record.manifest, holds))
+        let lays_out = match &self.layout {
+            Layout::Make(table) => Some(table),
+            Layout::Keep(table) => Some(table).filter(|_| self.disk.is_laid_out_unfinished()),
+        };
+        let mark = Mark::unfinished(&record.name, record.manifest, holds);
+        Ok(mark.laying_out(lays_out.map(|table| table.disk_guid.0)))
     }
 }

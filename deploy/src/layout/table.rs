@@ -1,6 +1,7 @@
 //! A GUID partition table as a value, and as bytes (UEFI 2.10, section 5).
 
 use super::{Guid, Role};
+use store::cut::is_zero;
 
 /// Entries of a table, as every tool makes it; firmware must take as many.
 const ENTRIES: usize = 128;
@@ -97,7 +98,7 @@ impl Table {
 
     /// The MBR of section 5.2.3: one partition over all of the disk. It starts as not active;
     /// boot code is not the table's.
-    fn protective(&self) -> Vec<u8> {
+    pub(crate) fn protective(&self) -> Vec<u8> {
         let mut mbr = vec![0; self.sector_bytes as usize];
         let sectors = u32::try_from(self.last_lba()).unwrap_or(u32::MAX);
         // From cylinder 0, head 0, sector 2, to the end, which no geometry can say.
@@ -149,13 +150,15 @@ impl Table {
     }
 
     /// The table in the start of a disk: only one that is right in every checksum and lies within
-    /// the disk, since what is to be kept is written around by what it says.
+    /// the disk, since what is to be kept is written around by what it says. Nor one beside an MBR
+    /// with partitions of its own: the first sector is written with what makes the disk boot.
     pub fn parse(head: &[u8], sector_bytes: u32, disk_bytes: u64) -> Option<Self> {
         let sector = sector_bytes as usize;
         let header = head.get(sector..sector + HEADER_BYTES)?;
         let mut unchecked = header.to_vec();
         unchecked[16..20].fill(0);
         let right = header.starts_with(SIGNATURE)
+            && protects(head)
             && le32(header, 12)? as usize == HEADER_BYTES
             && le32(header, 16)? == crc32fast::hash(&unchecked)
             && le64(header, 24)? == 1
@@ -189,6 +192,14 @@ impl Table {
             fits && free_from <= self.disk_bytes
         })
     }
+}
+
+/// Whether the first sector is a protective MBR (UEFI 2.10, section 5.2.3), or none yet: the last of
+/// a table that is written.
+fn protects(head: &[u8]) -> bool {
+    let Some(entries) = head.get(446..512) else { return false };
+    let is_protective = entries[4] == 0xee && is_zero(&entries[16..64]);
+    is_zero(entries) || (is_protective && entries[64..] == [0x55, 0xaa])
 }
 
 fn partition(number: u32, entry: &[u8], sector: u64) -> Option<Partition> {

@@ -99,6 +99,7 @@ pub(crate) fn kernel(label: &str) -> Vec<u8> {
 pub(crate) struct Options {
     pub(crate) own: Own,
     pub(crate) keep: Vec<&'static str>,
+    pub(crate) swap_bytes: Option<u64>,
     pub(crate) data_bytes: Option<u64>,
     pub(crate) anew: bool,
 }
@@ -174,7 +175,11 @@ impl<'a> Machine<'a> {
         let label = deploy::label::resolve(&chain, &label.parse().unwrap(), &meter)?;
         let options = install::Options {
             keep,
-            sizes: Sizes { data_bytes: options.data_bytes, ..Sizes::default() },
+            sizes: Sizes {
+                swap_bytes: options.swap_bytes,
+                data_bytes: options.data_bytes,
+                ..Sizes::default()
+            },
             own: options.own,
             anew: options.anew || disk.is_blank(),
             how_anew: "say so".into(),
@@ -212,8 +217,28 @@ impl<'a> Machine<'a> {
         let Some(table) = self.try_table() else { return false };
         let Some(esp) = table.partition(Role::Esp) else { return false };
         let mut sector = [0; 512];
+        self.file().read_exact_at(&mut sector, 0).unwrap();
+        let is_protective = sector[450] == 0xee && sector[510..] == [0x55, 0xaa];
         self.file().read_exact_at(&mut sector, esp.start_bytes).unwrap();
-        sector[510..] == [0x55, 0xaa]
+        is_protective && sector[510..] == [0x55, 0xaa]
+    }
+
+    /// Swap and data are there as everybody sees them.
+    pub(crate) fn has_swap_and_data(&self) -> bool {
+        let magic = self.read(Role::Swap, 4086, 10);
+        let node = self.node(Role::Data);
+        let checked = Command::new("e2fsck").args(["-f", "-n"]).arg(node).output().unwrap();
+        magic == b"SWAPSPACE2" && checked.status.success()
+    }
+
+    /// A mke2fs that was cut off: it writes what the file system is found by last.
+    pub(crate) fn half_make_data(&self) {
+        let Some(table) = self.try_table() else { return };
+        let Some(data) = table.partition(Role::Data) else { return };
+        let mut half = vec![0; 1 << 20];
+        half[8192..12288].fill(7);
+        self.file().write_all_at(&half, data.start_bytes).unwrap();
+        self.forget();
     }
 
     pub(crate) fn is_ours(&self) -> bool {
@@ -264,6 +289,10 @@ impl<'a> Machine<'a> {
     /// Puts back what was kept, into the same file, and makes the kernel forget what it knew.
     pub(crate) fn restore(&self, saved: &Path) {
         copy(saved, &self.backing());
+        self.forget();
+    }
+
+    fn forget(&self) {
         let flushed = Command::new("blockdev").arg("--flushbufs").arg(self.disk.path()).status();
         assert!(flushed.unwrap().success());
     }
@@ -285,17 +314,17 @@ impl<'a> Machine<'a> {
     /// The root, mounted as a running system has it.
     pub(crate) fn root(&self) -> MountedRoot {
         let at = tempfile::tempdir().unwrap();
-        let node = self.root_node();
+        let node = self.node(Role::Root);
         let mounted = Command::new("mount").arg(node).arg(at.path()).status().unwrap();
         assert!(mounted.success());
         MountedRoot(at)
     }
 
-    fn root_node(&self) -> PathBuf {
+    fn node(&self, role: Role) -> PathBuf {
         let device = File::options().read(true).write(true).open(self.disk.path()).unwrap();
         let table = self.table();
         show_partitions(&device, "disk", &table).unwrap();
-        node_of(&device, "disk", table.partition(Role::Root).unwrap().number).unwrap()
+        node_of(&device, "disk", table.partition(role).unwrap().number).unwrap()
     }
 
     /// Others find nothing wrong with what is on the disk.
@@ -305,7 +334,7 @@ impl<'a> Machine<'a> {
         fs::write(&copy, self.read(Role::Esp, 0, esp.size_bytes as usize)).unwrap();
         for (program, arguments, on) in [
             ("fsck.vfat", ["-n", "-v"], copy),
-            ("e2fsck", ["-f", "-n"], self.root_node()),
+            ("e2fsck", ["-f", "-n"], self.node(Role::Root)),
             ("sgdisk", ["-v", "-p"], self.disk.path().to_owned()),
         ] {
             let output = Command::new(program).args(arguments).arg(on).output().unwrap();

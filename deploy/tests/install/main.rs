@@ -213,20 +213,74 @@ fn a_new_layout_that_is_cut_off_at_any_moment_is_ours_and_is_gone_on_with() {
     let bench = Bench::new();
     let machine = Machine::new(&bench, 512);
     let blank = machine.save();
-    for stop_after in (0..).step_by(3) {
+    let all = || machine::Options {
+        swap_bytes: Some(8 << 20),
+        data_bytes: Some(32 << 20),
+        keep: vec!["srv/kept"],
+        ..options()
+    };
+    for stop_after in 0.. {
         machine.restore(&blank);
         let medium = medium::Stopping::after(stop_after);
         let is_stopped = medium.stopped();
-        let ended = machine.deploy_over("first", options(), Some(medium));
+        let ended = machine.deploy_over("first", all(), Some(medium));
         if !is_stopped.load(Ordering::Relaxed) {
-            assert!(ended.is_ok());
+            assert!(ended.is_ok() && machine.has_swap_and_data());
             break;
         }
         assert!(!machine.boots() || machine.holds("first"), "after {stop_after} writes");
         assert!(stop_after == 0 || machine.is_ours(), "after {stop_after} writes");
-        machine.deploy("first", options()).unwrap();
+        if stop_after % 2 == 1 {
+            machine.half_make_data();
+        }
+        machine.deploy("first", all()).unwrap();
         assert!(machine.boots() && machine.holds("first"));
+        assert!(machine.has_swap_and_data(), "after {stop_after} writes");
     }
+}
+
+#[test]
+fn swap_is_made_each_time_and_data_where_there_is_none() {
+    let bench = Bench::new();
+    let machine = Machine::new(&bench, 512);
+    let all =
+        || machine::Options { swap_bytes: Some(8 << 20), data_bytes: Some(32 << 20), ..options() };
+    machine.deploy("first", all()).unwrap();
+    // As a system leaves it that hibernates.
+    machine.scribble(Role::Swap, 4086, b"S1SUSPEND\0");
+    machine.scribble(Role::Data, 20 << 20, b"precious");
+    machine.deploy("second", all()).unwrap();
+    assert!(machine.has_swap_and_data());
+    assert_eq!(machine.read(Role::Data, 20 << 20, 8), b"precious");
+    machine.scribble(Role::Data, 0, &vec![0; 1 << 20]);
+    machine.deploy("second", all()).unwrap();
+    assert!(machine.has_swap_and_data());
+    // What nobody knows is somebody's.
+    machine.scribble(Role::Data, 0, &vec![0; 1 << 20]);
+    machine.scribble(Role::Data, 9000, b"precious");
+    machine.deploy("first", all()).unwrap();
+    assert_eq!(machine.read(Role::Data, 9000, 8), b"precious");
+    assert_eq!(machine.read(Role::Data, 1024, 4), [0; 4]);
+}
+
+#[test]
+fn a_table_that_no_firmware_sees_is_mended() {
+    let bench = Bench::new();
+    let machine = Machine::new(&bench, 512);
+    machine.deploy("first", options()).unwrap();
+    let first = || {
+        let mut sector = [0; 512];
+        machine.file().read_exact_at(&mut sector, 0).map(|()| sector).unwrap()
+    };
+    let before = first();
+    let device = fs::File::options().write(true).open(machine.name()).unwrap();
+    device.write_all_at(&[0; 512], 0).unwrap();
+    device.sync_all().unwrap();
+    assert!(!machine.boots());
+    let mended = machine.deploy("first", options()).unwrap();
+    assert!(mended.said.contains("kept: bios"), "{}", mended.said);
+    assert!(machine.boots());
+    assert_eq!(first(), before);
 }
 
 #[test]
