@@ -200,6 +200,14 @@ pub enum Error {
         /// Where it is.
         found: String,
     },
+    /// root's password cannot be set: nobody could log in.
+    #[error(
+        "root's password cannot be set: expected etc/shadow with root in the label, found {found}"
+    )]
+    Password {
+        /// What the label has.
+        found: String,
+    },
     /// Another worker failed first; its error is the one that is reported.
     #[error("stopped because another part failed")]
     Stopped,
@@ -254,6 +262,7 @@ impl Error {
             | Self::OtherRoot { .. }
             | Self::KeptLost { .. }
             | Self::BootPath { .. }
+            | Self::Password { .. }
             | Self::Vfat(_)
             | Self::Kind { .. } => Category::Refused,
             Self::Tree(error) => error.category(),

@@ -5,16 +5,16 @@ use crate::sys;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// Where programs are looked for.
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_mins(10);
 const ANSWER_MAX_BYTES: u64 = 8 << 20;
 
 /// What is kept of a program's complaints, bytes: what a person reads.
-const COMPLAINT_MAX_BYTES: usize = 1000;
+const COMPLAINT_MAX_BYTES: u64 = 1000;
 
 /// Why a program did not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -117,32 +117,27 @@ impl<'a> Tool<'a> {
         all.into_iter().fold(self, Self::arg)
     }
 
-    /// Runs it to its end, and returns what it said on its standard output.
+    /// Runs it to its end, and returns what it said on its standard output. Whatever it started is
+    /// ended with it.
     pub(crate) fn run(self) -> Result<Vec<u8>, ToolError> {
         let program = || self.program.display().to_string();
         let failed = |source| ToolError::Run { program: program(), source };
-        // Not a pipe: there are programs that want to flush what they answer.
-        let answer = memfd_create("answer", MemfdFlags::CLOEXEC).map_err(io::Error::from);
-        let answer = File::from(answer.map_err(failed)?);
+        // Not pipes: there are programs that want to flush what they answer, and a pipe is open as
+        // long as anybody that the program started has it.
+        let answer = said().map_err(failed)?;
+        let complaints = said().map_err(failed)?;
         let stdout = answer.try_clone().map_err(failed)?;
-        let mut child = Started::spawn(self.command().stdout(stdout)).map_err(failed)?;
-        let pidfd = child.pidfd().map_err(failed)?;
-        let err = child.child.stderr.take();
-        let (err, ended) = thread::scope(|scope| {
-            let err = scope.spawn(|| err.map(complaint).unwrap_or_default());
-            let ended = wait(&pidfd, Instant::now() + PATIENCE);
-            if !matches!(ended, Ok(true)) {
-                // Its end of the pipe goes with it. One that is gone already is no failure.
-                let _ = pidfd_send_signal(&pidfd, Signal::KILL);
-            }
-            (err.join().unwrap_or_default(), ended)
-        });
-        let status = child.child.wait().map_err(failed)?;
+        let stderr = complaints.try_clone().map_err(failed)?;
+        let mut command = self.command();
+        let mut child = Started::spawn(command.stdout(stdout).stderr(stderr)).map_err(failed)?;
+        let ended = child.pidfd().and_then(|pidfd| wait(&pidfd, Instant::now() + PATIENCE));
+        let status = child.end().map_err(failed)?;
         match ended {
             Err(error) => Err(failed(error)),
             Ok(false) => Err(ToolError::Endless { program: program() }),
             Ok(true) if !status.success() => {
-                Err(ToolError::Failed { program: program(), status, complaint: err })
+                let complaint = complaint(complaints).map_err(failed)?;
+                Err(ToolError::Failed { program: program(), status, complaint })
             }
             Ok(true) => match whole(answer).map_err(failed)? {
                 Some(answer) => Ok(answer),
@@ -155,7 +150,7 @@ impl<'a> Tool<'a> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).env_clear();
         command.env("PATH", DIRECTORIES.join(":")).env("LC_ALL", "C");
-        command.stdin(Stdio::null()).stderr(Stdio::piped());
+        command.stdin(Stdio::null()).process_group(0);
         if let Some(root) = self.inside {
             sys::start_inside(&mut command, root, ANSWER_MAX_BYTES);
         }
@@ -163,9 +158,15 @@ impl<'a> Tool<'a> {
     }
 }
 
+/// Where a program says something.
+fn said() -> io::Result<File> {
+    Ok(memfd_create("said", MemfdFlags::CLOEXEC)?.into())
+}
+
 /// A child that is known as ours until it was waited for.
 struct Started {
     child: Child,
+    is_waited_for: bool,
 }
 
 impl Started {
@@ -173,20 +174,32 @@ impl Started {
         let mut children = children();
         let child = command.spawn()?;
         children.insert(child.id());
-        Ok(Self { child })
+        Ok(Self { child, is_waited_for: false })
     }
 
-    fn pidfd(&self) -> io::Result<std::os::fd::OwnedFd> {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        Ok(pidfd_open(pid.ok_or(Errno::SRCH)?, PidfdFlags::empty())?)
+    fn pid(&self) -> Option<Pid> {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
+    }
+
+    fn pidfd(&self) -> io::Result<OwnedFd> {
+        Ok(pidfd_open(self.pid().ok_or(Errno::SRCH)?, PidfdFlags::empty())?)
+    }
+
+    /// Ends it and all of its group, and waits for it. Until then the group's number is no other's.
+    fn end(&mut self) -> io::Result<ExitStatus> {
+        if let Some(group) = self.pid().filter(|_| !self.is_waited_for) {
+            // One that is gone already is no failure.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        self.is_waited_for = true;
+        self.child.wait()
     }
 }
 
 impl Drop for Started {
     fn drop(&mut self) {
-        // Both say that it is gone, where it was waited for already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        // Says that it is gone, where it was waited for already.
+        let _ = self.end();
         children().remove(&self.child.id());
     }
 }
@@ -206,26 +219,23 @@ fn wait(pidfd: impl AsFd, deadline: Instant) -> io::Result<bool> {
 
 /// All that was answered; none where it is too much.
 fn whole(mut answer: File) -> io::Result<Option<Vec<u8>>> {
-    let length = answer.seek(SeekFrom::End(0))?;
-    if length > ANSWER_MAX_BYTES {
+    if answer.metadata()?.len() > ANSWER_MAX_BYTES {
         return Ok(None);
     }
     answer.seek(SeekFrom::Start(0))?;
     let mut said = Vec::new();
-    answer.read_to_end(&mut said)?;
+    answer.take(ANSWER_MAX_BYTES).read_to_end(&mut said)?;
     Ok(Some(said))
 }
 
 /// The last of what a program complains, on one line.
-fn complaint(mut from: impl Read) -> String {
-    let (mut said, mut buffer) = (Vec::new(), [0; 4096]);
-    while let Ok(count @ 1..) = from.read(&mut buffer) {
-        said.extend(&buffer[..count]);
-        let surplus = said.len().saturating_sub(COMPLAINT_MAX_BYTES);
-        said.drain(..surplus);
-    }
+fn complaint(mut from: File) -> io::Result<String> {
+    let start = from.metadata()?.len().saturating_sub(COMPLAINT_MAX_BYTES);
+    from.seek(SeekFrom::Start(start))?;
+    let mut said = Vec::new();
+    from.take(COMPLAINT_MAX_BYTES).read_to_end(&mut said)?;
     let text = String::from_utf8_lossy(&said);
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    Ok(text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]
@@ -252,6 +262,18 @@ mod tests {
         let root = File::open(empty.path()).unwrap();
         let failed = Tool::inside(root.as_fd(), "/bin/true").run().unwrap_err();
         assert_eq!(failed.to_string(), "cannot run /bin/true");
+    }
+
+    #[test]
+    fn what_a_program_leaves_behind_is_not_waited_for_and_ends_with_it() {
+        let script = "sleep 600 & echo $! && echo gone >&2 && exit $0";
+        let said = Tool::named("sh").unwrap().args(["-c", script, "0"]).run().unwrap();
+        let left: i32 = String::from_utf8(said).unwrap().trim().parse().unwrap();
+        if let Ok(left) = pidfd_open(Pid::from_raw(left).unwrap(), PidfdFlags::empty()) {
+            assert!(wait(&left, Instant::now() + PATIENCE).unwrap());
+        }
+        let failed = Tool::named("sh").unwrap().args(["-c", script, "3"]).run().unwrap_err();
+        assert!(failed.to_string().ends_with("(exit status: 3): gone"), "{failed}");
     }
 
     #[test]

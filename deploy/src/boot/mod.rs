@@ -8,4 +8,6 @@ mod texts;
 pub(crate) use grub::BOOT_CODE_BYTES;
 pub use grub::{Core, CoreError, Platform};
 pub use loaders::{Loaders, UefiLoader};
-pub use texts::{Entry, Mounts, bls_entry, fstab, grub_config, loader_config, next_command_line};
+pub use texts::{
+    Entry, Mounts, bls_entry, fstab, grub_config, loader_config, next_command_line, without_root,
+};

@@ -58,6 +58,18 @@ pub fn grub_config(entry: &Entry) -> String {
     )
 }
 
+/// Words of a command line that say where the root is, and how it is mounted, or name what another
+/// disk has: the last one counts, and one of a label would be it.
+const OF_THE_DISK: [&str; 9] =
+    ["root", "rootfstype", "rootflags", "rootdelay", "ro", "rw", "BOOT_IMAGE", "initrd", "resume"];
+
+/// A label's command line without what only the disk says that it is put on.
+pub fn without_root(cmdline: &str) -> String {
+    let key = |word: &str| word.split('=').next().unwrap_or_default().to_owned();
+    let words = cmdline.split_whitespace().filter(|word| !OF_THE_DISK.contains(&&*key(word)));
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// The command line of the next kernel: the label's, what the operator adds, and our own consoles
 /// unless one of these names one, so that a machine that was watched on a serial line still is.
 pub fn next_command_line(label: &str, append: &str, ours: &str) -> String {
@@ -168,6 +180,18 @@ mod tests {
         ];
         for (label, append, expected) in table {
             assert_eq!(next_command_line(label, append, ours), expected);
+        }
+    }
+
+    #[test]
+    fn a_label_does_not_say_where_the_root_is() {
+        let table = [
+            ("root=/dev/sda9 quiet", "quiet"),
+            ("BOOT_IMAGE=/vmlinuz ro rootflags=subvol=x rw resume=/dev/sda2", ""),
+            ("rootwait roots=1 ro.x=2  console=tty0", "rootwait roots=1 ro.x=2 console=tty0"),
+        ];
+        for (label, expected) in table {
+            assert_eq!(without_root(label), expected);
         }
     }
 

@@ -4,7 +4,7 @@
 use super::esp::{self, EspFile};
 use super::gates;
 use super::notice::Notice;
-use super::region::{Purpose, Region, reads_back_wrong};
+use super::region::{Purpose, Region};
 use crate::Error;
 use crate::boot::{BOOT_CODE_BYTES, Core, Entry, Loaders, Platform};
 use crate::layout::{Partition, Role, Table};
@@ -99,7 +99,7 @@ impl<'a> BootFiles<'a> {
             return Ok(false);
         }
         for region in self.regions()? {
-            if !region.pass(target, Purpose::Compare, meter)?.0 {
+            if region.pass(target, Purpose::Compare, meter)?.is_some() {
                 return Ok(false);
             }
         }
@@ -114,10 +114,8 @@ impl<'a> BootFiles<'a> {
         target.flush()?;
         target.drop_cache();
         for region in self.regions()? {
-            let (start, size) = (region.start_bytes, region.size_bytes);
-            let (is_right, digest) = region.pass(target, Purpose::Compare, meter)?;
-            if !is_right {
-                return Err(reads_back_wrong(target, start, size, digest, &[]));
+            if let Some(wrong) = region.pass(target, Purpose::Compare, meter)? {
+                return Err(wrong.error(target));
             }
         }
         Ok(())

@@ -49,6 +49,9 @@ pub(crate) struct Facts<'a> {
 /// again.
 pub(crate) const SHADOW_COPY: &str = "etc/inaugurator/shadow";
 
+/// How the line of root's begins.
+const ROOTS: &[u8] = b"root:";
+
 /// Where it is.
 pub(crate) const SHADOW: &str = "etc/shadow";
 
@@ -128,13 +131,18 @@ fn machine_id(root: Guid) -> String {
     Guid::random(bytes).to_string().replace('-', "")
 }
 
+/// Whether this shadow(5) has a line of root's.
+pub(crate) fn names_root(shadow: &[u8]) -> bool {
+    shadow.split(|byte| *byte == b'\n').any(|line| line.starts_with(ROOTS))
+}
+
 /// shadow(5) with root's password. What is no line of root's stays as it is.
 fn with_password(shadow: &[u8], hash: &str) -> Vec<u8> {
     let lines = shadow.split_inclusive(|byte| *byte == b'\n');
-    let changed = lines.map(|line| match line.strip_prefix(b"root:") {
+    let changed = lines.map(|line| match line.strip_prefix(ROOTS) {
         Some(rest) => {
             let end = rest.iter().position(|byte| *byte == b':').unwrap_or(rest.len());
-            [b"root:", hash.as_bytes(), &rest[end..]].concat()
+            [ROOTS, hash.as_bytes(), &rest[end..]].concat()
         }
         None => line.to_vec(),
     });
@@ -156,6 +164,7 @@ mod tests {
         ];
         for (shadow, expected) in table {
             let changed = with_password(shadow.as_bytes(), "$6$x");
+            assert_eq!(names_root(shadow.as_bytes()), changed != shadow.as_bytes());
             assert_eq!(String::from_utf8(changed).unwrap(), expected);
         }
     }

@@ -2,9 +2,9 @@
 
 use super::boot_files::{BootFiles, Booted};
 use super::disk::{self, Disk, Look, Looked};
-use super::own::{Facts, Own, SHADOW};
+use super::own::{Facts, Own, SHADOW, names_root};
 use super::write::Uuids;
-use crate::boot::{Entry, Loaders, Mounts, next_command_line};
+use crate::boot::{Entry, Loaders, Mounts, next_command_line, without_root};
 use crate::layout::{Guid, Layout, Role, Table, Wanted, decide};
 use crate::meter::Meter;
 use crate::tree::{self, Drawn, Keep, Needs, Rights, Root};
@@ -297,7 +297,7 @@ fn booted(
         // Not a file of the root: no boot loader finds it.
         _ => Err(Error::BootPath { file, found: "no file of the tree".to_owned() }),
     };
-    let own = format!("root=UUID={root_uuid} ro {}", boot.cmdline);
+    let own = format!("root=UUID={root_uuid} ro {}", without_root(&boot.cmdline));
     let title: Vec<String> = labels.iter().map(|label| label.record.name.to_string()).collect();
     let entry = Entry {
         title: title.join("+"),
@@ -331,5 +331,11 @@ fn shadow(
         return Ok(None);
     }
     let content = drawn.read(SHADOW.as_bytes(), SHADOW_MAX_BYTES, seen)?;
-    Ok(drawn.meta(SHADOW.as_bytes()).zip(content))
+    let found = drawn.meta(SHADOW.as_bytes()).zip(content);
+    let no_file = || format!("no regular file of at most {SHADOW_MAX_BYTES} bytes");
+    let Some((meta, shadow)) = found else { return Err(Error::Password { found: no_file() }) };
+    if !names_root(&shadow) {
+        return Err(Error::Password { found: "no line of root's".to_owned() });
+    }
+    Ok(Some((meta, shadow)))
 }

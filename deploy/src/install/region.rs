@@ -5,7 +5,7 @@ use crate::Error;
 use crate::meter::{Meter, add};
 use crate::target::{ALIGN_BYTES, AlignedBuffer, Target};
 use std::io::Read;
-use store::{Digest, Hasher};
+use store::Digest;
 
 /// What is compared and written at once, bytes.
 const STEP_BYTES: usize = 1 << 20;
@@ -29,37 +29,65 @@ pub(crate) enum Purpose {
     Compare,
 }
 
+/// A part of a disk that is not what it is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Difference {
+    offset_bytes: u64,
+    length_bytes: u64,
+    expected: Digest,
+    found: Digest,
+}
+
+impl Difference {
+    fn of(offset_bytes: u64, expected: &[u8], found: &[u8]) -> Self {
+        let (length_bytes, expected) = (expected.len() as u64, Digest::of(expected));
+        Self { offset_bytes, length_bytes, expected, found: Digest::of(found) }
+    }
+
+    /// The error that it is where it was read back.
+    pub(crate) fn error(self, target: &Target) -> Error {
+        Error::ReadBack {
+            target: target.name().to_owned(),
+            offset_bytes: self.offset_bytes,
+            bytes: self.length_bytes,
+            expected: self.expected.to_string(),
+            found: self.found.to_string(),
+        }
+    }
+}
+
 impl Region<'_> {
-    /// Compares the region, and writes what differs if that is the purpose. Says whether it was
-    /// all there before, and what digest it is to have.
+    /// Compares the region, and writes what differs if that is the purpose. Returns the first part
+    /// that differed, if any did.
     pub(crate) fn pass(
         mut self,
         target: &Target,
         purpose: Purpose,
         meter: &Meter,
-    ) -> Result<(bool, Digest), Error> {
+    ) -> Result<Option<Difference>, Error> {
         let mut wanted = AlignedBuffer::new(STEP_BYTES);
         let mut found = AlignedBuffer::new(STEP_BYTES);
-        let (mut at, mut is_same, mut hasher) = (0, true, Hasher::new());
+        let (mut at, mut first) = (0, None);
         while at < self.size_bytes {
             let length = (self.size_bytes - at).min(STEP_BYTES as u64) as usize;
             self.fill(&mut wanted[..length])?;
-            hasher.update(&wanted[..length]);
             let offset = self.start_bytes + at;
             // What cannot be read may still be written, and is read back after that.
             let read = target.read(offset, &mut found[..length]);
             if read.is_err() || wanted[..length] != found[..length] {
-                is_same = false;
+                let known = read.is_ok().then_some(&found[..length]);
+                first.get_or_insert_with(|| {
+                    Difference::of(offset, &wanted[..length], &found[..length])
+                });
                 if purpose == Purpose::Compare {
                     read?;
-                    return Ok((false, Digest::of(&found[..length])));
+                    return Ok(first);
                 }
-                let known = read.is_ok().then_some(&found[..length]);
                 write_changed(target, offset, &wanted[..length], known, meter)?;
             }
             at += length as u64;
         }
-        Ok((is_same, hasher.finish()))
+        Ok(first)
     }
 
     /// The next bytes; zeroes after the last.
@@ -119,21 +147,5 @@ pub(crate) fn put_proven(target: &Target, offset_bytes: u64, bytes: &[u8]) -> Re
     if *buffer == *bytes {
         return Ok(());
     }
-    Err(reads_back_wrong(target, offset_bytes, bytes.len() as u64, Digest::of(bytes), &buffer))
-}
-
-pub(crate) fn reads_back_wrong(
-    target: &Target,
-    offset_bytes: u64,
-    bytes: u64,
-    expected: Digest,
-    found: &[u8],
-) -> Error {
-    Error::ReadBack {
-        target: target.name().to_owned(),
-        offset_bytes,
-        bytes,
-        expected: expected.to_string(),
-        found: Digest::of(found).to_string(),
-    }
+    Err(Difference::of(offset_bytes, bytes, &buffer).error(target))
 }

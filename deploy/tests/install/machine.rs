@@ -50,8 +50,13 @@ impl Bench {
         bench
     }
 
+    /// Where the tree of a label is.
+    pub(crate) fn tree(&self, label: &str) -> PathBuf {
+        self.work.path().join(label)
+    }
+
     fn push(&self, label: &str) {
-        let root = self.work.path().join(label);
+        let root = self.tree(label);
         let files: [(&str, &[u8]); 6] = [
             ("boot/linux", &kernel(label)),
             ("boot/initrd", label.as_bytes()),
@@ -65,18 +70,23 @@ impl Bench {
             fs::write(root.join(path), content).unwrap();
         }
         fs::set_permissions(root.join("etc/shadow"), fs::Permissions::from_mode(0o640)).unwrap();
+        self.push_tree(label, "root=/dev/sda9 quiet rw");
+    }
+
+    /// Pushes the tree of a label as it is now.
+    pub(crate) fn push_tree(&self, label: &str, cmdline: &str) {
         let payload = |path: &str| PayloadInput::Tree(path.into());
         let request = PushTree {
             label: label.parse().unwrap(),
             input: TreeInput::Directory {
-                path: root,
+                path: self.tree(label),
                 mounts: Mounts::Refuse,
                 allow_changed: false,
             },
             boot: Some(BootInput {
                 kernel: payload("boot/linux"),
                 initrd: Some(payload("boot/initrd")),
-                cmdline: "quiet".into(),
+                cmdline: cmdline.into(),
                 source: "a test".into(),
             }),
             facts: Vec::new(),

@@ -132,6 +132,30 @@ fn roots_password_is_changed_and_the_label_is_not_asked_for_it_again() {
 }
 
 #[test]
+fn a_password_that_cannot_be_set_is_an_error_before_anything_is_written() {
+    let bench = Bench::new();
+    let machine = Machine::new(&bench, 512);
+    let own = Own { root_password: Some("$6$salt$hash".into()), ..Own::default() };
+    let shadow = bench.tree("first").join("etc/shadow");
+    let before = machine.bytes();
+    let refused = |found: &str| {
+        bench.push_tree("first", "quiet");
+        let options = machine::Options { own: own.clone(), ..options() };
+        let refused = machine.deploy("first", options).unwrap_err();
+        assert_eq!(refused.category(), Category::Refused);
+        let expected = "root's password cannot be set: expected etc/shadow with root in the label";
+        assert_eq!(refused.to_string(), format!("{expected}, found {found}"));
+    };
+    fs::write(&shadow, "toor:*:1:\n").unwrap();
+    refused("no line of root's");
+    fs::remove_file(&shadow).unwrap();
+    refused("no regular file of at most 1048576 bytes");
+    std::os::unix::fs::symlink("/etc/passwd", &shadow).unwrap();
+    refused("no regular file of at most 1048576 bytes");
+    assert!(machine.bytes() == before, "a refusal wrote something");
+}
+
+#[test]
 fn a_layout_that_does_not_fit_is_only_changed_when_told() {
     let bench = Bench::new();
     let machine = Machine::new(&bench, 512);
