@@ -140,6 +140,12 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A store on the disk itself is wanted, and there is no partition for it.
+    #[error("{disk} is to have a local store, which needs a data partition, and it has none")]
+    NowhereLocal {
+        /// The disk.
+        disk: String,
+    },
     /// The disk cannot be divided as it should be.
     #[error("{disk} cannot take the tree; to lay it out anew, losing everything on it, {how}")]
     Layout {
@@ -264,6 +270,7 @@ impl Error {
             | Self::BootPath { .. }
             | Self::Password { .. }
             | Self::Vfat(_)
+            | Self::NowhereLocal { .. }
             | Self::Kind { .. } => Category::Refused,
             Self::Tree(error) => error.category(),
             Self::Target(_) | Self::Volume(_) | Self::NoPartition { .. } => Category::Storage,

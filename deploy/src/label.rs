@@ -153,6 +153,13 @@ impl Label {
         self.near.as_ref().map(NearLink::finish)
     }
 
+    /// The same, and it is neither read nor written from now on.
+    pub(crate) fn leave_near(&self) -> Option<Kept> {
+        let kept = self.finish_near();
+        self.near.iter().for_each(NearLink::leave);
+        kept
+    }
+
     /// Where its objects are, by the nearest store that has a map which fits what was read of the
     /// manifest so far.
     pub(crate) fn map(&self) -> Arc<Map> {

@@ -99,6 +99,12 @@ impl NearLink {
         })
     }
 
+    /// Sees to it that it is used no more.
+    pub(crate) fn leave(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+        self.link.put_out();
+    }
+
     /// Notes that an object came from here.
     pub(crate) fn gave(&self, bytes: u32) {
         add(&self.meter.near_objects, 1);

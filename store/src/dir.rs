@@ -92,6 +92,12 @@ impl DirStore {
         &self.path
     }
 
+    /// The same, called `name`, where the path says nothing to people.
+    #[must_use]
+    pub fn called(self, name: &str) -> Self {
+        Self { name: name.to_owned(), ..self }
+    }
+
     fn at(path: &Path) -> Self {
         Self { path: path.to_owned(), name: path.display().to_string() }
     }
@@ -111,8 +117,8 @@ impl DirStore {
         marker.sync()?;
         marker.rename_to(&self.path.join(MARKER))?;
         temp::sync_directory(&self.path)?;
-        let parent = self.path.canonicalize().map_err(DirError::io("resolve", &self.path))?;
-        parent.parent().map_or(Ok(()), temp::sync_directory)
+        // Not by its name: the path may lead through a descriptor, or be relative.
+        temp::sync_directory(&self.path.join(".."))
     }
 }
 

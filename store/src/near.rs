@@ -77,6 +77,12 @@ impl Near {
         Ok(Self { store, packs, gone, index, max_bytes, state })
     }
 
+    /// The same, called `name`, where the path says nothing to people.
+    #[must_use]
+    pub fn called(self, name: &str) -> Self {
+        Self { store: self.store.called(name), ..self }
+    }
+
     /// The store, to read its packs.
     pub fn store(&self) -> &DirStore {
         &self.store

@@ -139,7 +139,7 @@ impl Disk {
         let Some(table) = &self.table else {
             return Ok(Err("there is no partition table that could be kept".to_owned()));
         };
-        let (kind, partition, id) = match self.root_volume(table) {
+        let (kind, partition, id) = match self.volume(table, Role::Root) {
             Ok(volume) => volume,
             Err(why) => return Ok(Err(why)),
         };
@@ -157,20 +157,24 @@ impl Disk {
         Ok(Ok(Look { root, found, taking }))
     }
 
-    /// The root's file system by its magic number: kind, partition, UUID in hex.
-    fn root_volume<'a>(
+    /// The file system of a partition by its magic number: kind, partition, UUID in hex. Or why
+    /// it cannot be used.
+    pub(super) fn volume<'a>(
         &self,
         table: &'a Table,
+        role: Role,
     ) -> Result<(FileSystem, &'a Partition, String), String> {
-        let partition = table.partition(Role::Root).ok_or("there is no root partition")?;
+        let partition =
+            table.partition(role).ok_or_else(|| format!("there is no {role} partition"))?;
         let mut all = self.contents.partitions.iter();
         let found = all.find(|one| one.number == partition.number);
         let signature = found.and_then(|found| found.signature.as_ref());
-        let signature = signature.ok_or("the root partition has no file system that is known")?;
+        let signature = signature
+            .ok_or_else(|| format!("the {role} partition has no file system that is known"))?;
         let kind = FileSystem::named(signature.kind);
-        let kind = kind.ok_or_else(|| format!("the root partition has {}", signature.kind))?;
+        let kind = kind.ok_or_else(|| format!("the {role} partition has {}", signature.kind))?;
         if kind == FileSystem::Ext4 && self.has_errors(partition) {
-            return Err("the root file system is marked as damaged".to_owned());
+            return Err(format!("the {role} file system is marked as damaged"));
         }
         Ok((kind, partition, signature.id.clone()))
     }

@@ -16,6 +16,7 @@ mod boot_files;
 mod disk;
 mod esp;
 mod gates;
+mod local;
 mod notice;
 mod own;
 mod parse;

@@ -2,6 +2,7 @@
 
 use super::boot_files::{BootFiles, Booted};
 use super::disk::{self, Disk, Look, Looked};
+use super::local::Local;
 use super::own::{Facts, Own, SHADOW, names_root};
 use super::write::Uuids;
 use crate::boot::{Entry, Loaders, Mounts, next_command_line, without_root};
@@ -44,6 +45,12 @@ pub struct Options {
     pub anew: bool,
     /// What to say to give it away, for refusals.
     pub how_anew: String,
+    /// The most bytes that are kept on the data partition of what comes from far; nothing is
+    /// without it. To see what is there already, the plan mounts the partition.
+    pub local_store_bytes: Option<u64>,
+    /// The plan is not carried out: nothing is mounted to be written for it either, so that what
+    /// is kept on the data partition does not show in it.
+    pub only_planned: bool,
 }
 
 /// Sizes of partitions that are to be, bytes.
@@ -75,6 +82,9 @@ pub struct Plan {
     /// For what is made.
     pub(super) uuids: Uuids,
     pub(super) keep: Keep,
+    /// What is to be kept on the data partition at most, and where it is kept already.
+    pub(super) local_store_bytes: Option<u64>,
+    pub(super) local: Option<Local>,
     pub(super) booted: Option<Booted>,
     /// The data partition's file system is made.
     pub(super) lacks_data: bool,
@@ -96,10 +106,14 @@ pub fn plan(
 ) -> Result<Plan, Error> {
     options.anew |= disk.is_laid_out_unfinished();
     let mut next = identities(seed);
-    let drawn = Drawn::of(labels, Rights::Root, Arc::clone(&meter))?;
+    let mut drawn = Drawn::of(labels, Rights::Root, Arc::clone(&meter))?;
     let layout = layout(&disk, &drawn, &options, &mut next)?;
     let table = layout.table().clone();
     let found = usable(&layout, look, &disk, &options)?;
+    let local = local(&layout, &disk, &options, &meter)?;
+    if let Some(local) = &local {
+        drawn.take_near(&local.near);
+    }
     let [root, swap, data] = std::array::from_fn(|_| Guid::random(next()));
     let uuids = Uuids { root, swap, data };
     let (root_kind, root_uuid) = match &found {
@@ -142,6 +156,8 @@ pub fn plan(
         root_uuid,
         uuids,
         keep,
+        local_store_bytes: options.local_store_bytes,
+        local,
         booted,
         lacks_data,
         is_complete: false,
@@ -180,6 +196,8 @@ impl Plan {
                 totals.objects.missing_objects = needs.objects;
                 totals.objects.missing_bytes = needs.bytes;
                 totals.objects.packed_bytes = needs.packed_bytes;
+                totals.objects.near_objects = needs.near_objects;
+                totals.objects.near_bytes = needs.near_bytes;
                 totals
             }
         }
@@ -239,6 +257,26 @@ fn layout(
         disk: disk.name().to_owned(),
         how: options.how_anew.clone(),
         source,
+    })
+}
+
+/// The store on the data partition, where there is one already; later, where there is none yet.
+fn local(
+    layout: &Layout,
+    disk: &Disk,
+    options: &Options,
+    meter: &Meter,
+) -> Result<Option<Local>, Error> {
+    let Some(max_bytes) = options.local_store_bytes else { return Ok(None) };
+    if layout.table().partition(Role::Data).is_none() {
+        return Err(Error::NowhereLocal { disk: disk.name().to_owned() });
+    }
+    Ok(match layout {
+        // One whose file system is to be made is not mounted before.
+        Layout::Keep(table) if !options.only_planned && !disk.lacks_data(table) => {
+            Local::kept(disk, table, max_bytes, meter)
+        }
+        Layout::Keep(_) | Layout::Make(_) => None,
     })
 }
 

@@ -38,9 +38,15 @@ impl fmt::Display for Plan {
                 if let Some(label) = self.labels().first() {
                     writeln!(f, "store   {}", label.links.name())?;
                 }
-                let (bytes, packed) = (human(needs.bytes), human(needs.packed_bytes));
                 writeln!(f, "nodes   {} new", needs.nodes)?;
-                writeln!(f, "fetch   {} objects, {bytes}: {packed} packed", needs.objects)?;
+                if self.local.is_some() {
+                    let (count, bytes) = (needs.near_objects, human(needs.near_bytes));
+                    writeln!(f, "near    {count} objects, {bytes}: in the local store")?;
+                }
+                let count = needs.objects - needs.near_objects;
+                let bytes = human(needs.bytes - needs.near_bytes);
+                let packed = human(needs.packed_bytes);
+                writeln!(f, "fetch   {count} objects, {bytes}: {packed} packed")?;
                 let mut boots = self.labels().iter().filter_map(|l| l.manifest.boot.as_ref());
                 match boots.next() {
                     Some(boot) => write!(f, "boot    {}", boot.source)?,

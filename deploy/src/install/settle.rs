@@ -8,6 +8,7 @@ use crate::{Error, Label, Meter, ReadBack};
 use std::fs::File;
 use std::sync::Arc;
 use store::manifest::{Boot, Payload};
+use store::near::Kept;
 
 /// The tree is on the disk, proven.
 pub struct Verified {
@@ -21,6 +22,7 @@ pub struct Settled {
     tree: tree::Settled,
     boots: Boots,
     cmdline: Option<String>,
+    kept: Option<Kept>,
 }
 
 impl Verified {
@@ -47,7 +49,7 @@ pub fn settle(verified: Verified) -> Result<Settled, Error> {
         // What is only in the journal is not seen by boot loaders: it is unmounted before.
         tree.reached_anew(&mut |root| site.reopen_for(root, Access::ReadOnly))?
     };
-    let Site { disk, table, booted, mark, meter, .. } = site;
+    let Site { disk, table, booted, local, mark, meter, .. } = site;
     let files = BootFiles::prepare(tree.root(), &table, booted.as_ref())?;
     let boots = files.boots();
     if !is_untouched {
@@ -55,7 +57,10 @@ pub fn settle(verified: Verified) -> Result<Settled, Error> {
         files.open_gates(&disk.target, mark)?;
     }
     let cmdline = booted.map(|booted| booted.entry.cmdline);
-    Ok(Settled { tree: tree::settle(tree), boots, cmdline })
+    let tree = tree::settle(tree);
+    // When the disk boots already: a cut meanwhile costs nothing but what would be kept.
+    let kept = local.and_then(|local| local.finish(tree.labels(), &meter));
+    Ok(Settled { tree, boots, cmdline, kept })
 }
 
 impl Settled {
@@ -67,6 +72,11 @@ impl Settled {
     /// Live counters.
     pub fn meter(&self) -> &Arc<Meter> {
         self.tree.meter()
+    }
+
+    /// What the store on the data partition kept.
+    pub fn kept(&self) -> Option<Kept> {
+        self.kept
     }
 
     /// For which firmware there is a boot loader on the disk.

@@ -3,6 +3,7 @@
 use super::boot_files::Booted;
 use super::disk::Disk;
 use super::gates;
+use super::local::Local;
 use super::plan::{Plan, RootPlan};
 use super::region::put_proven;
 use crate::Error;
@@ -31,6 +32,7 @@ pub(super) struct Site {
     pub(super) node: PathBuf,
     pub(super) root_kind: FileSystem,
     pub(super) booted: Option<Booted>,
+    pub(super) local: Option<Local>,
     /// What the disk says of itself while it is not finished.
     pub(super) mark: Mark,
     pub(super) meter: Arc<Meter>,
@@ -39,13 +41,14 @@ pub(super) struct Site {
 /// Carries out `plan`. From here to the end of [`super::settle`] the disk does not boot.
 pub fn write(plan: Plan) -> Result<Written, Error> {
     let mark = plan.mark()?;
-    let lacks_data = plan.lacks_data;
-    let Plan { disk, layout, root, root_kind, uuids, keep, booted, is_complete, meter, .. } = plan;
+    let (is_complete, lacks_data) = (plan.is_complete, plan.lacks_data);
+    let local_store_bytes = plan.local_store_bytes;
+    let Plan { disk, layout, root, root_kind, uuids, keep, booted, local, meter, .. } = plan;
     let is_new = matches!(layout, Layout::Make(_));
     let (Layout::Keep(table) | Layout::Make(table)) = layout;
     if is_complete && let RootPlan::Keep(plan, found) = root {
         let node = found.node;
-        let site = Site { disk, table, node, root_kind, booted, mark, meter };
+        let site = Site { disk, table, node, root_kind, booted, local, mark, meter };
         return Ok(Written { site, tree: plan.untouched(), is_untouched: true });
     }
     gates::mark_unfinished(&disk.target, &mark)?;
@@ -56,10 +59,11 @@ pub fn write(plan: Plan) -> Result<Written, Error> {
     }
     let partition = table.partition(Role::Root).ok_or(Error::NoPartition { role: Role::Root })?;
     let node = disk.node(&table, partition)?;
-    let site = Site { disk, table, node, root_kind, booted, mark, meter };
+    let mut site = Site { disk, table, node, root_kind, booted, local, mark, meter };
     site.make_swap(uuids.swap)?;
     if lacks_data {
         site.make_data(uuids.data)?;
+        site.open_local(local_store_bytes);
     }
     let plan = match root {
         RootPlan::Keep(plan, _) => plan.reached_anew(&mut |root| site.reopen(root))?,
@@ -96,7 +100,10 @@ impl Site {
     }
 
     /// Makes the root file system, and plans for it as it is then.
-    fn make_root(&self, drawn: Drawn, uuid: Guid, keep: Keep) -> Result<tree::Plan, Error> {
+    fn make_root(&self, mut drawn: Drawn, uuid: Guid, keep: Keep) -> Result<tree::Plan, Error> {
+        if let Some(local) = &self.local {
+            drawn.take_near(&local.near);
+        }
         self.root_kind.make(&self.node, uuid, Role::Root.name())?;
         let root = self.mount(Access::ReadWrite)?;
         let inventory = Inventory::take(&root, &keep, &self.meter)?;
@@ -120,6 +127,13 @@ impl Site {
         self.root_kind.make(&node, uuid, Role::Data.name())?;
         release(&node)?;
         Ok(Mounted::open(&node, self.root_kind, Access::ReadOnly)?.release()?)
+    }
+
+    /// Makes the store on the data partition that was just made.
+    fn open_local(&mut self, max_bytes: Option<u64>) {
+        self.local = max_bytes.and_then(|max_bytes| {
+            Local::made((&self.disk, self.root_kind), &self.table, max_bytes, &self.meter)
+        });
     }
 }
 

@@ -12,12 +12,14 @@ use super::root::Root;
 use super::wanted::{File, From, Wanted};
 use crate::fetch::{Sink, Want, fetch, sort};
 use crate::meter::Meter;
+use crate::near::NearLink;
 use crate::stop::Stop;
 use crate::{Error, Label};
 use std::collections::HashSet;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 use store::Digest;
+use store::near::Near;
 use store::tree::Meta;
 
 /// Labels joined.
@@ -40,8 +42,12 @@ pub struct Needs {
     pub objects: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// What their frames take on the wire, bytes.
+    /// What their frames take on the wire, bytes, without those that are near.
     pub packed_bytes: u64,
+    /// Objects that are in the store beside the target.
+    pub near_objects: u64,
+    /// Their bytes.
+    pub near_bytes: u64,
 }
 
 impl Drawn {
@@ -55,6 +61,13 @@ impl Drawn {
     /// The labels, in the order in which they were given.
     pub fn labels(&self) -> &[Label] {
         &self.labels
+    }
+
+    /// Takes from `near` what that has, and puts there what comes from far.
+    pub(crate) fn take_near(&mut self, near: &Arc<Near>) {
+        for label in &mut self.labels {
+            label.near = Some(NearLink::new(Arc::clone(near), &self.meter));
+        }
     }
 
     /// Whether there is a regular file at `path`.
@@ -126,6 +139,12 @@ impl Drawn {
                 needs.objects += 1;
                 needs.bytes += piece.length();
                 let want = self.want(place, (digest, piece.length()), 0);
+                let near = want.as_ref().and_then(|(label, _)| self.labels[*label].near.as_ref());
+                if near.is_some_and(|near| near.has(&digest)) {
+                    needs.near_objects += 1;
+                    needs.near_bytes += piece.length();
+                    continue;
+                }
                 frames.extend(want.map(|(label, want)| (label, want.frame)));
             }
         }

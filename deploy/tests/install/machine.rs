@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::dir::DirStore;
+use store::near::Kept;
 use store::push::{BootInput, LEVEL_DEFAULT, PayloadInput, PushTree, TreeInput, push_tree};
 use store::source::Source;
 use store::tree::walk::Mounts;
@@ -53,6 +54,13 @@ impl Bench {
     /// Where the tree of a label is.
     pub(crate) fn tree(&self, label: &str) -> PathBuf {
         self.work.path().join(label)
+    }
+
+    /// The store loses all content; labels are still there.
+    pub(crate) fn lose_packs(&self) {
+        for pack in fs::read_dir(self.work.path().join("store/packs")).unwrap() {
+            fs::remove_file(pack.unwrap().path()).unwrap();
+        }
     }
 
     fn push(&self, label: &str) {
@@ -112,6 +120,8 @@ pub(crate) struct Options {
     pub(crate) swap_bytes: Option<u64>,
     pub(crate) data_bytes: Option<u64>,
     pub(crate) anew: bool,
+    pub(crate) local_store_bytes: Option<u64>,
+    pub(crate) only_planned: bool,
 }
 
 /// Nothing in particular.
@@ -126,6 +136,9 @@ pub(crate) struct Deployed {
     pub(crate) said: String,
     pub(crate) snapshot: Snapshot,
     pub(crate) command_line: String,
+    pub(crate) kept: Option<Kept>,
+    /// Why stores were passed over.
+    pub(crate) passed_over: Vec<String>,
 }
 
 /// A disk.
@@ -164,7 +177,15 @@ impl<'a> Machine<'a> {
         let said = plan.to_string();
         let settled = settle(verify(write(plan)?, ReadBack::Yes)?)?;
         let command_line = settled.command_line().unwrap_or_default().to_owned();
-        Ok(Deployed { said, snapshot: meter.snapshot(), command_line })
+        let passed_over = meter.passed_over().into_iter().map(|one| one.why).collect();
+        let (snapshot, kept) = (meter.snapshot(), settled.kept());
+        Ok(Deployed { said, snapshot, command_line, kept, passed_over })
+    }
+
+    /// The plan, of which nothing comes.
+    pub(crate) fn show_plan(&self, label: &str, options: Options) -> Result<String, Error> {
+        let options = Options { only_planned: true, ..options };
+        Ok(self.plan::<Wrap>(label, options, None, Access::AsItIs)?.0.to_string())
     }
 
     fn plan<W: Into<Wrap>>(
@@ -193,6 +214,8 @@ impl<'a> Machine<'a> {
             own: options.own,
             anew: options.anew || disk.is_blank(),
             how_anew: "say so".into(),
+            local_store_bytes: options.local_store_bytes,
+            only_planned: options.only_planned,
             ..install::Options::default()
         };
         let plan = plan(disk, look, vec![label], options, Arc::clone(&meter), &[7; 32])?;
@@ -203,12 +226,6 @@ impl<'a> Machine<'a> {
     pub(crate) fn holds(&self, label: &str) -> bool {
         let plan = self.plan::<Wrap>(label, options(), None, Access::ReadOnly);
         plan.is_ok_and(|(plan, _)| is_all_but_marked(&plan))
-    }
-
-    /// The plan, of which nothing comes.
-    pub(crate) fn show_plan(&self, label: &str) -> Result<String, Error> {
-        let (plan, _) = self.plan::<Wrap>(label, options(), None, Access::AsItIs)?;
-        Ok(plan.to_string())
     }
 
     /// Has the root as a machine leaves it that loses power: mounted, with something in the
@@ -323,14 +340,18 @@ impl<'a> Machine<'a> {
 
     /// The root, mounted as a running system has it.
     pub(crate) fn root(&self) -> MountedRoot {
+        self.mounted(Role::Root)
+    }
+
+    pub(crate) fn mounted(&self, role: Role) -> MountedRoot {
         let at = tempfile::tempdir().unwrap();
-        let node = self.node(Role::Root);
+        let node = self.node(role);
         let mounted = Command::new("mount").arg(node).arg(at.path()).status().unwrap();
         assert!(mounted.success());
         MountedRoot(at)
     }
 
-    fn node(&self, role: Role) -> PathBuf {
+    pub(crate) fn node(&self, role: Role) -> PathBuf {
         let device = File::options().read(true).write(true).open(self.disk.path()).unwrap();
         let table = self.table();
         show_partitions(&device, "disk", &table).unwrap();

@@ -3,6 +3,7 @@
 
 #[path = "../common/disks.rs"]
 mod disks;
+mod local;
 mod machine;
 mod medium;
 
@@ -54,7 +55,7 @@ fn a_plan_leaves_a_disk_with_a_journal_to_carry_out_as_it_is() {
     machine.deploy("first", options()).unwrap();
     machine.leave_unclean();
     let before = machine.bytes();
-    let said = machine.show_plan("first").unwrap();
+    let said = machine.show_plan("first", options()).unwrap();
     assert!(said.contains("kept: bios"), "{said}");
     assert!(machine.bytes() == before, "a plan changed the disk");
     machine.deploy("first", options()).unwrap();

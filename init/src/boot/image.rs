@@ -67,7 +67,7 @@ fn write(machine: &Machine, plan: Plan, meter: &Arc<Meter>) -> Result<Written, F
     let written = deploy::write::write(plan).at(Stage::Write)?;
     drop(progress);
     let now = meter.snapshot();
-    show_passed_over(machine, meter);
+    show_passed_over(machine, meter, 0);
     machine.console.say(
         "write",
         &format!(

@@ -143,9 +143,9 @@ fn show_plan(machine: &Machine, config: &Config, plan: &str, took: Duration) {
     }
 }
 
-/// Says which stores did not give what others gave.
-fn show_passed_over(machine: &Machine, meter: &Meter) {
-    for PassedOver { store, why } in meter.passed_over() {
+/// Says which stores did not give what others gave, but for those that were said already.
+fn show_passed_over(machine: &Machine, meter: &Meter, already_shown: usize) {
+    for PassedOver { store, why } in meter.passed_over().into_iter().skip(already_shown) {
         machine.console.say("write", &format!("not all from {store}: {why}"));
     }
 }

@@ -10,6 +10,7 @@ use deploy::plan::human;
 use deploy::tree::Keep;
 use deploy::volumes::Access;
 use deploy::{Label, Meter};
+use store::near::Kept;
 
 use super::early::Early;
 use super::failure::{At, Exchanged, Failure, Stage};
@@ -17,7 +18,7 @@ use super::files;
 use super::progress::Progress;
 use super::target::{choose, is_ours};
 use super::{read_back, seconds, show_passed_over, show_plan, show_verified};
-use crate::config::{Config, Settings};
+use crate::config::{Config, Mode, Settings};
 use crate::machine::{Machine, random_seed};
 
 /// Deploys `labels` joined. `early` is what was begun before they were known.
@@ -39,7 +40,7 @@ pub(super) fn deploy(
     let plan = plan(machine, config, (opened, look), (labels, options), meter)?;
     let written = write(machine, plan, meter)?;
     let verified = verify(machine, config, written, meter)?;
-    settle(machine, verified)
+    settle(machine, verified, meter)
 }
 
 /// The disk with a look at its root: the one that was begun early, or a new one.
@@ -81,6 +82,8 @@ fn options(
         running: machine.command_line.clone(),
         anew: disk.contents.is_blank() || settings.wipe.as_deref() == Some(&token),
         how_anew: format!("say inaugurator.wipe={token}"),
+        local_store_bytes: settings.local_store_bytes,
+        only_planned: settings.mode == Mode::Plan,
     }
 }
 
@@ -108,7 +111,7 @@ fn write(machine: &Machine, plan: Plan, meter: &Arc<Meter>) -> Result<Written, F
     let written = install::write(plan).at(Stage::Write)?;
     drop(progress);
     let now = meter.snapshot();
-    show_passed_over(machine, meter);
+    show_passed_over(machine, meter, 0);
     machine.console.say(
         "write",
         &format!(
@@ -138,10 +141,18 @@ fn verify(
     Ok(verified)
 }
 
-fn settle(machine: &Machine, verified: Verified) -> Result<Settled, Failure> {
+fn settle(machine: &Machine, verified: Verified, meter: &Meter) -> Result<Settled, Failure> {
+    let already_shown = meter.passed_over().len();
     let settled = install::settle(verified).at(Stage::Settle)?;
     let is_uefi = Path::new("/sys/firmware/efi").exists();
     machine.console.say("settle", boots_text(settled.boots(), is_uefi));
+    if let Some(Kept { kept_bytes, removed_packs, size_bytes }) = settled.kept() {
+        let (kept, size) = (human(kept_bytes), human(size_bytes));
+        let line =
+            format!("local store: {kept} kept, {removed_packs} packs removed, {size} in all");
+        machine.console.say("settle", &line);
+    }
+    show_passed_over(machine, meter, already_shown);
     Ok(settled)
 }
 

@@ -35,7 +35,7 @@ pub(super) struct Key {
 }
 
 /// Every key, in the order of the help.
-pub(super) const KEYS: [Key; 23] = [
+pub(super) const KEYS: [Key; 24] = [
     Key {
         name: "inaugurator.store",
         value: "URL|PATH[,...]",
@@ -206,6 +206,15 @@ pub(super) const KEYS: [Key; 23] = [
         help: "of a tree: a partition that no label touches, mounted at /srv",
         repeats: false,
         set: |settings, value| size(value, &mut settings.sizes.data_bytes),
+    },
+    Key {
+        name: "inaugurator.local-store",
+        value: "SIZE",
+        default: "nothing is kept",
+        help: "of a tree: keep at most so much of what came from far on the data partition, in \
+               .inaugurator/store, to be asked first the next time",
+        repeats: false,
+        set: |settings, value| size(value, &mut settings.local_store_bytes),
     },
     Key {
         name: "inaugurator.hostname",

@@ -66,6 +66,8 @@ pub struct Settings {
     pub keep: Vec<String>,
     /// Of a tree: sizes of partitions.
     pub sizes: Sizes,
+    /// Of a tree: the most bytes that the store on the data partition may have.
+    pub local_store_bytes: Option<u64>,
     /// Of a tree: the kind of root file system.
     pub root_kind: Option<FileSystem>,
     /// Of a tree: what the machine has of its own.
@@ -92,6 +94,7 @@ impl Settings {
             ("inaugurator.esp-size", esp_bytes.is_some()),
             ("inaugurator.swap-size", swap_bytes.is_some()),
             ("inaugurator.data-size", data_bytes.is_some()),
+            ("inaugurator.local-store", self.local_store_bytes.is_some()),
             ("inaugurator.hostname", self.own.hostname.is_some()),
             ("inaugurator.root-password", self.own.root_password.is_some()),
             ("inaugurator.ssh-key", !self.own.ssh_keys.is_empty()),
@@ -118,6 +121,7 @@ impl Default for Settings {
             onfail: OnFail::Retry,
             keep: Vec::new(),
             sizes: Sizes::default(),
+            local_store_bytes: None,
             root_kind: None,
             own: Own::default(),
             files: Vec::new(),

@@ -56,6 +56,7 @@ fn everything_said_of_a_tree() {
     let settings = parsed(
         "inaugurator.keep=/srv,var/lib/x inaugurator.keep=/home inaugurator.root-fs=xfs \
          inaugurator.esp-size=300Mi inaugurator.swap-size=2G inaugurator.data-size=10Gi \
+         inaugurator.local-store=5Gi \
          inaugurator.hostname=web1 inaugurator.root-password=$6$salt$hash \
          inaugurator.ssh-key=\"ssh-ed25519 AAAAC3 a@b\" inaugurator.ssh-key=\"ssh-rsa AAAAB3\" \
          inaugurator.file=/etc/motd=http://h/m,mode=600 inaugurator.file=\"/etc/a b=/b\"",
@@ -69,6 +70,7 @@ fn everything_said_of_a_tree() {
         data_bytes: Some(10 << 30),
     };
     assert_eq!(settings.sizes, sizes);
+    assert_eq!(settings.local_store_bytes, Some(5 << 30));
     let file = |path: &str, from: &str, mode| {
         let (path, from) = (path.as_bytes().to_vec(), from.to_string());
         FileRequest { path, from, mode, digest: None }
@@ -133,7 +135,7 @@ fn every_mistake_is_reported_at_once() {
              inaugurator.wipe inaugurator.nic inaugurator.mode inaugurator.verify inaugurator.then \
              inaugurator.append inaugurator.onfail inaugurator.net-timeout \
              inaugurator.keep inaugurator.root-fs inaugurator.esp-size inaugurator.swap-size \
-             inaugurator.data-size inaugurator.hostname inaugurator.root-password \
+             inaugurator.data-size inaugurator.local-store inaugurator.hostname inaugurator.root-password \
              inaugurator.ssh-key inaugurator.file",
             "inaugurator.label=../etc: expected a label: each part starts with a letter or a digit",
             "BOOTIF=01-52: expected 01- and six hex pairs such as 01-52-54-00-12-34-56",
@@ -224,7 +226,7 @@ fn a_misspelt_prefix_is_a_mistake() {
              inaugurator.wipe inaugurator.nic inaugurator.mode inaugurator.verify inaugurator.then \
              inaugurator.append inaugurator.onfail inaugurator.net-timeout \
              inaugurator.keep inaugurator.root-fs inaugurator.esp-size inaugurator.swap-size \
-             inaugurator.data-size inaugurator.hostname inaugurator.root-password \
+             inaugurator.data-size inaugurator.local-store inaugurator.hostname inaugurator.root-password \
              inaugurator.ssh-key inaugurator.file"
         ]
     );

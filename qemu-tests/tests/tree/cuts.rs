@@ -11,8 +11,11 @@ use qemu_tests::{
 use std::fs;
 use std::path::Path;
 
-/// Room for the test image's files twice.
-const DISK_BYTES: u64 = 384 << 20;
+/// Room for the test image's files twice, and for a data partition.
+const DISK_BYTES: u64 = 448 << 20;
+
+/// Content is kept on the data partition too, which is cut off as well.
+const LOCAL_STORE: &str = "inaugurator.data-size=64Mi inaugurator.local-store=48Mi";
 
 /// A moment at which a machine loses power, besides the one when its store stalls.
 struct Cut {
@@ -77,7 +80,7 @@ fn a_machine_that_is_cut_off_in_any_phase_boots_nothing_and_then_goes_on() -> Re
 }
 
 fn told(store: &StaticServer, label: &str, disk: &Disk) -> Result<Machine> {
-    let told = machine(store, label, "inaugurator.then=poweroff")?;
+    let told = machine(store, label, &format!("{LOCAL_STORE} inaugurator.then=poweroff"))?;
     Ok(Machine { disks: vec![disk.clone()], ..told.on_uefi() })
 }
 

@@ -77,5 +77,7 @@ fn options(deployment: &Deployment<'_>, disk: &Disk) -> anyhow::Result<Options> 
         running: String::new(),
         anew: own.repartition || disk.is_blank(),
         how_anew: "say --repartition".to_owned(),
+        local_store_bytes: None,
+        only_planned: args.plan,
     })
 }
