@@ -192,6 +192,14 @@ pub enum Error {
     /// A file system could not be made, mounted or unmounted.
     #[error(transparent)]
     Volume(#[from] VolumeError),
+    /// A file system that is to be made cannot be made; nothing was written.
+    #[error("the {role} partition cannot be made")]
+    Unmakeable {
+        /// The partition.
+        role: Role,
+        /// Why.
+        source: VolumeError,
+    },
     /// The EFI system partition cannot have the files.
     #[error(transparent)]
     Vfat(#[from] VfatError),
@@ -269,6 +277,7 @@ impl Error {
             | Self::KeptLost { .. }
             | Self::BootPath { .. }
             | Self::Password { .. }
+            | Self::Unmakeable { .. }
             | Self::Vfat(_)
             | Self::NowhereLocal { .. }
             | Self::Kind { .. } => Category::Refused,

@@ -48,4 +48,5 @@ pub use root::Root;
 pub use settle::{Settled, settle};
 pub(crate) use verify::verify_anew;
 pub use verify::{Verified, verify};
+pub(crate) use wanted::Proof;
 pub use write::{Written, write};

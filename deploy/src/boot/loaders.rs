@@ -11,6 +11,9 @@ const SYSTEMD_BOOT: [&str; 2] = [
 /// GRUB's program that makes its core, by its names in distributions.
 const GRUB_MKIMAGE: [&str; 2] = ["usr/bin/grub-mkimage", "usr/bin/grub2-mkimage"];
 
+/// GRUB's first stage, beside its modules.
+pub(crate) const BOOT_IMAGE: &str = "usr/lib/grub/i386-pc/boot.img";
+
 /// GRUB for UEFI in one piece, as Debian signs it. It looks for `EFI/debian/grub.cfg`.
 const GRUB_SIGNED: &str = "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed";
 
@@ -45,7 +48,7 @@ impl Loaders {
             .map(UefiLoader::SystemdBoot)
             .or_else(|| mkimage(Platform::Uefi).map(UefiLoader::Grub))
             .or_else(|| first(&[GRUB_SIGNED]).map(UefiLoader::GrubSigned));
-        Self { uefi, bios: mkimage(Platform::Bios) }
+        Self { uefi, bios: mkimage(Platform::Bios).filter(|_| has(BOOT_IMAGE)) }
     }
 
     /// Whether GRUB is among them: it reads its configuration from the root.
@@ -68,13 +71,14 @@ mod tests {
         let (systemd, grub) =
             (Some(UefiLoader::SystemdBoot(SYSTEMD)), Some(UefiLoader::Grub(MKIMAGE)));
         let signed = Some(UefiLoader::GrubSigned(GRUB_SIGNED));
-        let table: [(&[&str], Option<UefiLoader>, Option<&str>); 6] = [
+        let table: [(&[&str], Option<UefiLoader>, Option<&str>); 7] = [
             (&[], None, None),
             (&[SYSTEMD], systemd, None),
-            (&[SYSTEMD, EFI, BIOS, MKIMAGE], systemd, Some(MKIMAGE)),
+            (&[SYSTEMD, EFI, BIOS, BOOT_IMAGE, MKIMAGE], systemd, Some(MKIMAGE)),
             (&[EFI, MKIMAGE, GRUB_SIGNED], grub, None),
-            (&[BIOS, MKIMAGE, GRUB_SIGNED], signed, Some(MKIMAGE)),
-            (&[BIOS, EFI], None, None),
+            (&[BIOS, BOOT_IMAGE, MKIMAGE, GRUB_SIGNED], signed, Some(MKIMAGE)),
+            (&[BIOS, BOOT_IMAGE, EFI], None, None),
+            (&[BIOS, MKIMAGE], None, None),
         ];
         for (files, uefi, bios) in table {
             assert_eq!(Loaders::of(|path| files.contains(&path)), Loaders { uefi, bios });

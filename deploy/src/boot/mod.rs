@@ -7,6 +7,7 @@ mod texts;
 
 pub(crate) use grub::BOOT_CODE_BYTES;
 pub use grub::{Core, CoreError, Platform};
+pub(crate) use loaders::BOOT_IMAGE;
 pub use loaders::{Loaders, UefiLoader};
 pub use texts::{
     Entry, Mounts, bls_entry, fstab, grub_config, loader_config, next_command_line, without_root,

@@ -2,9 +2,10 @@
 //! not told anything about, and what that loader reads.
 
 use super::boot_files::Booted;
+use super::proven::Proven;
 use crate::Error;
 use crate::boot::{Entry, Platform, UefiLoader, bls_entry, loader_config};
-use crate::tree::Root;
+use crate::tree::{Proof, Root};
 use std::io::{Cursor, Read};
 use std::os::fd::AsFd;
 
@@ -29,59 +30,66 @@ pub(super) struct EspFile {
 pub(super) enum Source {
     /// These bytes.
     Bytes(Vec<u8>),
-    /// A regular file of the root with its length, bytes.
-    Root(String, u64),
+    /// A regular file of the root, and by what it is proven.
+    Root(String, Proof),
 }
 
+/// What the label says of its regular files.
+pub(super) type Proofs<'a> = &'a dyn Fn(&[u8]) -> Option<Proof>;
+
 impl Source {
-    fn of(root: &Root, path: &str) -> Result<Self, Error> {
-        let file = root.file(path.as_bytes());
-        let length = file.and_then(|file| Ok(file.metadata()?.len()));
-        Ok(Self::Root(path.to_owned(), length.map_err(root.failed("look at", path.as_bytes()))?))
+    pub(super) fn of(proofs: Proofs<'_>, path: &str) -> Result<Self, Error> {
+        let none = || Error::BootPath { file: "a boot file", found: format!("no file at /{path}") };
+        Ok(Self::Root(path.to_owned(), proofs(path.as_bytes()).ok_or_else(none)?))
     }
 
     pub(super) fn size_bytes(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
-            Self::Root(_, size_bytes) => *size_bytes,
+            Self::Root(_, proof) => proof.size_bytes,
         }
     }
 
     pub(super) fn open<'a>(&'a self, root: &Root) -> Result<Box<dyn Read + 'a>, Error> {
         Ok(match self {
             Self::Bytes(bytes) => Box::new(Cursor::new(bytes)),
-            Self::Root(path, _) => {
-                let failed = root.failed("read", path.as_bytes());
-                Box::new(root.file(path.as_bytes()).map_err(failed)?)
-            }
+            Self::Root(path, proof) => Box::new(Proven::open(root, path, proof)?),
         })
     }
 }
 
-/// The files by which `loader` boots what is on `root`, whose partition has this number.
+/// The files by which `loader` boots what is booted; none where it has to be made first.
 pub(super) fn files(
-    root: &Root,
-    number: u32,
     booted: &Booted,
     loader: UefiLoader,
-) -> Result<Vec<EspFile>, Error> {
+    proofs: Proofs<'_>,
+) -> Result<Option<Vec<EspFile>>, Error> {
     let file = |path: &str, source| EspFile { path: path.to_owned(), source };
     match loader {
-        UefiLoader::SystemdBoot(path) => systemd_boot(root, booted, path),
-        UefiLoader::Grub(program) => {
-            let core = Platform::Uefi.make(root.as_fd(), program, booted.root_kind, number)?;
-            Ok(vec![file(REMOVABLE, Source::Bytes(core))])
-        }
+        UefiLoader::SystemdBoot(path) => systemd_boot(booted, path, proofs).map(Some),
+        UefiLoader::Grub(_) => Ok(None),
         UefiLoader::GrubSigned(path) => {
             let config = Source::Bytes(hand_over(&booted.root_uuid).into_bytes());
+            let core = file(REMOVABLE, Source::of(proofs, path)?);
             // Where the signed core looks, by the name of its distribution.
-            Ok(vec![file(REMOVABLE, Source::of(root, path)?), file("EFI/debian/grub.cfg", config)])
+            Ok(Some(vec![core, file("EFI/debian/grub.cfg", config)]))
         }
     }
 }
 
+/// The file that GRUB is, its core made by `program` on `root`, whose partition has this number.
+pub(super) fn made(
+    root: &Root,
+    number: u32,
+    booted: &Booted,
+    program: &str,
+) -> Result<Vec<EspFile>, Error> {
+    let core = Platform::Uefi.make(root.as_fd(), program, booted.root_kind, number)?;
+    Ok(vec![EspFile { path: REMOVABLE.to_owned(), source: Source::Bytes(core) }])
+}
+
 /// systemd-boot reads nothing but the partition that it is on: the kernel comes to it.
-fn systemd_boot(root: &Root, booted: &Booted, path: &str) -> Result<Vec<EspFile>, Error> {
+fn systemd_boot(booted: &Booted, path: &str, proofs: Proofs<'_>) -> Result<Vec<EspFile>, Error> {
     let Entry { version, kernel, initrd, .. } = &booted.entry;
     let place = |name: &str| format!("{KERNELS}/{version}/{name}");
     let entry = Entry {
@@ -89,7 +97,7 @@ fn systemd_boot(root: &Root, booted: &Booted, path: &str) -> Result<Vec<EspFile>
         initrd: initrd.as_ref().map(|_| format!("/{}", place("initrd"))),
         ..booted.entry.clone()
     };
-    let of_root = |path: &str| Source::of(root, path.trim_start_matches('/'));
+    let of_root = |path: &str| Source::of(proofs, path.trim_start_matches('/'));
     let mut all = vec![
         (REMOVABLE.to_owned(), of_root(path)?),
         // Where bootctl(1) of the deployed system expects to find it.

@@ -21,6 +21,7 @@ mod notice;
 mod own;
 mod parse;
 mod plan;
+mod proven;
 mod region;
 mod screen;
 mod settle;

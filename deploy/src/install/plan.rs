@@ -1,6 +1,6 @@
 //! What would be done to a disk, as a value. Nothing is written.
 
-use super::boot_files::{BootFiles, Booted};
+use super::boot_files::{BootFiles, Booted, check_room};
 use super::disk::{self, Disk, Look, Looked};
 use super::local::Local;
 use super::own::{Facts, Own, SHADOW, names_root};
@@ -136,6 +136,10 @@ pub fn plan(
     };
     let overlay = options.own.overlay(&facts);
     let drawn = drawn.under(&overlay)?;
+    if let Some(booted) = &booted {
+        let loaders = Loaders::of(|path| drawn.has_file(path.as_bytes()));
+        check_room(&table, booted, &loaders, &|path| drawn.proof(path))?;
+    }
     let root = match found {
         Ok(Looked { root, inventory, found }) => {
             let plan = drawn.plan(root, options.keep.clone(), inventory)?;
@@ -147,6 +151,13 @@ pub fn plan(
         }
     };
     let lacks_data = matches!(layout, Layout::Make(_)) || disk.lacks_data(&table);
+    let makes_root = matches!(root, RootPlan::Make(..)).then_some(Role::Root);
+    let makes = makes_root.into_iter().chain(lacks_data.then_some(Role::Data));
+    for partition in makes.filter_map(|role| table.partition(role)) {
+        let role = partition.role.unwrap_or(Role::Root);
+        let checked = root_kind.check(partition.size_bytes);
+        checked.map_err(|source| Error::Unmakeable { role, source })?;
+    }
     let keep = options.keep;
     let mut plan = Plan {
         disk,
@@ -218,7 +229,10 @@ impl Plan {
         if lacks || !is_marked || !plan.nothing_to_do() || plan.root().has(RESERVED_NAME) {
             return Ok(false);
         }
-        let files = BootFiles::prepare(plan.root(), self.layout.table(), self.booted.as_ref())?;
+        let files =
+            BootFiles::prepare(plan.root(), self.layout.table(), self.booted.as_ref(), &|path| {
+                plan.proof(path)
+            })?;
         files.are_there(&self.disk.target, &self.meter)
     }
 }

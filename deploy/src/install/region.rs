@@ -98,12 +98,18 @@ impl Region<'_> {
                 Ok(0) => break,
                 Ok(count) => done += count,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(source) => return Err(Error::HandOver { file: "boot file", source }),
+                Err(error) => return Err(not_handed_over(error)),
             }
         }
         into[done..].fill(0);
         Ok(())
     }
+}
+
+/// Why a file's bytes could not be had.
+pub(crate) fn not_handed_over(error: std::io::Error) -> Error {
+    let other = |source| Error::HandOver { file: "a boot file", source };
+    error.downcast::<Error>().unwrap_or_else(other)
 }
 
 /// Writes the blocks that differ, neighbours together.

@@ -21,6 +21,7 @@ pub struct Verified {
 pub struct Settled {
     tree: tree::Settled,
     boots: Boots,
+    lacks: Option<String>,
     cmdline: Option<String>,
     kept: Option<Kept>,
 }
@@ -50,8 +51,8 @@ pub fn settle(verified: Verified) -> Result<Settled, Error> {
         tree.reached_anew(&mut |root| site.reopen_for(root, Access::ReadOnly))?
     };
     let Site { disk, table, booted, local, mark, meter, .. } = site;
-    let files = BootFiles::prepare(tree.root(), &table, booted.as_ref())?;
-    let boots = files.boots();
+    let files = BootFiles::prepare(tree.root(), &table, booted.as_ref(), &|path| tree.proof(path))?;
+    let (boots, lacks) = (files.boots(), files.lacks().map(str::to_owned));
     if !is_untouched {
         files.write(&disk.target, &meter)?;
         files.open_gates(&disk.target, mark)?;
@@ -60,7 +61,7 @@ pub fn settle(verified: Verified) -> Result<Settled, Error> {
     let tree = tree::settle(tree);
     // When the disk boots already: a cut meanwhile costs nothing but what would be kept.
     let kept = local.and_then(|local| local.finish(tree.labels(), &meter));
-    Ok(Settled { tree, boots, cmdline, kept })
+    Ok(Settled { tree, boots, lacks, cmdline, kept })
 }
 
 impl Settled {
@@ -82,6 +83,11 @@ impl Settled {
     /// For which firmware there is a boot loader on the disk.
     pub fn boots(&self) -> Boots {
         self.boots
+    }
+
+    /// Why there is no boot loader for one kind of firmware, though the tree brings one.
+    pub fn lacks(&self) -> Option<&str> {
+        self.lacks.as_deref()
     }
 
     /// How to boot what is on the disk: as the first label says that does.

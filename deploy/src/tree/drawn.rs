@@ -4,12 +4,11 @@
 use super::inventory::Inventory;
 use super::keep::Keep;
 use super::load::Objects;
-use super::nodes::What;
 use super::overlay::Overlay;
 use super::plan::{Job, Plan, joined, plan_again, under};
 use super::rights::Rights;
 use super::root::Root;
-use super::wanted::{File, From, Wanted};
+use super::wanted::{From, Proof, Wanted};
 use crate::fetch::{Sink, Want, fetch, sort};
 use crate::meter::Meter;
 use crate::near::NearLink;
@@ -72,7 +71,7 @@ impl Drawn {
 
     /// Whether there is a regular file at `path`.
     pub fn has_file(&self, path: &[u8]) -> bool {
-        self.file(path).is_some()
+        self.wanted.file(path).is_some()
     }
 
     /// Whether there is anything at `path`.
@@ -80,9 +79,14 @@ impl Drawn {
         self.wanted.nodes.find(path).is_some()
     }
 
+    /// By what the regular file at `path` is proven, if there is one.
+    pub(crate) fn proof(&self, path: &[u8]) -> Option<Proof> {
+        self.wanted.proof(path)
+    }
+
     /// The metadata of the regular file at `path`.
     pub fn meta(&self, path: &[u8]) -> Option<Meta> {
-        self.file(path)?;
+        self.wanted.file(path)?;
         let index = self.wanted.nodes.find(path)?;
         Some(self.wanted.nodes.meta(self.wanted.nodes.first(index)))
     }
@@ -95,7 +99,8 @@ impl Drawn {
         limit_bytes: u64,
         has: Option<(&Root, &Inventory)>,
     ) -> Result<Option<Vec<u8>>, Error> {
-        let Some(file) = self.file(path).filter(|file| file.size_bytes <= limit_bytes) else {
+        let Some(file) = self.wanted.file(path).filter(|file| file.size_bytes <= limit_bytes)
+        else {
             return Ok(None);
         };
         let content = Content(Mutex::new(vec![0; file.size_bytes as usize]));
@@ -162,14 +167,6 @@ impl Drawn {
 
     fn want(&self, place: u32, object: (Digest, u64), at: u64) -> Option<(usize, Want)> {
         self.objects.want(&self.labels, place, object, at)
-    }
-
-    fn file(&self, path: &[u8]) -> Option<&File> {
-        let nodes = &self.wanted.nodes;
-        match nodes.what(nodes.first(nodes.find(path)?)) {
-            What::File(number) => self.wanted.files.get(number as usize),
-            _ => None,
-        }
     }
 }
 

@@ -17,7 +17,7 @@ use super::load::{Objects, load};
 use super::overlay::Overlay;
 use super::rights::{Adapted, Rights};
 use super::root::Root;
-use super::wanted::Wanted;
+use super::wanted::{Proof, Wanted};
 use super::write::Written;
 use crate::diffs::UsableDiffs;
 use crate::fetch::Want;
@@ -227,6 +227,11 @@ impl Plan {
     /// What the target is given otherwise than in the labels, for want of rights.
     pub fn adapted(&self) -> Adapted {
         self.job.wanted.adapted
+    }
+
+    /// By what the regular file at `path` is proven, if there is to be one.
+    pub(crate) fn proof(&self, path: &[u8]) -> Option<Proof> {
+        self.job.wanted.proof(path)
     }
 
     /// Live counters.

@@ -8,6 +8,7 @@ use super::nodes::{NONE, What};
 use super::plan::{Job, Plan, plan_again};
 use super::root::Root;
 use super::stage::STAGE;
+use super::wanted::Proof;
 use super::write::{Written, write};
 use crate::Error;
 use crate::stop::Stop;
@@ -25,6 +26,11 @@ impl Verified {
     /// The target.
     pub(crate) fn root(&self) -> &Root {
         &self.job.root
+    }
+
+    /// By what the regular file at `path` is proven, if there is one.
+    pub(crate) fn proof(&self, path: &[u8]) -> Option<Proof> {
+        self.job.wanted.proof(path)
     }
 
     /// The same with the target as `reopen` returns it; nothing else has it meanwhile.

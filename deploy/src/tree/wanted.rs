@@ -41,6 +41,15 @@ pub(crate) struct File {
     count: u32,
 }
 
+/// By what a file is proven piece by piece.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Proof {
+    /// Its length, bytes.
+    pub(crate) size_bytes: u64,
+    /// Length of each piece, bytes, and its digest; none of zeroes.
+    pub(crate) parts: Vec<(u64, Option<Digest>)>,
+}
+
 /// A piece of a file: an object, or zeroes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Piece {
@@ -83,6 +92,23 @@ impl Wanted {
             next += piece.length();
             (at, piece)
         })
+    }
+
+    /// The regular file at `path`.
+    pub(crate) fn file(&self, path: &[u8]) -> Option<&File> {
+        match self.nodes.what(self.nodes.first(self.nodes.find(path)?)) {
+            What::File(number) => self.files.get(number as usize),
+            _ => None,
+        }
+    }
+
+    /// By what the regular file at `path` is proven, if there is one.
+    pub(crate) fn proof(&self, path: &[u8]) -> Option<Proof> {
+        let file = self.file(path)?;
+        let part =
+            |(_, piece): (u64, &Piece)| (piece.length(), piece.object().map(|(digest, _)| digest));
+        let parts = self.pieces(file).map(part).collect();
+        Some(Proof { size_bytes: file.size_bytes, parts })
     }
 
     /// What a file's content is: see [`ContentId`].

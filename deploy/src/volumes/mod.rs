@@ -49,6 +49,32 @@ pub enum VolumeError {
         /// Why.
         source: ToolError,
     },
+    /// Nothing here makes it.
+    #[error("nothing here makes {kind}")]
+    NoMaker {
+        /// The file system.
+        kind: FileSystem,
+        /// Why.
+        source: ToolError,
+    },
+    /// This kernel does not know it.
+    #[error("the kernel does not know {kind}")]
+    Unknown {
+        /// The file system.
+        kind: FileSystem,
+        /// Why.
+        source: io::Error,
+    },
+    /// It would be too small.
+    #[error("a partition of {has_bytes} bytes is too small for {kind}: needs {needs_bytes}")]
+    Small {
+        /// The file system.
+        kind: FileSystem,
+        /// The smallest, bytes.
+        needs_bytes: u64,
+        /// What the partition has, bytes.
+        has_bytes: u64,
+    },
     /// It could not be mounted.
     #[error("cannot mount {device} as {kind}")]
     Mount {
@@ -115,6 +141,30 @@ impl FileSystem {
             Self::Xfs => "mkfs.xfs",
             Self::Btrfs => "mkfs.btrfs",
         }
+    }
+
+    /// The smallest that its program makes, bytes: ext4 has no journal below 8 MiB (2048 blocks);
+    /// mkfs.xfs refuses less than 300 MiB since xfsprogs 5.19, mkfs.btrfs less than 109 MiB.
+    fn min_bytes(self) -> u64 {
+        match self {
+            Self::Ext4 => 8 << 20,
+            Self::Xfs => 300 << 20,
+            Self::Btrfs => 128 << 20,
+        }
+    }
+
+    /// An error where this machine cannot make it of `has_bytes`, as far as is known without doing
+    /// so. Nothing is written.
+    pub fn check(self, has_bytes: u64) -> Result<(), VolumeError> {
+        let no_maker = |source| VolumeError::NoMaker { kind: self, source };
+        Tool::named(self.maker()).map_err(no_maker)?;
+        let unknown = |source| VolumeError::Unknown { kind: self, source };
+        mounted::is_known(self).map_err(io::Error::from).map_err(unknown)?;
+        let needs_bytes = self.min_bytes();
+        if has_bytes < needs_bytes {
+            return Err(VolumeError::Small { kind: self, needs_bytes, has_bytes });
+        }
+        Ok(())
     }
 
     /// Makes it on `device`, over whatever is there.

@@ -79,6 +79,11 @@ pub fn release(device: &Path) -> Result<(), VolumeError> {
     released.map_err(|source| VolumeError::Release { device: device.to_owned(), source })
 }
 
+/// An error where the kernel does not know this kind; it loads its module where there is one.
+pub(super) fn is_known(kind: FileSystem) -> Result<(), Errno> {
+    fsopen(kind.word(), FsOpenFlags::FSOPEN_CLOEXEC).map(drop)
+}
+
 /// Nothing of the tree is run or trusted, except where it is entered on purpose: no devices, no
 /// setuid. Looking at files does not change when they were read last.
 const ATTRIBUTES: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID

@@ -3,10 +3,10 @@
 use crate::disks::Loop;
 use crate::medium::Wrap;
 use deploy::disks::sniff;
-use deploy::install::{self, Disk, Own, Sizes, plan, settle, verify, write};
+use deploy::install::{self, Boots, Disk, Own, Sizes, plan, settle, verify, write};
 use deploy::layout::{Role, Table};
 use deploy::tree::Keep;
-use deploy::volumes::{Access, node_of, show_partitions};
+use deploy::volumes::{Access, FileSystem, node_of, show_partitions};
 use deploy::{Error, Mark, Meter, ReadBack, Snapshot};
 use std::fs::{self, File};
 use std::io::Read;
@@ -119,6 +119,7 @@ pub(crate) struct Options {
     pub(crate) keep: Vec<&'static str>,
     pub(crate) swap_bytes: Option<u64>,
     pub(crate) data_bytes: Option<u64>,
+    pub(crate) root_kind: Option<FileSystem>,
     pub(crate) anew: bool,
     pub(crate) local_store_bytes: Option<u64>,
     pub(crate) only_planned: bool,
@@ -139,6 +140,9 @@ pub(crate) struct Deployed {
     pub(crate) kept: Option<Kept>,
     /// Why stores were passed over.
     pub(crate) passed_over: Vec<String>,
+    pub(crate) boots: Boots,
+    /// Why one kind of firmware has no boot loader.
+    pub(crate) lacks: Option<String>,
 }
 
 /// A disk.
@@ -179,7 +183,8 @@ impl<'a> Machine<'a> {
         let command_line = settled.command_line().unwrap_or_default().to_owned();
         let passed_over = meter.passed_over().into_iter().map(|one| one.why).collect();
         let (snapshot, kept) = (meter.snapshot(), settled.kept());
-        Ok(Deployed { said, snapshot, command_line, kept, passed_over })
+        let (boots, lacks) = (settled.boots(), settled.lacks().map(str::to_owned));
+        Ok(Deployed { said, snapshot, command_line, kept, passed_over, boots, lacks })
     }
 
     /// The plan, of which nothing comes.
@@ -212,6 +217,7 @@ impl<'a> Machine<'a> {
                 ..Sizes::default()
             },
             own: options.own,
+            root_kind: options.root_kind,
             anew: options.anew || disk.is_blank(),
             how_anew: "say so".into(),
             local_store_bytes: options.local_store_bytes,
@@ -349,6 +355,20 @@ impl<'a> Machine<'a> {
         let mounted = Command::new("mount").arg(node).arg(at.path()).status().unwrap();
         assert!(mounted.success());
         MountedRoot(at)
+    }
+
+    /// Changes the first bytes of a file of the root on the disk, when it is called.
+    pub(crate) fn rotting(&self, path: &'static str) -> impl FnOnce() + Send + 'static {
+        let (node, disk) = (self.node(Role::Root), self.disk.path().to_owned());
+        let start = self.table().partition(Role::Root).unwrap().start_bytes;
+        move || {
+            let request = format!("bmap {path} 0");
+            let output = Command::new("debugfs").args(["-R", &request]).arg(node).output().unwrap();
+            let block: u64 = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
+            let device = File::options().write(true).open(disk).unwrap();
+            device.write_all_at(b"rotten", start + block * 4096).unwrap();
+            device.sync_all().unwrap();
+        }
     }
 
     pub(crate) fn node(&self, role: Role) -> PathBuf {

@@ -9,11 +9,14 @@ mod medium;
 
 use deploy::install::Own;
 use deploy::layout::Role;
+use deploy::volumes::FileSystem;
 use deploy::{Category, Error};
 use machine::{Bench, Deployed, Machine, kernel, options};
 use std::fs;
 use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::Path;
 use std::sync::atomic::Ordering;
+use store::Digest;
 
 #[test]
 fn a_blank_disk_boots_what_it_was_given_and_the_same_again_writes_nothing() {
@@ -318,7 +321,87 @@ fn what_reads_back_wrong_outside_of_the_root_is_an_error_and_does_not_boot() {
     let lost = medium::Losing::writes_to(esp.start_bytes + 4096..esp.start_bytes + esp.size_bytes);
     let refused = machine.deploy_over("second", options(), Some(lost)).unwrap_err();
     assert_eq!(refused.category(), Category::Verification, "{refused}");
+    let Error::ReadBack { offset_bytes, bytes, expected, found, .. } = refused else {
+        panic!("{refused}")
+    };
+    assert!(offset_bytes >= esp.start_bytes && bytes <= 1 << 20);
+    let digest = |at: u64, length: u64| {
+        let bytes = machine.read(Role::Esp, at - esp.start_bytes, length as usize);
+        Digest::of(&bytes).to_string()
+    };
+    assert_eq!(found, digest(offset_bytes, bytes));
+    assert_ne!(expected, found);
     assert!(!machine.boots());
+}
+
+#[test]
+fn a_kernel_that_reads_wrong_after_the_root_was_proven_goes_nowhere() {
+    let bench = Bench::new();
+    let machine = Machine::new(&bench, 512);
+    machine.deploy("first", options()).unwrap();
+    let esp = machine.table().partition(Role::Esp).unwrap().clone();
+    // Once the EFI system partition is written behind its gate, the root is proven already.
+    let behind_gate = esp.start_bytes + 4096..esp.start_bytes + esp.size_bytes;
+    let spoiling = medium::Spoiling::when_written(behind_gate, machine.rotting("boot/linux"));
+    let refused = machine.deploy_over("second", options(), Some(spoiling)).unwrap_err();
+    assert_eq!(refused.category(), Category::Verification, "{refused}");
+    assert!(refused.to_string().contains("boot/linux reads back wrong at 0, "), "{refused}");
+    assert!(!machine.boots());
+}
+
+#[test]
+fn a_core_that_cannot_be_made_is_done_without_where_there_is_another_loader() {
+    let bench = Bench::new();
+    let machine = Machine::new(&bench, 512);
+    let tree = bench.tree("first");
+    for (path, content) in [
+        ("usr/bin/grub-mkimage", &b"#!/bin/nothing"[..]),
+        ("usr/lib/grub/i386-pc/normal.mod", b""),
+        ("usr/lib/grub/i386-pc/boot.img", &[0; 512]),
+    ] {
+        fs::create_dir_all(tree.join(path).parent().unwrap()).unwrap();
+        fs::write(tree.join(path), content).unwrap();
+    }
+    let mkimage = tree.join("usr/bin/grub-mkimage");
+    fs::set_permissions(mkimage, fs::Permissions::from_mode(0o755)).unwrap();
+    bench.push_tree("first", "quiet");
+    let deployed = machine.deploy("first", options()).unwrap();
+    assert_eq!((deployed.boots.uefi, deployed.boots.bios), (true, false));
+    let why = deployed.lacks.unwrap();
+    let expected = "no boot loader for a BIOS: cannot make GRUB's core: cannot run ";
+    assert!(why.starts_with(expected), "{why}");
+    assert!(machine.boots());
+    let again = machine.deploy("first", options()).unwrap();
+    assert!(again.said.ends_with("nothing is to be written"), "{}", again.said);
+    // Without another one it is an error.
+    fs::remove_file(tree.join("usr/lib/systemd/boot/efi/systemd-bootx64.efi")).unwrap();
+    bench.push_tree("first", "quiet");
+    let failed = machine.deploy("first", options()).unwrap_err();
+    assert!(matches!(failed, Error::Core(_)), "{failed}");
+}
+
+#[test]
+fn a_file_system_that_cannot_be_made_is_refused_before_anything_is_written() {
+    let bench = Bench::new();
+    let machine = Machine::new(&bench, 512);
+    machine.deploy("first", options()).unwrap();
+    let before = machine.bytes();
+    let kind = [FileSystem::Xfs, FileSystem::Btrfs].into_iter().find(|kind| {
+        let path = |dir: &str| Path::new(dir).join(kind.maker());
+        !["/usr/sbin", "/sbin", "/usr/bin", "/bin"].iter().any(|dir| path(dir).exists())
+    });
+    // A host that has all of them refuses none.
+    let Some(root_kind) = kind else { return };
+    let anew = machine::Options { root_kind: Some(root_kind), anew: true, ..options() };
+    let refused = machine.deploy("first", anew).unwrap_err();
+    assert_eq!(refused.category(), Category::Refused, "{refused}");
+    assert!(matches!(refused, Error::Unmakeable { role: Role::Root, .. }), "{refused}");
+    assert!(machine.bytes() == before, "a refusal wrote something");
+    // Too small for the data partition that is to be made.
+    let small = machine::Options { data_bytes: Some(2 << 20), anew: true, ..options() };
+    let refused = machine.deploy("first", small).unwrap_err();
+    assert!(matches!(refused, Error::Unmakeable { role: Role::Data, .. }), "{refused}");
+    assert!(machine.bytes() == before, "a refusal wrote something");
 }
 
 #[test]

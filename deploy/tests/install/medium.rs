@@ -4,8 +4,8 @@
 use deploy::Medium;
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// What a test puts between the engine and the disk.
 pub(crate) type Wrap = Box<dyn FnOnce(Box<dyn Medium>) -> Box<dyn Medium>>;
@@ -63,6 +63,33 @@ impl From<Losing> for Wrap {
 
 /// Whether a write of a range is carried out.
 type Decide = dyn Fn(&Range<u64>) -> io::Result<bool> + Send + Sync;
+
+/// A disk on which bytes of others change at its first write into a range.
+pub(crate) struct Spoiling {
+    at: Range<u64>,
+    spoil: Box<dyn FnOnce() + Send>,
+}
+
+impl Spoiling {
+    pub(crate) fn when_written(at: Range<u64>, spoil: impl FnOnce() + Send + 'static) -> Self {
+        Self { at, spoil: Box::new(spoil) }
+    }
+}
+
+impl From<Spoiling> for Wrap {
+    fn from(Spoiling { at, spoil }: Spoiling) -> Self {
+        Box::new(move |inner| {
+            let spoil = Mutex::new(Some(spoil));
+            let write = move |range: &Range<u64>| {
+                if at.contains(&range.start) {
+                    spoil.lock().unwrap().take().into_iter().for_each(|spoil| spoil());
+                }
+                Ok(true)
+            };
+            Box::new(Ill { inner, write: Box::new(write) })
+        })
+    }
+}
 
 struct Ill {
     inner: Box<dyn Medium>,

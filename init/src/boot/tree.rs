@@ -146,6 +146,9 @@ fn settle(machine: &Machine, verified: Verified, meter: &Meter) -> Result<Settle
     let settled = install::settle(verified).at(Stage::Settle)?;
     let is_uefi = Path::new("/sys/firmware/efi").exists();
     machine.console.say("settle", boots_text(settled.boots(), is_uefi));
+    if let Some(why) = settled.lacks() {
+        machine.console.say("settle", why);
+    }
     if let Some(Kept { kept_bytes, removed_packs, size_bytes }) = settled.kept() {
         let (kept, size) = (human(kept_bytes), human(size_bytes));
         let line =
