@@ -15,8 +15,13 @@ use machine::{Bench, Deployed, Machine, kernel, options};
 use std::fs;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::Ordering;
 use store::Digest;
+
+/// Writes until the table of a disk with four partitions is there: mark, first sector, start, end,
+/// each partition's start, backup, table, first sector.
+const TABLE_WRITES: usize = 11;
 
 #[test]
 fn a_blank_disk_boots_what_it_was_given_and_the_same_again_writes_nothing() {
@@ -265,6 +270,22 @@ fn a_new_layout_that_is_cut_off_at_any_moment_is_ours_and_is_gone_on_with() {
         assert!(machine.boots() && machine.holds("first"));
         assert!(machine.has_swap_and_data(), "after {stop_after} writes");
     }
+}
+
+#[test]
+fn a_data_partition_is_somebodys_once_somebody_elses_table_is_there() {
+    let bench = Bench::new();
+    let machine = Machine::new(&bench, 512);
+    let with_data = || machine::Options { data_bytes: Some(32 << 20), ..options() };
+    let medium = medium::Stopping::after(TABLE_WRITES);
+    machine.deploy_over("first", with_data(), Some(medium)).unwrap_err();
+    let renamed = Command::new("sgdisk").args(["-U", "R", &machine.name()]).output().unwrap();
+    assert!(renamed.status.success());
+    machine.half_make_data();
+    machine.scribble(Role::Data, 9000, b"precious");
+    machine.deploy("first", with_data()).unwrap();
+    assert_eq!(machine.read(Role::Data, 9000, 8), b"precious");
+    assert_eq!(machine.read(Role::Data, 1024, 4), [0; 4]);
 }
 
 #[test]

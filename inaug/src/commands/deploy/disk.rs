@@ -49,7 +49,7 @@ pub(super) fn run(
         anyhow::Ok(settled)
     })?;
     let document = Document::of(document, settled.meter(), read_back, progress.finish());
-    Ok(output.answer(&document)?)
+    Ok(output.answer(&document.that_boots(&settled))?)
 }
 
 fn options(deployment: &Deployment<'_>, disk: &Disk) -> anyhow::Result<Options> {

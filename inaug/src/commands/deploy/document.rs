@@ -2,6 +2,7 @@
 
 use crate::commands::Stages;
 use crate::text;
+use deploy::install::Boots;
 use deploy::tree::{Adapted, NodeTotals};
 use deploy::{Limit, Meter, PassedOver, Plan, ReadBack, Snapshot};
 use serde::Serialize;
@@ -210,6 +211,9 @@ pub(super) struct Document {
     /// Of trees only.
     #[serde(skip_serializing_if = "Option::is_none")]
     nodes: Option<NodesDocument>,
+    /// Of disks only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    boots: Option<BootsDocument>,
     requests: u64,
     retries: u64,
     /// Stores of the chain that did not give what they should have, and why.
@@ -224,6 +228,16 @@ pub(super) struct Document {
     busy_seconds: BusyDocument,
     seconds: Stages,
     total_seconds: f64,
+}
+
+/// For which firmware a disk has a boot loader.
+#[derive(Serialize)]
+struct BootsDocument {
+    uefi: bool,
+    bios: bool,
+    /// Why there is none for one kind of firmware, though the label brings one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lacks: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -265,6 +279,7 @@ impl Document {
             written_bytes: done.written_bytes,
             zeroed_bytes: done.zeroed_bytes,
             nodes: plan.nodes,
+            boots: None,
             requests: done.requests,
             retries: done.retries,
             passed_over: meter.passed_over(),
@@ -280,6 +295,25 @@ impl Document {
             total_seconds: stages.iter().map(|(_, seconds)| seconds).sum(),
             seconds: Stages(stages),
         }
+    }
+
+    /// The same of a disk that boots so.
+    pub(super) fn that_boots(self, settled: &deploy::install::Settled) -> Self {
+        let Boots { uefi, bios } = settled.boots();
+        let lacks = settled.lacks().map(str::to_owned);
+        Self { boots: Some(BootsDocument { uefi, bios, lacks }), ..self }
+    }
+}
+
+impl fmt::Display for BootsDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match (self.uefi, self.bios) {
+            (true, true) => "by UEFI and by a BIOS",
+            (true, false) => "by UEFI",
+            (false, true) => "by a BIOS",
+            (false, false) => "not by itself",
+        })?;
+        self.lacks.as_ref().map_or(Ok(()), |why| write!(f, "; {why}"))
     }
 }
 
@@ -328,6 +362,9 @@ impl fmt::Display for Document {
             Some(nodes) => {
                 writeln!(f, "written   {written}")?;
                 writeln!(f, "nodes     {nodes}")?;
+                if let Some(boots) = &self.boots {
+                    writeln!(f, "boots     {boots}")?;
+                }
                 for line in &nodes.lacking {
                     writeln!(f, "rights    {line}")?;
                 }
