@@ -280,6 +280,7 @@ impl Error {
             | Self::Unmakeable { .. }
             | Self::Vfat(_)
             | Self::NowhereLocal { .. }
+            | Self::Volume(VolumeError::Undivided { .. })
             | Self::Kind { .. } => Category::Refused,
             Self::Tree(error) => error.category(),
             Self::Target(_) | Self::Volume(_) | Self::NoPartition { .. } => Category::Storage,

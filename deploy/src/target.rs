@@ -7,6 +7,7 @@ mod open;
 
 pub use aligned::AlignedBuffer;
 pub use medium::Medium;
+pub(crate) use open::alone;
 
 use std::io;
 use std::ops::Range;

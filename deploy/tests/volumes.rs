@@ -4,7 +4,7 @@
 mod common;
 
 use common::disks::Loop;
-use deploy::layout::{Extent, Guid, Layout, Role, Wanted, decide};
+use deploy::layout::{Extent, Found, Guid, Layout, Role, Wanted, decide};
 use deploy::volumes::{Access, FileSystem, Mounted, node_of, show_partitions};
 use rustix::fs::{Mode, OFlags, openat};
 use std::fs::File;
@@ -30,12 +30,12 @@ fn a_made_layout_is_seen_formatted_mounted_and_released() {
     let extent = Extent { size_bytes: GIB, sector_bytes: 512 };
     let wanted = Wanted { swap_bytes: Some(8 << 20), ..Wanted::default() };
     for _ in 0..2 {
-        let layout = decide(extent, None, &wanted, false, &mut random).unwrap();
+        let layout = decide(extent, Found::Nothing, &wanted, false, &mut random).unwrap();
         let Layout::Make(table) = layout else { panic!("there is nothing to keep") };
         device.write_all_at(&table.head(), 0).unwrap();
         show_partitions(&device, "disk", &table).unwrap();
-        let number = table.partition(Role::Root).unwrap().number;
-        let node = node_of(&device, "disk", number).unwrap();
+        let root = table.partition(Role::Root).unwrap();
+        let node = node_of(&device, "disk", root).unwrap();
         let uuid = Guid::random(random());
         FileSystem::Ext4.make(&node, uuid, "root").unwrap();
         let mut blkid = Command::new("blkid");

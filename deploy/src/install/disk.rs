@@ -4,13 +4,16 @@
 use crate::Error;
 use crate::disks::{Contents, TableKind, sniff};
 use crate::held::HEAD_BYTES;
-use crate::layout::{Extent, Partition, Role, Table};
+use crate::layout::{Extent, Found, Partition, Role, Table, TableFault};
 use crate::mark::Mark;
 use crate::meter::Meter;
-use crate::target::{Medium, Target, TargetError};
+use crate::target::{Medium, Target, TargetError, alone};
 use crate::tree::{self, Inventory, Keep, Taking};
-use crate::volumes::{Access, FileSystem, Mounted, VolumeError, node_of, show_partitions};
+use crate::volumes::{
+    Access, FileSystem, Mounted, VolumeError, check_takes_partitions, node_of, show_partitions,
+};
 use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,14 +24,16 @@ use store::cut::is_zero;
 const EXT4_STATE_AT: u64 = 1024 + 0x3a;
 const EXT4_HAS_ERRORS: u8 = 2;
 
-/// A disk that a tree is to be put on. Nobody else changes it meanwhile.
+/// A disk that a tree is to be put on. Nobody else has any of it when it is opened.
 #[derive(Debug)]
 pub struct Disk {
     pub(crate) target: Target,
     pub(crate) file: File,
-    pub(crate) table: Option<Table>,
+    pub(crate) table: Result<Table, TableFault>,
     pub(crate) mark: Option<Mark>,
     contents: Contents,
+    /// The first sector has nothing at all.
+    is_first_empty: bool,
 }
 
 /// A root file system that is there.
@@ -44,6 +49,7 @@ impl Disk {
     /// Opens the disk at `path`, which nobody may be using.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let (target, file) = Target::beside_partitions(path)?;
+        check_takes_partitions(&file, target.name())?;
         let mut head = vec![0; (target.size_bytes() as usize).min(HEAD_BYTES)];
         let read = file.read_exact_at(&mut head, 0);
         read.map_err(|source| TargetError::Io {
@@ -57,7 +63,8 @@ impl Disk {
         let table = Table::parse(&head, sector_bytes, target.size_bytes());
         let mark = Mark::read(&head).filter(|mark| mark.owns(&head));
         let contents = sniff(&file, target.size_bytes(), sector_bytes);
-        Ok(Self { target, file, table, mark, contents })
+        let is_first_empty = head.get(..sector_bytes as usize).is_some_and(is_zero);
+        Ok(Self { target, file, table, mark, contents, is_first_empty })
     }
 
     /// The same over another medium, made of its own: where tests put disks that fail. File
@@ -87,9 +94,19 @@ impl Disk {
     pub(crate) fn is_laid_out_unfinished(&self) -> bool {
         let Some(identity) = self.mark.as_ref().and_then(Mark::lays_out) else { return false };
         match &self.table {
-            Some(table) => table.disk_guid.0 == identity,
-            None => self.contents.table == TableKind::None && self.contents.whole.is_none(),
+            Ok(table) => table.disk_guid.0 == identity,
+            Err(_) => self.is_bare(),
         }
+    }
+
+    /// Whether the disk is as it is while its layout is made: no table, or a part of one behind a
+    /// first sector that is still empty, and nothing that anybody would miss.
+    fn is_bare(&self) -> bool {
+        let is_known = |partition: &crate::disks::Partition| partition.signature.is_some();
+        let Contents { table, partitions, whole, unreadable, .. } = &self.contents;
+        let is_partial = self.is_first_empty && !partitions.iter().any(is_known);
+        let has_none = *table == TableKind::None || is_partial;
+        has_none && whole.is_none() && unreadable.is_none()
     }
 
     /// Whether the data partition of `table`, which stays, was never made or not to its end. One
@@ -115,6 +132,21 @@ impl Disk {
         &self.contents
     }
 
+    /// What is there in place of a table, or the table.
+    pub(crate) fn found(&self) -> Found {
+        match &self.table {
+            Ok(table) => Found::Table(table.clone()),
+            Err(_) if self.is_blank() || self.is_laid_out_unfinished() => Found::Nothing,
+            Err(fault) => Found::Other { contents: self.contents.to_string(), fault: *fault },
+        }
+    }
+
+    /// Takes all of the disk: fails if anybody has a partition of it, and keeps them from it until
+    /// what is returned is dropped.
+    pub(crate) fn alone(&self) -> Result<OwnedFd, TargetError> {
+        alone(&self.file, self.name())
+    }
+
     /// Its size and sectors.
     pub(crate) fn extent(&self) -> Extent {
         let sector_bytes = self.target.sector_bytes.unwrap_or(512);
@@ -124,7 +156,7 @@ impl Disk {
     /// The device node of a partition, which the kernel is told of if need be.
     pub(crate) fn node(&self, table: &Table, partition: &Partition) -> Result<PathBuf, Error> {
         show_partitions(&self.file, self.name(), table)?;
-        Ok(node_of(&self.file, self.name(), partition.number)?)
+        Ok(node_of(&self.file, self.name(), partition)?)
     }
 
     /// Begins to look through the root file system that is there, or says why it cannot be used as
@@ -136,8 +168,9 @@ impl Disk {
         access: Access,
         meter: &Arc<Meter>,
     ) -> Result<Result<Look, String>, Error> {
-        let Some(table) = &self.table else {
-            return Ok(Err("there is no partition table that could be kept".to_owned()));
+        let table = match &self.table {
+            Ok(table) => table,
+            Err(fault) => return Ok(Err(fault.to_string())),
         };
         let (kind, partition, id) = match self.volume(table, Role::Root) {
             Ok(volume) => volume,

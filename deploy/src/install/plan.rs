@@ -257,7 +257,8 @@ fn layout(
     let needs = drawn.needs();
     let boots = drawn.labels().iter().filter_map(|label| label.manifest.boot.as_ref());
     let boot_bytes = boots.map(|boot| {
-        boot.kernel.size_bytes + boot.initrd.as_ref().map_or(0, |initrd| initrd.size_bytes)
+        let initrd = boot.initrd.as_ref().map_or(0, |initrd| initrd.size_bytes);
+        boot.kernel.size_bytes.saturating_add(initrd)
     });
     let wanted = Wanted {
         esp_bytes: options.sizes.esp_bytes,
@@ -266,7 +267,7 @@ fn layout(
         boot_bytes: boot_bytes.max().unwrap_or(0),
         root_bytes: needs.bytes.saturating_add(needs.nodes.saturating_mul(NODE_BYTES)),
     };
-    let decided = decide(disk.extent(), disk.table.clone(), &wanted, options.anew, random);
+    let decided = decide(disk.extent(), disk.found(), &wanted, options.anew, random);
     decided.map_err(|source| Error::Layout {
         disk: disk.name().to_owned(),
         how: options.how_anew.clone(),

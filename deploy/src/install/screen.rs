@@ -1,9 +1,16 @@
 //! The plan for a disk as one screen.
 
 use super::plan::{Plan, RootPlan};
-use crate::layout::Layout;
+use crate::layout::{Layout, Role};
 use crate::plan::human;
 use std::fmt;
+
+impl Plan {
+    /// Of a layout that is kept, the EFI system partition's content is not: it is ours alone.
+    fn is_made_anew(&self, role: Option<Role>) -> bool {
+        role == Some(Role::Esp) && matches!(self.layout, Layout::Keep(_)) && !self.is_complete
+    }
+}
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -14,7 +21,8 @@ impl fmt::Display for Plan {
             .iter()
             .map(|one| {
                 let role = one.role.map_or("other", |role| role.name());
-                format!("{role} {}", human(one.size_bytes))
+                let anew = if self.is_made_anew(one.role) { " made anew" } else { "" };
+                format!("{role} {}{anew}", human(one.size_bytes))
             })
             .collect();
         let layout = match self.layout {

@@ -51,10 +51,14 @@ pub fn write(plan: Plan) -> Result<Written, Error> {
         let site = Site { disk, table, node, root_kind, booted, local, mark, meter };
         return Ok(Written { site, tree: plan.untouched(), is_untouched: true });
     }
-    gates::mark_unfinished(&disk.target, &mark)?;
     if is_new {
+        // Since the disk was opened somebody may have mounted what goes now.
+        let alone = disk.alone()?;
+        gates::mark_unfinished(&disk.target, &mark)?;
         gates::lay_out(&disk.target, &table)?;
+        drop(alone);
     } else {
+        gates::mark_unfinished(&disk.target, &mark)?;
         gates::close(&disk.target, &table)?;
     }
     let partition = table.partition(Role::Root).ok_or(Error::NoPartition { role: Role::Root })?;

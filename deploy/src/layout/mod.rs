@@ -5,10 +5,13 @@
 //! Specification (UAPI.2), so that systems find their parts without being told.
 
 mod guid;
+mod misfits;
+mod read;
 mod role;
 mod table;
 
 pub use guid::Guid;
+pub use read::TableFault;
 pub use role::Role;
 pub use table::{Partition, Table};
 
@@ -60,6 +63,22 @@ pub struct Wanted {
     pub root_bytes: u64,
 }
 
+/// What is on a disk where its table would be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing that could be lost.
+    Nothing,
+    /// A sound table.
+    Table(Table),
+    /// Something, and no table that could be kept.
+    Other {
+        /// What there is, in a line.
+        contents: String,
+        /// Why there is no table.
+        fault: TableFault,
+    },
+}
+
 /// What is to become of a disk's table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Layout {
@@ -87,6 +106,14 @@ pub enum LayoutRefusal {
         /// What does not fit, joined.
         misfits: String,
     },
+    /// There is something, and no table to keep it by.
+    #[error("it holds {contents}: {fault}")]
+    NoTable {
+        /// What there is.
+        contents: String,
+        /// Why there is no table.
+        fault: TableFault,
+    },
     /// What is wanted takes more than the disk has.
     #[error("the disk is too small: needs {}, has {}", size_text(*.needs_bytes), size_text(*.has_bytes))]
     TooSmall {
@@ -109,56 +136,37 @@ pub enum LayoutRefusal {
     },
 }
 
-/// Decides what becomes of the disk's table. `found` is the sound table on it, if any; `anew`
-/// says that the operator has given the whole disk away, or that there is nothing on it.
-/// `random` makes the identities of what is new.
+/// Decides what becomes of the disk's table. `anew` says that the operator has given the whole disk
+/// away, or that there is nothing on it: nothing else allows a new layout. `random` makes the
+/// identities of what is new.
 pub fn decide(
     disk: Extent,
-    found: Option<Table>,
+    found: Found,
     wanted: &Wanted,
     anew: bool,
     random: &mut dyn FnMut() -> [u8; 16],
 ) -> Result<Layout, LayoutRefusal> {
-    let Some(table) = found.filter(|table| !table.partitions.is_empty()) else {
-        return make(disk, wanted, random).map(Layout::Make);
+    let refusal = match found {
+        Found::Nothing => return make(disk, wanted, random).map(Layout::Make),
+        Found::Table(table) => match misfits::of(&table, wanted) {
+            misfits if misfits.is_empty() => return Ok(Layout::Keep(table)),
+            misfits => LayoutRefusal::Misfit { misfits: misfits.join("; ") },
+        },
+        Found::Other { contents, fault } => LayoutRefusal::NoTable { contents, fault },
     };
-    match misfits(&table, wanted) {
-        misfits if misfits.is_empty() => Ok(Layout::Keep(table)),
-        _ if anew => make(disk, wanted, random).map(Layout::Make),
-        misfits => Err(LayoutRefusal::Misfit { misfits: misfits.join("; ") }),
-    }
-}
-
-/// What of `table` is not as wanted, a sentence each.
-fn misfits(table: &Table, wanted: &Wanted) -> Vec<String> {
-    let esp = esp_needs(table.sector_bytes, wanted).max(wanted.esp_bytes.unwrap_or(0));
-    let needs = [
-        (Role::BiosBoot, Some(1)),
-        (Role::Esp, Some(esp)),
-        (Role::Root, Some(wanted.root_bytes.max(ROOT_MIN_BYTES))),
-        (Role::Swap, wanted.swap_bytes),
-        (Role::Data, wanted.data_bytes),
-    ];
-    let misfit = |(role, needs): (Role, Option<u64>)| {
-        let needs_bytes = needs?;
-        match table.partition(role) {
-            None => Some(format!("there is no {role} partition")),
-            Some(found) if found.size_bytes < needs_bytes => Some(format!(
-                "the {role} partition has {}, needs {}",
-                size_text(found.size_bytes),
-                size_text(needs_bytes)
-            )),
-            Some(_) => None,
-        }
-    };
-    needs.into_iter().filter_map(misfit).collect()
+    if anew { make(disk, wanted, random).map(Layout::Make) } else { Err(refusal) }
 }
 
 /// The smallest EFI system partition that holds what it has to.
 fn esp_needs(sector_bytes: u32, wanted: &Wanted) -> u64 {
     // Two FATs and directories take less than an eighth, whatever the clusters.
-    let content = wanted.boot_bytes + wanted.boot_bytes / 8;
-    content.max(esp_min_bytes(sector_bytes)).next_multiple_of(ALIGN_BYTES)
+    let content = wanted.boot_bytes.saturating_add(wanted.boot_bytes / 8);
+    align(content.max(esp_min_bytes(sector_bytes)))
+}
+
+/// The next multiple of [`ALIGN_BYTES`]; more than any disk has where there is none.
+fn align(bytes: u64) -> u64 {
+    bytes.checked_next_multiple_of(ALIGN_BYTES).unwrap_or(u64::MAX)
 }
 
 fn make(
@@ -166,7 +174,6 @@ fn make(
     wanted: &Wanted,
     random: &mut dyn FnMut() -> [u8; 16],
 ) -> Result<Table, LayoutRefusal> {
-    let align = |bytes: u64| bytes.next_multiple_of(ALIGN_BYTES);
     let esp_needs = esp_needs(disk.sector_bytes, wanted);
     let chosen = (disk.size_bytes / ESP_PART).min(ESP_BYTES).max(esp_needs);
     let esp = align(wanted.esp_bytes.unwrap_or(chosen));

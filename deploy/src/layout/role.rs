@@ -17,10 +17,13 @@ pub enum Role {
     Swap,
     /// What survives every label: mounted at `/srv`.
     Data,
+    /// Where others keep kernels that do not fit onto the EFI system partition (XBOOTLDR): its
+    /// entries are booted as well. Never made.
+    ExtendedBoot,
 }
 
 impl Role {
-    /// Every role in the order in which partitions lie on a disk. The data partition is the last:
+    /// Every role that is made, in the order in which partitions lie on a disk. The data partition is the last:
     /// it stays where it is whatever becomes of those before it.
     pub const ALL: [Self; 5] = [Self::BiosBoot, Self::Esp, Self::Root, Self::Swap, Self::Data];
 
@@ -35,12 +38,13 @@ impl Role {
             Self::Swap => Guid::of(0x0657_FD6D, 0xA4AB, 0x43C4, 0x84E5, 0x0933_C84B_4F4F),
             // Server data, which systemd mounts at /srv by itself where it is told the disk.
             Self::Data => Guid::of(0x3B8F_8425, 0x20E0, 0x4F3B, 0x907F, 0x1A25_A76F_98E8),
+            Self::ExtendedBoot => Guid::of(0xBC13_C2FF, 0x59E6, 0x4262, 0xA352, 0xB275_FD6F_7172),
         }
     }
 
     /// The role of a partition of this type.
     pub fn of(kind: Guid) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.guid() == kind)
+        Self::ALL.into_iter().chain([Self::ExtendedBoot]).find(|role| role.guid() == kind)
     }
 
     /// The partition's name, and its file system's label.
@@ -51,6 +55,7 @@ impl Role {
             Self::Root => "root",
             Self::Swap => "swap",
             Self::Data => "data",
+            Self::ExtendedBoot => "xbootldr",
         }
     }
 }

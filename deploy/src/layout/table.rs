@@ -1,21 +1,20 @@
 //! A GUID partition table as a value, and as bytes (UEFI 2.10, section 5).
 
 use super::{Guid, Role};
-use store::cut::is_zero;
 
 /// Entries of a table, as every tool makes it; firmware must take as many.
-const ENTRIES: usize = 128;
+pub(super) const ENTRIES: usize = 128;
 
 /// Length of an entry, bytes.
-const ENTRY_BYTES: usize = 128;
+pub(super) const ENTRY_BYTES: usize = 128;
 
 /// Length of all entries, bytes.
 const ARRAY_BYTES: usize = ENTRIES * ENTRY_BYTES;
 
 /// Length of a header, bytes.
-const HEADER_BYTES: usize = 92;
+pub(super) const HEADER_BYTES: usize = 92;
 
-const SIGNATURE: &[u8; 8] = b"EFI PART";
+pub(super) const SIGNATURE: &[u8; 8] = b"EFI PART";
 const REVISION: u32 = 0x0001_0000;
 
 /// A partition.
@@ -114,9 +113,10 @@ impl Table {
         let sector = u64::from(self.sector_bytes);
         for partition in &self.partitions {
             let Some(role) = partition.role else { continue };
-            let at = (partition.number as usize - 1) * ENTRY_BYTES;
+            let at = (partition.number as usize).saturating_sub(1) * ENTRY_BYTES;
+            // A table that is read or made has no number above ENTRIES.
+            let Some(entry) = array.get_mut(at..at + ENTRY_BYTES) else { continue };
             let last = (partition.start_bytes + partition.size_bytes) / sector - 1;
-            let entry = &mut array[at..at + ENTRY_BYTES];
             entry[..16].copy_from_slice(&role.guid().0);
             entry[16..32].copy_from_slice(&partition.guid.0);
             entry[32..40].copy_from_slice(&(partition.start_bytes / sector).to_le_bytes());
@@ -148,80 +148,4 @@ impl Table {
         header[16..20].copy_from_slice(&check.to_le_bytes());
         header
     }
-
-    /// The table in the start of a disk: only one that is right in every checksum and lies within
-    /// the disk, since what is to be kept is written around by what it says. Nor one beside an MBR
-    /// with partitions of its own: the first sector is written with what makes the disk boot.
-    pub fn parse(head: &[u8], sector_bytes: u32, disk_bytes: u64) -> Option<Self> {
-        let sector = sector_bytes as usize;
-        let header = head.get(sector..sector + HEADER_BYTES)?;
-        let mut unchecked = header.to_vec();
-        unchecked[16..20].fill(0);
-        let right = header.starts_with(SIGNATURE)
-            && protects(head)
-            && le32(header, 12)? as usize == HEADER_BYTES
-            && le32(header, 16)? == crc32fast::hash(&unchecked)
-            && le64(header, 24)? == 1
-            && le32(header, 84)? as usize == ENTRY_BYTES;
-        let start = usize::try_from(le64(header, 72)?).ok()?.checked_mul(sector)?;
-        let count = usize::try_from(le32(header, 80)?).ok()?.min(head.len());
-        let array = head.get(start..start.checked_add(count * ENTRY_BYTES)?)?;
-        if !right || le32(header, 88)? != crc32fast::hash(array) {
-            return None;
-        }
-        let table = Self {
-            disk_guid: Guid(header[56..72].try_into().ok()?),
-            sector_bytes,
-            disk_bytes,
-            partitions: (1..)
-                .zip(array.chunks_exact(ENTRY_BYTES))
-                .filter_map(|(number, entry)| partition(number, entry, u64::from(sector_bytes)))
-                .collect(),
-        };
-        table.is_sound().then_some(table)
-    }
-
-    /// Whether the partitions lie within the disk and over no other.
-    fn is_sound(&self) -> bool {
-        let mut by_place: Vec<_> = self.partitions.iter().collect();
-        by_place.sort_by_key(|partition| partition.start_bytes);
-        let mut free_from = Self::head_bytes(self.sector_bytes);
-        by_place.iter().all(|partition| {
-            let fits = partition.start_bytes >= free_from && partition.size_bytes > 0;
-            free_from = partition.start_bytes.saturating_add(partition.size_bytes);
-            fits && free_from <= self.disk_bytes
-        })
-    }
-}
-
-/// Whether the first sector is a protective MBR (UEFI 2.10, section 5.2.3), or none yet: the last of
-/// a table that is written.
-fn protects(head: &[u8]) -> bool {
-    let Some(entries) = head.get(446..512) else { return false };
-    let is_protective = entries[4] == 0xee && is_zero(&entries[16..64]);
-    is_zero(entries) || (is_protective && entries[64..] == [0x55, 0xaa])
-}
-
-fn partition(number: u32, entry: &[u8], sector: u64) -> Option<Partition> {
-    let kind = Guid(entry[..16].try_into().ok()?);
-    if kind == Guid::default() {
-        return None;
-    }
-    let (first, last) = (le64(entry, 32)?, le64(entry, 40)?);
-    Some(Partition {
-        number,
-        role: Role::of(kind),
-        guid: Guid(entry[16..32].try_into().ok()?),
-        start_bytes: first.saturating_mul(sector),
-        // A last sector before the first makes it empty, which is not sound.
-        size_bytes: last.saturating_add(1).saturating_sub(first).saturating_mul(sector),
-    })
-}
-
-fn le32(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
-}
-
-fn le64(bytes: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
 }

@@ -5,6 +5,7 @@ use super::{Target, TargetError, TargetKind};
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 use std::fs::File;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 impl Target {
@@ -77,6 +78,19 @@ impl Target {
         let medium = Box::new(FileMedium { kind, cached, direct });
         Ok((Self::over(&name, kind, size_bytes, sector_bytes, medium), file))
     }
+}
+
+/// Takes all of the block device that `file` is: fails if anybody has it or a partition of it, and
+/// keeps them from it until what is returned is dropped (open(2), `O_EXCL`). The device is the very
+/// same, whatever its node is by now.
+pub(crate) fn alone(file: &File, name: &str) -> Result<OwnedFd, TargetError> {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    // Not for writing: closing that would make udev look at it.
+    let flags = OFlags::RDONLY | OFlags::EXCL | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).map_err(|error| match error {
+        Errno::BUSY => TargetError::Busy { target: name.to_owned() },
+        error => TargetError::Open { target: name.to_owned(), source: error.into() },
+    })
 }
 
 fn kind_of(path: &Path, name: &str) -> Result<TargetKind, TargetError> {

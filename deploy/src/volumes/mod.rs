@@ -6,7 +6,7 @@ mod nodes;
 mod swap;
 
 pub use mounted::{Access, Mounted, release};
-pub use nodes::{node_of, show_partitions};
+pub use nodes::{check_takes_partitions, node_of, show_partitions};
 pub use swap::swap_header;
 
 use crate::layout::Guid;
@@ -103,6 +103,14 @@ pub enum VolumeError {
         /// Why.
         source: io::Error,
     },
+    /// It is no disk: it cannot be divided.
+    #[error("{disk}: expected a disk that takes partitions, found {found}")]
+    Undivided {
+        /// What was to be divided.
+        disk: String,
+        /// What it is.
+        found: &'static str,
+    },
     /// The partition has no device node.
     #[error("partition {number} of {disk} has no device node: looked for {expected}")]
     NoNode {
@@ -112,6 +120,16 @@ pub enum VolumeError {
         number: u32,
         /// Where it should be.
         expected: String,
+    },
+    /// The node of a partition is of something else.
+    #[error("{node} is expected to be partition {number} of {disk}, and is another device")]
+    OtherNode {
+        /// The disk.
+        disk: String,
+        /// The partition.
+        number: u32,
+        /// The node.
+        node: String,
     },
 }
 

@@ -6,9 +6,9 @@ use crate::layout::{Partition, Table};
 use crate::sys;
 use rustix::fs::{major, minor};
 use rustix::io::Errno;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// sysfs counts in these, bytes, whatever the disk's own sectors.
@@ -21,6 +21,8 @@ struct Known {
     start_bytes: u64,
     size_bytes: u64,
     name: String,
+    /// Its device number as sysfs writes it.
+    device: String,
 }
 
 /// Makes the kernel know exactly the partitions of `table`. `name` is what messages call the disk.
@@ -49,20 +51,42 @@ pub fn show_partitions(disk: &File, name: &str, table: &Table) -> Result<(), Vol
     Ok(())
 }
 
-/// The device node of a partition.
-pub fn node_of(disk: &File, name: &str, number: u32) -> Result<PathBuf, VolumeError> {
+/// The device node of a partition: one that the kernel has just there, and a node that is its.
+pub fn node_of(disk: &File, name: &str, partition: &Partition) -> Result<PathBuf, VolumeError> {
+    let number = partition.number;
     let found = known(disk).map_err(|source| VolumeError::Partition {
         disk: name.to_owned(),
         number,
         source,
     })?;
-    let node = found.into_iter().find(|known| known.number == number).map(|known| known.name);
-    let path = Path::new("/dev").join(node.as_deref().unwrap_or_default());
-    if node.is_some() && path.exists() {
-        return Ok(path);
-    }
+    let found = found.into_iter().find(|known| is_same(known, partition));
+    let (node, device) = found.map(|known| (known.name, known.device)).unwrap_or_default();
+    let path = Path::new("/dev").join(&node);
     let expected = path.display().to_string();
-    Err(VolumeError::NoNode { disk: name.to_owned(), number, expected })
+    match fs::metadata(&path) {
+        Ok(there) if !node.is_empty() => {
+            let is_its = there.file_type().is_block_device() && number_of(&there) == device;
+            let other = VolumeError::OtherNode { disk: name.to_owned(), number, node: expected };
+            if is_its { Ok(path) } else { Err(other) }
+        }
+        _ => Err(VolumeError::NoNode { disk: name.to_owned(), number, expected }),
+    }
+}
+
+/// Refuses what has no partitions: another disk's partition, and devices whose driver makes none.
+pub fn check_takes_partitions(disk: &File, name: &str) -> Result<(), VolumeError> {
+    let failed = |source| VolumeError::Partition { disk: name.to_owned(), number: 0, source };
+    let directory = directory(disk).map_err(failed)?;
+    let refused = |found| Err(VolumeError::Undivided { disk: name.to_owned(), found });
+    if directory.join("partition").exists() {
+        return refused("a partition");
+    }
+    // How many there may be, with the disk itself.
+    let most = fs::read_to_string(directory.join("ext_range")).map_err(failed)?;
+    match most.trim().parse::<u32>() {
+        Ok(..=1) => refused("a device that takes none"),
+        _ => Ok(()),
+    }
 }
 
 fn is_same(known: &Known, wanted: &Partition) -> bool {
@@ -72,10 +96,8 @@ fn is_same(known: &Known, wanted: &Partition) -> bool {
 
 /// The partitions that the kernel knows of.
 fn known(disk: &File) -> io::Result<Vec<Known>> {
-    let device = disk.metadata()?.rdev();
-    let directory = format!("/sys/dev/block/{}:{}", major(device), minor(device));
     let mut known = Vec::new();
-    for entry in fs::read_dir(directory)? {
+    for entry in fs::read_dir(directory(disk)?)? {
         let path = entry?.path();
         if let Some(partition) = partition_of(&path) {
             known.push(partition);
@@ -85,6 +107,16 @@ fn known(disk: &File) -> io::Result<Vec<Known>> {
     Ok(known)
 }
 
+/// The directory of sysfs about a disk.
+fn directory(disk: &File) -> io::Result<PathBuf> {
+    Ok(Path::new("/sys/dev/block").join(number_of(&disk.metadata()?)))
+}
+
+/// The number of a device node as sysfs writes it.
+fn number_of(node: &Metadata) -> String {
+    format!("{}:{}", major(node.rdev()), minor(node.rdev()))
+}
+
 /// The partition of this directory of sysfs, if it is one's.
 fn partition_of(path: &Path) -> Option<Known> {
     let number = |file: &str| fs::read_to_string(path.join(file)).ok()?.trim().parse::<u64>().ok();
@@ -92,6 +124,7 @@ fn partition_of(path: &Path) -> Option<Known> {
         number: u32::try_from(number("partition")?).ok()?,
         start_bytes: number("start")? * SYSFS_SECTOR_BYTES,
         size_bytes: number("size")? * SYSFS_SECTOR_BYTES,
+        device: fs::read_to_string(path.join("dev")).ok()?.trim().to_owned(),
         name: path.file_name()?.to_str()?.replace('!', "/"),
     })
 }

@@ -193,7 +193,7 @@ impl<'a> Machine<'a> {
         Ok(self.plan::<Wrap>(label, options, None, Access::AsItIs)?.0.to_string())
     }
 
-    fn plan<W: Into<Wrap>>(
+    pub(crate) fn plan<W: Into<Wrap>>(
         &self,
         label: &str,
         options: Options,
@@ -297,7 +297,7 @@ impl<'a> Machine<'a> {
         let mut head = vec![0; 1 << 20];
         self.file().read_exact_at(&mut head, 0).unwrap();
         let size = self.file().metadata().unwrap().len();
-        Table::parse(&head, self.sector_bytes, size)
+        Table::parse(&head, self.sector_bytes, size).ok()
     }
 
     /// What is on the disk, all of it.
@@ -314,7 +314,12 @@ impl<'a> Machine<'a> {
 
     /// Keeps the disk as it is.
     pub(crate) fn save(&self) -> PathBuf {
-        let to = self.directory.path().join("saved");
+        self.save_as("saved")
+    }
+
+    /// The same under a name.
+    pub(crate) fn save_as(&self, name: &str) -> PathBuf {
+        let to = self.directory.path().join(name);
         copy(&self.backing(), &to);
         to
     }
@@ -331,7 +336,11 @@ impl<'a> Machine<'a> {
     }
 
     pub(crate) fn scribble(&self, role: Role, offset: u64, bytes: &[u8]) {
-        let at = self.table().partition(role).unwrap().start_bytes + offset;
+        self.overwrite(self.table().partition(role).unwrap().start_bytes + offset, bytes);
+    }
+
+    /// Writes anywhere on the disk.
+    pub(crate) fn overwrite(&self, at: u64, bytes: &[u8]) {
         let device = File::options().write(true).open(self.disk.path()).unwrap();
         device.write_all_at(bytes, at).unwrap();
         device.sync_all().unwrap();
@@ -349,6 +358,7 @@ impl<'a> Machine<'a> {
         self.mounted(Role::Root)
     }
 
+    /// A partition, mounted.
     pub(crate) fn mounted(&self, role: Role) -> MountedRoot {
         let at = tempfile::tempdir().unwrap();
         let node = self.node(role);
@@ -371,11 +381,12 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// The device node of a partition.
     pub(crate) fn node(&self, role: Role) -> PathBuf {
         let device = File::options().read(true).write(true).open(self.disk.path()).unwrap();
         let table = self.table();
         show_partitions(&device, "disk", &table).unwrap();
-        node_of(&device, "disk", table.partition(role).unwrap().number).unwrap()
+        node_of(&device, "disk", table.partition(role).unwrap()).unwrap()
     }
 
     /// Others find nothing wrong with what is on the disk.

@@ -6,6 +6,7 @@ mod disks;
 mod local;
 mod machine;
 mod medium;
+mod refusals;
 
 use deploy::install::Own;
 use deploy::layout::Role;
@@ -99,7 +100,8 @@ fn what_a_running_system_left_is_made_pristine_but_for_what_is_kept() {
     machine.scribble(Role::Esp, 65, b"dirty");
     for label in ["first", "second"] {
         let deployed = machine.deploy(label, kept()).unwrap();
-        assert!(deployed.said.contains("kept: bios"), "{}", deployed.said);
+        let layout = "kept: bios 1.0 MiB, esp 64.0 MiB made anew, root";
+        assert!(deployed.said.contains(layout), "{}", deployed.said);
         let root = machine.root();
         assert_eq!(fs::read_to_string(root.path().join("srv/kept/data/file")).unwrap(), "mine");
         assert_eq!(fs::read(root.path().join("boot/linux")).unwrap(), kernel(label));
@@ -109,6 +111,7 @@ fn what_a_running_system_left_is_made_pristine_but_for_what_is_kept() {
         machine.fsck();
         let again = machine.deploy(label, kept()).unwrap();
         assert!(again.said.ends_with("nothing is to be written"), "{}", again.said);
+        assert!(!again.said.contains("made anew"), "{}", again.said);
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use deploy::disks::{
     DiscoverError, Disk, Places, SelectError, discover, is_same_disk, may_overwrite, select,
 };
-use deploy::layout::{Role, Table};
+use deploy::layout::{Role, Table, TableFault};
 use deploy::{Mark, Target};
 
 use super::failure::{At, Cause, Exchanged, Failure, Stage};
@@ -86,8 +86,11 @@ fn has_our_mark(head: &[u8]) -> bool {
 }
 
 fn has_data(head: &[u8], disk: &Disk) -> bool {
-    let table = Table::parse(head, disk.logical_sector_bytes, disk.size_bytes);
-    table.is_some_and(|table| table.partition(Role::Data).is_some())
+    match Table::parse(head, disk.logical_sector_bytes, disk.size_bytes) {
+        Ok(table) => table.partition(Role::Data).is_some(),
+        // A table that is damaged may have had one.
+        Err(fault) => matches!(fault, TableFault::Header { .. } | TableFault::Entries { .. }),
+    }
 }
 
 /// The first MiB, as far as it can be read.
