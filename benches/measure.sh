@@ -40,7 +40,7 @@ monotonic() {
 # MB moved, requests, objects of inaug ("-" for others).
 traffic() {
     case $1 in
-    rsync) awk '/^Total bytes (sent|received)/ { gsub(",", ""); sum += $4 } END { printf "%.2f\t1\t-", sum / 1e6 }' "$work/rsync" ;;
+    rsync | rsync-c) awk '/^Total bytes (sent|received)/ { gsub(",", ""); sum += $4 } END { printf "%.2f\t1\t-", sum / 1e6 }' "$work/rsync" ;;
     inaug*) served "$(sed -n 's/.*"fetched_objects": *\([0-9]*\).*/\1/p' "$work/json")" ;;
     *) served - ;;
     esac
