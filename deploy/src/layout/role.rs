@@ -23,8 +23,8 @@ pub enum Role {
 }
 
 impl Role {
-    /// Every role that is made, in the order in which partitions lie on a disk. The data partition is the last:
-    /// it stays where it is whatever becomes of those before it.
+    /// Every role that is made, in the order in which partitions lie on a disk. The data partition
+    /// is the last: it stays where it is whatever becomes of those before it.
     pub const ALL: [Self; 5] = [Self::BiosBoot, Self::Esp, Self::Root, Self::Swap, Self::Data];
 
     /// The type of its partition (Discoverable Partitions Specification, UAPI.2; the first is

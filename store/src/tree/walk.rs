@@ -266,26 +266,17 @@ impl Walk {
         let links = opened.stat.stx_nlink;
         let allocated_bytes = opened.stat.stx_blocks.saturating_mul(BLOCK_BYTES);
         let path = self.path.clone();
-        if let Some(to) = self.linked(opened, &stamp) {
-            let node = Node { path, kind: NodeKind::HardLink { to }, meta: Meta::default() };
-            return Ok(Walked {
-                node,
-                stamp,
-                allocated_bytes,
-                links,
-                is_mounted: false,
-                is_fixed,
-                file: None,
-            });
-        }
-        let kind = opened.node_kind().map_err(|error| self.reading(error))?;
-        let Some(kind) = kind else { return Err(self.changed()) };
-        let xattrs = match self.xattrs.read(opened) {
-            Ok(xattrs) => xattrs,
-            Err(error) => return Err(error.at(shown(&self.root, &path))),
+        let (kind, meta) = if let Some(to) = self.linked(opened, &stamp) {
+            (NodeKind::HardLink { to }, Meta::default())
+        } else {
+            let kind = opened.node_kind().map_err(|error| self.reading(error))?;
+            let Some(kind) = kind else { return Err(self.changed()) };
+            let xattrs = self.xattrs.read(opened);
+            let xattrs = xattrs.map_err(|error| error.at(shown(&self.root, &path)))?;
+            (kind, opened.meta(xattrs))
         };
         Ok(Walked {
-            node: Node { path, kind, meta: opened.meta(xattrs) },
+            node: Node { path, kind, meta },
             stamp,
             allocated_bytes,
             links,
