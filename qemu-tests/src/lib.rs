@@ -22,40 +22,24 @@
 //! # }
 //! ```
 //!
-//! A failed expectation carries the whole console. Every wait has a deadline,
-//! written for KVM and stretched where only TCG is there. No QEMU outlives the
-//! test that started it.
+//! The machines are those of crate `machine`.
 
-pub mod accel;
-mod ailment;
-mod arguments;
 mod compare;
-mod console;
 pub mod crash;
-pub mod deadline;
-mod devices;
 pub mod environment;
 mod image;
-mod machine;
 mod noise;
-mod qmp;
-mod running;
 mod server;
-mod shell;
-mod sys;
 mod trees;
 mod volume;
 
-pub use ailment::{Access, Ailment};
 pub use compare::first_difference;
-pub use console::Console;
-pub use devices::{Bus, Disk, Format, Nic, NicModel};
 pub use image::{ROOT_PARTUUID, TestImage, newc, newc_of};
-pub use machine::{Firmware, Machine};
+pub use machine::{
+    Accel, Access, Ailment, Bus, Console, Disk, Firmware, Format, Machine, Match, Nic, NicModel,
+    Qmp, Running, Shell, Texts, deadline,
+};
 pub use noise::Noise;
-pub use qmp::Qmp;
-pub use running::{Match, Running, Texts};
 pub use server::{ALWAYS, Fault, Misbehaviour, Served, StaticServer};
-pub use shell::Shell;
 pub use trees::{Difference, differences};
 pub use volume::{ESP_TYPE, Partition, ROOT_TYPE};

@@ -9,9 +9,9 @@ mod tests;
 
 pub use fault::{ALWAYS, Fault, Misbehaviour};
 
-use crate::accel::Accel;
 use anyhow::{Context, Result};
 use fault::strike;
+use machine::Accel;
 use reply::{After, reply};
 use request::{Request, read_request};
 use std::collections::HashMap;

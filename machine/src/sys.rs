@@ -16,7 +16,7 @@ pub(crate) fn tie_to_this_thread(command: &mut Command, kept: OwnedFd) {
         set_parent_process_death_signal(Some(Signal::KILL))?;
         // The parent may have died before the line above.
         if getppid() != Some(parent) {
-            return Err(io::Error::other("the test ended before QEMU started"));
+            return Err(io::Error::other("the starting process ended before QEMU started"));
         }
         fcntl_setfd(&kept, FdFlags::empty())?;
         Ok(())
