@@ -10,11 +10,13 @@
 //! m  <name>  <path in the archive>  <what to load before, in order, joined by commas>
 //! a  <modalias pattern>  <name>
 //! l  <name>
+//! z  <name>
 //! ```
 //!
 //! `m` lines are sorted by name and name all dependencies, also indirect ones; `a` lines are
-//! in the order of `modules.alias`; `l` names what to load whatever the hardware says. Names
-//! are written with `_`, as the kernel reports them in `/proc/modules`.
+//! in the order of `modules.alias`; `l` names what to load whatever the hardware says, before
+//! any driver, `z` what to load after all of them. Names are
+//! written with `_`, as the kernel reports them in `/proc/modules`.
 
 mod glob;
 
@@ -30,7 +32,7 @@ pub const PATH: &str = "/lib/modules/inaugurator.table";
 const MAGIC: &str = "inaug-modules";
 
 /// The only version there is.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
 /// Longest table that is parsed, in bytes. Every module of Debian's kernel with every alias
 /// makes less than 2 MiB.
@@ -45,8 +47,10 @@ pub struct Table {
     pub modules: BTreeMap<String, Module>,
     /// Hardware patterns, in the order in which they are to be tried.
     pub aliases: Vec<Alias>,
-    /// Names of the modules to load on every machine, in this order.
+    /// Names of the modules to load on every machine before any driver, in this order.
     pub always: Vec<String>,
+    /// Names of the modules to load on every machine when all hardware has its driver.
+    pub last: Vec<String>,
 }
 
 /// One module in the archive.
@@ -100,7 +104,8 @@ impl Table {
             .iter()
             .map(|Alias { pattern, module }| format!("a\t{pattern}\t{module}\n"));
         let always = self.always.iter().map(|name| format!("l\t{name}\n"));
-        header.into_iter().chain(modules).chain(aliases).chain(always).collect()
+        let last = self.last.iter().map(|name| format!("z\t{name}\n"));
+        header.into_iter().chain(modules).chain(aliases).chain(always).chain(last).collect()
     }
 
     /// Reads the text that [`Table::encode`] wrote. Every module that a line refers to must
@@ -134,6 +139,7 @@ impl Table {
                 self.aliases.push(Alias { pattern: pattern.to_owned(), module: module.to_owned() });
             }
             ["l", name] => self.always.push(name.to_owned()),
+            ["z", name] => self.last.push(name.to_owned()),
             _ => return None,
         }
         Some(())
@@ -142,7 +148,7 @@ impl Table {
     fn check_references(&self) -> Result<(), TableError> {
         let depends = self.modules.values().flat_map(|module| &module.depends);
         let aliases = self.aliases.iter().map(|alias| &alias.module);
-        let mut referred = depends.chain(aliases).chain(&self.always);
+        let mut referred = depends.chain(aliases).chain(&self.always).chain(&self.last);
         match referred.find(|name| !self.modules.contains_key(*name)) {
             Some(name) => Err(TableError::Unknown { name: name.clone() }),
             None => Ok(()),
@@ -192,7 +198,7 @@ impl fmt::Display for TableError {
                 "module table: expected a first line `{MAGIC} {VERSION} <kernel>`, found {found:?}"
             ),
             Self::Line { number, found } => {
-                write!(f, "module table, line {number}: expected m, a or l, found {found:?}")
+                write!(f, "module table, line {number}: expected m, a, l or z, found {found:?}")
             }
             Self::Unknown { name } => {
                 write!(f, "module table: {name:?} is referred to but not in the archive")

@@ -22,7 +22,8 @@ pub struct Driverless {
 
 impl fmt::Display for Driverless {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {} has no driver", self.kind, self.place, self.id)
+        let Self { kind, place, id, modalias, .. } = self;
+        write!(f, "{kind} {place} {id} has no driver in this image: {modalias}")
     }
 }
 
@@ -53,16 +54,6 @@ pub fn driverless(sys: &Path) -> Vec<Driverless> {
     found.sort_by(|a, b| a.place.cmp(&b.place));
     found.truncate(MAX_LISTED);
     found
-}
-
-/// All of `devices` in one line, if there are any.
-pub fn named(devices: &[Driverless]) -> Option<String> {
-    let each = devices.iter().map(|device| {
-        let Driverless { bus, place, kind, id, .. } = device;
-        format!("{id} ({bus} {place}, {kind})")
-    });
-    let each: Vec<String> = each.collect();
-    (!each.is_empty()).then(|| format!("no driver for {}", each.join(", ")))
 }
 
 /// PCI base classes: 01 mass storage, 02 network.
@@ -123,26 +114,22 @@ mod tests {
             put(&format!("pci/devices/{device}/class"), class);
             put(&format!("pci/devices/{device}/vendor"), "0x8086\n");
             put(&format!("pci/devices/{device}/device"), id);
+            put(&format!("pci/devices/{device}/modalias"), &format!("pci:of{device}\n"));
         }
         put("pci/devices/0000:00:05.0/driver/x", "");
         put("virtio/devices/virtio0/device", "0x0002\n");
+        put("virtio/devices/virtio0/modalias", "virtio:d00000002v00001AF4\n");
         put("usb/devices/1-1:1.0/bInterfaceClass", "08\n");
-        let found = driverless(sys.path());
-        assert_eq!(
-            named(&found).unwrap(),
-            "no driver for 8086:100e (pci 0000:00:02.0, network), \
-             8086:0010 (pci 0000:00:03.0, storage), usb class 08 (usb 1-1:1.0, storage), \
-             virtio 0x0002 (virtio virtio0, storage)"
-        );
-        assert_eq!(named(&[]), None);
-        let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
+        put("usb/devices/1-1:1.0/modalias", "usb:v0951p1666\n");
+        let lines: Vec<String> = driverless(sys.path()).iter().map(ToString::to_string).collect();
         assert_eq!(
             lines,
             [
-                "network 0000:00:02.0 8086:100e has no driver",
-                "storage 0000:00:03.0 8086:0010 has no driver",
-                "storage 1-1:1.0 usb class 08 has no driver",
-                "storage virtio0 virtio 0x0002 has no driver",
+                "network 0000:00:02.0 8086:100e has no driver in this image: pci:of0000:00:02.0",
+                "storage 0000:00:03.0 8086:0010 has no driver in this image: pci:of0000:00:03.0",
+                "storage 1-1:1.0 usb class 08 has no driver in this image: usb:v0951p1666",
+                "storage virtio0 virtio 0x0002 has no driver in this image: \
+                 virtio:d00000002v00001AF4",
             ]
         );
     }

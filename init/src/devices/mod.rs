@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use rustix::event::PollFlags;
 
 use crate::console::{Console, wait_for};
-pub use driverless::{Driverless, driverless, named};
+pub use driverless::{Driverless, driverless};
 pub use modules::{Modules, ModulesError};
 use uevent::{Heard, Listener};
 
@@ -204,6 +204,7 @@ impl Watcher {
         self.load("always", |modules, tell| modules.load_always(tell));
         self.walk();
         self.drain();
+        self.load("last", |modules, tell| modules.load_last(tell));
         self.devices.update(|state| state.walked = true);
         while self.hears(QUIET) {
             self.drain();
@@ -222,17 +223,23 @@ impl Watcher {
 
     /// Said on every boot: a machine that deploys may still lack a NIC or a disk.
     fn name_driverless(&self) {
-        if let Some(line) = named(&driverless(Path::new("/sys"))) {
-            self.console.say("devices", &line);
+        for device in driverless(Path::new("/sys")) {
+            self.console.say("devices", &device.to_string());
         }
     }
 
-    /// Serves every device that sysfs shows now.
+    /// Serves every device that sysfs shows now: network cards before the rest, with what
+    /// appears behind them, so that DHCP does not wait for disk controllers.
     fn walk(&mut self) {
         if self.modules.is_empty() {
             return;
         }
-        for (_, modalias) in modules::modaliases(Path::new("/sys/devices")) {
+        let found = modules::modaliases(Path::new("/sys/devices"));
+        for (_, modalias) in found.iter().filter(|(_, modalias)| modules::is_network(modalias)) {
+            self.serve(modalias);
+            self.drain();
+        }
+        for (_, modalias) in found {
             self.serve(&modalias);
         }
     }

@@ -81,10 +81,16 @@ impl Modules {
         self.table.modules.is_empty()
     }
 
-    /// Loads what every machine gets, telling each module before it is loaded:
-    /// a driver may never come back. Returns the names loaded, and what failed.
+    /// Loads what every machine gets before its drivers, telling each module before it is
+    /// loaded: a driver may never come back. Returns the names loaded, and what failed.
     pub fn load_always(&mut self, tell: &mut dyn FnMut(&str)) -> (Vec<String>, Vec<ModulesError>) {
         let names = self.table.always.clone();
+        self.load_all(names.iter().map(String::as_str), tell, insert)
+    }
+
+    /// Loads what every machine gets after its drivers, telling as [`Modules::load_always`] does.
+    pub fn load_last(&mut self, tell: &mut dyn FnMut(&str)) -> (Vec<String>, Vec<ModulesError>) {
+        let names = self.table.last.clone();
         self.load_all(names.iter().map(String::as_str), tell, insert)
     }
 
@@ -165,12 +171,19 @@ pub(super) fn modaliases(root: &Path) -> Vec<(PathBuf, String)> {
     found
 }
 
+/// Whether a modalias is of a PCI function of base class 02, a network controller, or of a
+/// virtio device of type 1, a network card (virtio 1.2, section 5).
+pub(super) fn is_network(modalias: &str) -> bool {
+    let is_pci = modalias.starts_with("pci:") && modalias.contains("bc02sc");
+    is_pci || modalias.starts_with("virtio:d00000001v")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn modules() -> Modules {
-        let text = "inaug-modules\t1\t6.1\nm\tvirtio\t/v.ko\t\nm\tvirtio_net\t/vn.ko\tvirtio\n\
+        let text = "inaug-modules\t2\t6.1\nm\tvirtio\t/v.ko\t\nm\tvirtio_net\t/vn.ko\tvirtio\n\
                     m\tvirtio_blk\t/fails.ko\tvirtio\na\tvirtio:d00000001v*\tvirtio_net\n\
                     a\tvirtio:d00000002v*\tvirtio_blk\n";
         Modules { table: Table::parse(text).unwrap(), done: BTreeSet::new() }
@@ -195,6 +208,21 @@ mod tests {
         let (_, failed) = modules.load_all(["virtio_blk"].into_iter(), &mut tell, fake);
         assert!(failed.is_empty(), "tried once");
         assert_eq!(told, ["virtio", "virtio_net", "virtio_blk"]);
+    }
+
+    #[test]
+    fn network_cards_are_known_by_their_modalias() {
+        let table = [
+            ("pci:v00008086d000010D3sv00001AF4sd00001100bc02sc00i00", true),
+            ("pci:v00001AF4d00001000sv00001AF4sd00000001bc02sc00i00", true),
+            ("virtio:d00000001v00001AF4", true),
+            ("pci:v00001AF4d00001001sv00001AF4sd00000002bc01sc00i00", false),
+            ("virtio:d00000002v00001AF4", false),
+            ("usb:v0627p0001d0000dc00dsc00dp00ic03isc00ip00in00", false),
+        ];
+        for (modalias, expected) in table {
+            assert_eq!(is_network(modalias), expected, "{modalias}");
+        }
     }
 
     #[test]

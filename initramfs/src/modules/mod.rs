@@ -90,6 +90,7 @@ pub(crate) fn pack(
         .map(|(pattern, module)| Alias { pattern: pattern.clone(), module: module.clone() })
         .collect();
     table.always = selection::always(&table);
+    table.last = selection::last(&table);
     let text = table.encode().into_bytes();
     archive.add(table::PATH, Node::File { permissions: 0o644, bytes: text })?;
     packed.modules = table.modules.into_keys().collect();

@@ -71,13 +71,17 @@ const FAT_NOT: &[(&str, &str)] = &[
     ("kernel/drivers/net/ethernet/mellanox/mlxsw/", "switch chips, not NICs"),
 ];
 
-/// Loaded on every machine: nothing in sysfs asks for them.
+/// Loaded on every machine before any driver: nothing in sysfs asks for them.
 const ALWAYS: &[(&str, &str)] = &[
     ("af_packet", "a socket family has no device; modprobe would load it on demand"),
     ("virtio_pci", "transports first, so that their devices appear together"),
     ("virtio_mmio", "devices given on the kernel's command line have no modalias"),
-    ("ext4", "the same as with sockets: mount(2) would have modprobe load it"),
 ];
+
+/// Loaded on every machine after all drivers: nothing on the way to the store needs them, and
+/// they take longer than a NIC's driver.
+const LAST: &[(&str, &str)] =
+    &[("ext4", "the same as with sockets: mount(2) would have modprobe load it")];
 
 /// The chosen modules, before their dependencies.
 #[derive(Debug, Default)]
@@ -109,7 +113,16 @@ pub(super) fn select(modules: Modules, index: &Index) -> Selected {
 
 /// The packed ones of [`ALWAYS`], in its order.
 pub(super) fn always(table: &Table) -> Vec<String> {
-    let names = ALWAYS.iter().map(|(name, _)| (*name).to_owned());
+    packed(ALWAYS, table)
+}
+
+/// The packed ones of [`LAST`], in its order.
+pub(super) fn last(table: &Table) -> Vec<String> {
+    packed(LAST, table)
+}
+
+fn packed(list: &[(&str, &str)], table: &Table) -> Vec<String> {
+    let names = list.iter().map(|(name, _)| (*name).to_owned());
     names.filter(|name| table.modules.contains_key(name)).collect()
 }
 

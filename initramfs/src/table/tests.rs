@@ -2,12 +2,13 @@ use proptest::prelude::*;
 
 use super::*;
 
-const TEXT: &str = "inaug-modules\t1\t6.1.0-56-cloud-amd64
+const TEXT: &str = "inaug-modules\t2\t6.1.0-56-cloud-amd64
 m\tfailover\t/lib/modules/6.1.0-56-cloud-amd64/kernel/net/core/failover.ko\t
 m\tnet_failover\t/lib/modules/6.1.0-56-cloud-amd64/kernel/drivers/net/net_failover.ko\tfailover
 m\tvirtio_net\t/lib/modules/6.1.0-56-cloud-amd64/kernel/drivers/net/virtio_net.ko\tfailover,net_failover
 a\tvirtio:d00000001v*\tvirtio_net
 l\tfailover
+z\tvirtio_net
 ";
 
 #[test]
@@ -16,6 +17,7 @@ fn reads_and_writes_the_same_text() {
     assert_eq!(table.kernel, "6.1.0-56-cloud-amd64");
     assert_eq!(table.modules["virtio_net"].depends, ["failover", "net_failover"]);
     assert_eq!(table.always, ["failover"]);
+    assert_eq!(table.last, ["virtio_net"]);
     assert_eq!(table.encode(), TEXT);
 }
 
@@ -81,21 +83,24 @@ fn many_stars_do_not_explode() {
 
 #[test]
 fn refusals_name_the_line() {
-    let head = "inaug-modules\t1\t6.1\n";
+    let head = "inaug-modules\t2\t6.1\n";
     let cases = [
         (
             String::new(),
-            "module table: expected a first line `inaug-modules 1 <kernel>`, found \"\"",
+            "module table: expected a first line `inaug-modules 2 <kernel>`, found \"\"",
         ),
         (
-            "inaug-modules\t2\t6.1\n".into(),
-            "module table: expected a first line `inaug-modules 1 <kernel>`, \
-             found \"inaug-modules\\t2\\t6.1\"",
+            "inaug-modules\t3\t6.1\n".into(),
+            "module table: expected a first line `inaug-modules 2 <kernel>`, \
+             found \"inaug-modules\\t3\\t6.1\"",
         ),
-        (head.to_owned() + "x\ty\n", "module table, line 2: expected m, a or l, found \"x\\ty\""),
+        (
+            head.to_owned() + "x\ty\n",
+            "module table, line 2: expected m, a, l or z, found \"x\\ty\"",
+        ),
         (
             head.to_owned() + "m\ta\tb.ko\t\n",
-            "module table, line 2: expected m, a or l, found \"m\\ta\\tb.ko\\t\"",
+            "module table, line 2: expected m, a, l or z, found \"m\\ta\\tb.ko\\t\"",
         ),
         (
             head.to_owned() + "l\tnvme\n",
