@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use rustix::ioctl::{Getter, NoArg, Setter, ioctl, opcode};
-use rustix::process::{Resource, Rlimit, chdir, chroot, fchdir, setrlimit};
+use rustix::process::{Resource, Rlimit, chdir, chroot, fchdir, setrlimit, setsid};
 use std::ffi::c_int;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
@@ -93,6 +93,14 @@ fn blkpg(
 pub(crate) fn drop_buffers(device: impl AsFd) -> rustix::io::Result<()> {
     // SAFETY: BLKFLSBUF takes no argument and touches no memory of ours.
     unsafe { ioctl(device, NoArg::<BLKFLSBUF>::new()) }
+}
+
+/// Makes `command` run in a session of its own (setsid(2)): a process group that can be ended as
+/// one, without a terminal that it could ask at.
+pub(crate) fn start_alone(command: &mut Command) {
+    let enter = || Ok(setsid().map(drop)?);
+    // SAFETY: between fork and exec only this system call is made (fork(2), signal-safety(7)).
+    unsafe { command.pre_exec(enter) };
 }
 
 /// Makes `command` run with `root` as its root directory (chroot(2)), and write no more than

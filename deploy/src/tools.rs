@@ -1,5 +1,5 @@
-//! Programs of others that are run: without a shell, with nothing of our environment, and not
-//! longer than it should take.
+//! Programs of others that are run: without a shell, with nothing of our environment, without a
+//! terminal to ask at, and not longer than it should take.
 
 use crate::sys;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -11,7 +11,6 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -73,7 +72,7 @@ pub enum ToolError {
 
 /// A program with its arguments.
 #[derive(Debug)]
-pub(crate) struct Tool<'a> {
+pub struct Tool<'a> {
     program: PathBuf,
     arguments: Vec<String>,
     /// The directory that is its root, where it is not ours.
@@ -96,7 +95,7 @@ pub fn find(name: &str) -> Option<PathBuf> {
 
 impl<'a> Tool<'a> {
     /// The program of this name, wherever it is.
-    pub(crate) fn named(name: &str) -> Result<Self, ToolError> {
+    pub fn named(name: &str) -> Result<Self, ToolError> {
         let program = find(name).ok_or_else(|| ToolError::Missing { program: name.to_owned() })?;
         Ok(Self { program, arguments: Vec::new(), inside: None })
     }
@@ -107,19 +106,21 @@ impl<'a> Tool<'a> {
     }
 
     /// With one more argument.
-    pub(crate) fn arg(mut self, argument: impl fmt::Display) -> Self {
+    #[must_use]
+    pub fn arg(mut self, argument: impl fmt::Display) -> Self {
         self.arguments.push(argument.to_string());
         self
     }
 
     /// With these arguments.
-    pub(crate) fn args<A: fmt::Display>(self, all: impl IntoIterator<Item = A>) -> Self {
+    #[must_use]
+    pub fn args<A: fmt::Display>(self, all: impl IntoIterator<Item = A>) -> Self {
         all.into_iter().fold(self, Self::arg)
     }
 
     /// Runs it to its end, and returns what it said on its standard output. Whatever it started is
     /// ended with it.
-    pub(crate) fn run(self) -> Result<Vec<u8>, ToolError> {
+    pub fn run(self) -> Result<Vec<u8>, ToolError> {
         let program = || self.program.display().to_string();
         let failed = |source| ToolError::Run { program: program(), source };
         // Not pipes: there are programs that want to flush what they answer, and a pipe is open as
@@ -150,7 +151,8 @@ impl<'a> Tool<'a> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).env_clear();
         command.env("PATH", DIRECTORIES.join(":")).env("LC_ALL", "C");
-        command.stdin(Stdio::null()).process_group(0);
+        command.stdin(Stdio::null());
+        sys::start_alone(&mut command);
         if let Some(root) = self.inside {
             sys::start_inside(&mut command, root, ANSWER_MAX_BYTES);
         }
