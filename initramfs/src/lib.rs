@@ -5,6 +5,8 @@
 //! same inputs give the same bytes: names are sorted, owners and times are zero, and nothing
 //! of the building machine gets in. Nothing is executed and nothing is written.
 //!
+//! [`uki::assemble`] joins it with a kernel into one executable for EFI firmware.
+//!
 //! [`table`] is the file by which the builder tells PID 1 what to load. It is the only part
 //! that PID 1 itself links (`default-features = false`).
 
@@ -24,6 +26,8 @@ mod firmware;
 mod modules;
 #[cfg(feature = "build")]
 mod tools;
+#[cfg(feature = "build")]
+pub mod uki;
 
 #[cfg(feature = "build")]
 pub use build::{Embed, Initramfs, Options, Report, build};
