@@ -1,7 +1,9 @@
 //! The command line as typed: names and flags are a contract, more may be added.
 
+mod initramfs;
 mod upkeep;
 
+pub(crate) use initramfs::{InitramfsArgs, ModuleSet, UkiArgs};
 pub(crate) use upkeep::{CopyArgs, GcArgs, RenameArgs, VerifyArgs};
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -329,73 +331,6 @@ fn parse_file_system(word: &str) -> Result<FileSystem, String> {
         let words: Vec<&str> = FileSystem::WORDS.iter().map(|(word, _)| *word).collect();
         format!("expected one of {}", words.join(", "))
     })
-}
-
-/// Build the initramfs that machines boot into to be inaugurated
-///
-/// The same inputs give the same bytes.
-#[derive(Debug, clap::Args)]
-pub(crate) struct InitramfsArgs {
-    /// The file to write
-    #[arg(short, long, value_name = "OUT")]
-    pub(crate) output: PathBuf,
-
-    /// Take modules of this installed kernel, such as 6.12.48+deb13-amd64
-    #[arg(long, value_name = "V", conflicts_with = "kernel_tree")]
-    pub(crate) kernel_version: Option<String>,
-
-    /// Take modules of the only kernel below this directory's lib/modules
-    #[arg(long, value_name = "DIR")]
-    pub(crate) kernel_tree: Option<PathBuf>,
-
-    /// The init to carry [default: the one beside this command]
-    #[arg(long, value_name = "PATH")]
-    pub(crate) init: Option<PathBuf>,
-
-    /// Which modules to carry
-    #[arg(long, value_enum, default_value_t = ModuleSet::Thin)]
-    pub(crate) modules: ModuleSet,
-
-    /// Carry this file of the host at that absolute path; may be given often
-    #[arg(long, value_name = "FILE=PATH", value_parser = parse_embed)]
-    pub(crate) embed: Vec<(PathBuf, String)>,
-
-    /// Carry this program, by name or absolute path, with its libraries; may be given often
-    /// [default: mke2fs, if it is there]
-    #[arg(long, value_name = "NAME|PATH")]
-    pub(crate) tool: Vec<String>,
-
-    /// Take programs and their libraries from this tree instead of this host
-    #[arg(long, value_name = "DIR", default_value = "/", hide_default_value = true)]
-    pub(crate) tools_from: PathBuf,
-
-    /// Carry no programs: the machines take images, or trees on disks that have their file systems
-    #[arg(long, conflicts_with_all = ["tool", "tools_from"])]
-    pub(crate) no_tools: bool,
-
-    /// Take the firmware that the modules name from here, such as /lib/firmware
-    #[arg(long, value_name = "DIR")]
-    pub(crate) firmware: Option<PathBuf>,
-}
-
-/// Sets of modules.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum ModuleSet {
-    /// What QEMU and common servers need
-    Thin,
-    /// All storage and wired network drivers of the kernel
-    Fat,
-    /// None: the kernel has everything built in
-    None,
-}
-
-fn parse_embed(text: &str) -> Result<(PathBuf, String), String> {
-    match text.rsplit_once('=') {
-        Some((file, path)) if !file.is_empty() && path.starts_with('/') => {
-            Ok((file.into(), path.to_owned()))
-        }
-        _ => Err("expected FILE=PATH with an absolute PATH".to_owned()),
-    }
 }
 
 /// Labels to be joined, in order.

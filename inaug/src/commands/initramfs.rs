@@ -1,26 +1,31 @@
 //! `inaug initramfs`: what machines boot into to be inaugurated.
 
+mod document;
+mod uki;
+
 use crate::args::{InitramfsArgs, ModuleSet};
 use crate::exit::Usage;
 use crate::output::Output;
-use crate::text;
 use anyhow::Context;
-use initramfs::{Embed, KernelTree, Modules, Options, Report, build, find_program};
-use serde::Serialize;
-use std::fmt;
+use document::Document;
+use initramfs::{Embed, KernelTree, Modules, Options, build, find_program};
 use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// Builds the initramfs and puts it in its place whole.
+/// Builds the initramfs, and the executable around it where that is wanted, and puts it in its
+/// place whole.
 pub(crate) fn run(args: &InitramfsArgs, output: &Output) -> anyhow::Result<()> {
     let options = options(args)?;
     let built = build(&options)?;
-    write_whole(&args.output, &built.bytes)
+    let initramfs = || built.bytes.as_slice();
+    let uki = uki::make(&args.uki, options.kernel.as_ref(), initramfs())?;
+    let bytes = uki.as_ref().map_or_else(initramfs, |uki| &uki.bytes);
+    write_whole(&args.output, bytes)
         .with_context(|| format!("cannot write {}", args.output.display()))?;
-    Ok(output.answer(&Document::of(args, &options, built.report))?)
+    Ok(output.answer(&Document::of(args, &options, built.report, uki))?)
 }
 
 fn options(args: &InitramfsArgs) -> anyhow::Result<Options> {
@@ -101,91 +106,4 @@ fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
-}
-
-#[derive(Serialize)]
-struct Document {
-    schema: &'static str,
-    file: String,
-    init: String,
-    /// Release of the kernel whose modules are in it.
-    kernel: Option<String>,
-    packed_bytes: u64,
-    unpacked_bytes: u64,
-    init_bytes: u64,
-    module_bytes: u64,
-    firmware_bytes: u64,
-    tool_bytes: u64,
-    entries: usize,
-    /// Programs that are carried, and their libraries.
-    tools: Vec<String>,
-    libraries: Vec<String>,
-    modules: Vec<String>,
-    absent_modules: Vec<String>,
-    firmware: Vec<String>,
-    missing_firmware: Vec<MissingFirmware>,
-}
-
-#[derive(Serialize)]
-struct MissingFirmware {
-    file: String,
-    module: String,
-}
-
-impl Document {
-    fn of(args: &InitramfsArgs, options: &Options, report: Report) -> Self {
-        let missing = report.missing_firmware.into_iter();
-        Self {
-            schema: "inaug/initramfs/1",
-            file: args.output.display().to_string(),
-            init: options.init.display().to_string(),
-            kernel: options.kernel.as_ref().map(|kernel| kernel.version.clone()),
-            packed_bytes: report.packed_bytes,
-            unpacked_bytes: report.unpacked_bytes,
-            init_bytes: report.init_bytes,
-            module_bytes: report.module_bytes,
-            firmware_bytes: report.firmware_bytes,
-            tool_bytes: report.tool_bytes,
-            tools: report.tools,
-            libraries: report.libraries,
-            entries: report.entries,
-            modules: report.modules,
-            absent_modules: report.absent_modules,
-            firmware: report.firmware,
-            missing_firmware: missing
-                .map(|missing| MissingFirmware { file: missing.file, module: missing.module })
-                .collect(),
-        }
-    }
-}
-
-impl fmt::Display for Document {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (packed, unpacked) = (text::size(self.packed_bytes), text::size(self.unpacked_bytes));
-        writeln!(f, "wrote     {}: {packed}, {unpacked} in memory", self.file)?;
-        writeln!(f, "init      {}: {}", self.init, text::size(self.init_bytes))?;
-        if let Some(kernel) = &self.kernel {
-            let modules = text::count(self.modules.len() as u64, "module");
-            writeln!(f, "kernel    {kernel}: {modules}, {}", text::size(self.module_bytes))?;
-        }
-        if self.tools.is_empty() {
-            writeln!(f, "tools     none: trees only go onto disks that have their file systems")?;
-        } else {
-            let libraries = text::count(self.libraries.len() as u64, "shared object");
-            let (tools, bytes) = (self.tools.join(" "), text::size(self.tool_bytes));
-            writeln!(f, "tools     {tools} with {libraries}, {bytes}")?;
-        }
-        if !self.firmware.is_empty() {
-            let files = text::count(self.firmware.len() as u64, "file");
-            writeln!(f, "firmware  {files}, {}", text::size(self.firmware_bytes))?;
-        }
-        if !self.absent_modules.is_empty() {
-            writeln!(f, "absent    {}", self.absent_modules.join(" "))?;
-        }
-        if !self.missing_firmware.is_empty() {
-            let files = text::count(self.missing_firmware.len() as u64, "firmware file");
-            writeln!(f, "missing   {files} that modules name; --json lists them")?;
-        }
-        Ok(())
-    }
 }

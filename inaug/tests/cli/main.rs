@@ -11,5 +11,6 @@ mod support;
 mod tree_targets;
 mod trees;
 mod trimming;
+mod unified;
 mod upkeep;
 mod usage;
