@@ -78,7 +78,10 @@ mod tests {
                 Disk { bus: Bus::Nvme, sector_size: 4096, ..Disk::at("/n.raw") },
                 Disk { bus: Bus::Ahci, ..Disk::at("/s.raw") },
             ],
-            nics: vec![Nic { restrict: true, ..Nic::of(NicModel::E1000) }],
+            nics: vec![
+                Nic { restrict: true, ..Nic::of(NicModel::E1000) },
+                Nic { rom: true, boots: Some(1), ..Nic::on_tap("tap0") },
+            ],
             clock: Some("1970-01-01T00:00:10".into()),
             ..Machine::direct("/k", "/i", "console=ttyS0")
         };
@@ -96,7 +99,9 @@ mod tests {
              physical_block_size=4096,serial=nvme1 ",
             "-device ide-hd,bus=ahci.0,id=disk2-device",
             "-netdev user,id=nic0-net,restrict=on",
-            "-device e1000,id=nic0,netdev=nic0-net,mac=52:54:00:1a:06:00,romfile=",
+            "-device e1000,id=nic0,netdev=nic0-net,mac=52:54:00:1a:06:00,romfile= ",
+            "-netdev tap,ifname=tap0,script=no,downscript=no,id=nic1-net",
+            "-device virtio-net-pci,id=nic1,netdev=nic1-net,mac=52:54:00:1a:06:01,bootindex=1",
         ] {
             assert!(found.contains(expected), "{expected}\nis not in\n{found}");
         }

@@ -3,6 +3,7 @@
 use crate::ailment::Ailment;
 use crate::arguments::escaped;
 use anyhow::{Context, Result};
+use std::fmt::Write as _;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -210,6 +211,11 @@ pub struct Nic {
     /// `None` is a user network; otherwise a whole `-netdev` without its id,
     /// such as `stream,addr.type=unix,addr.path=...` where the test is the wire.
     pub netdev: Option<String>,
+    /// The card has QEMU's option ROM, which is iPXE: a BIOS boots from the
+    /// network with nothing else.
+    pub rom: bool,
+    /// Where it stands among what the firmware boots from; QEMU's `bootindex`.
+    pub boots: Option<u32>,
 }
 
 impl Default for Nic {
@@ -220,6 +226,8 @@ impl Default for Nic {
             restrict: false,
             options: String::new(),
             netdev: None,
+            rom: false,
+            boots: None,
         }
     }
 }
@@ -228,6 +236,12 @@ impl Nic {
     /// A card of this kind with an address of its own.
     pub fn of(model: NicModel) -> Self {
         Self { model, ..Self::default() }
+    }
+
+    /// A card on the host's tap device of this name, which must be there.
+    pub fn on_tap(name: &str) -> Self {
+        let netdev = format!("tap,ifname={name},script=no,downscript=no");
+        Self { netdev: Some(netdev), ..Self::default() }
     }
 
     /// The name of card `index` in QEMU's monitor, as `set_link` takes it.
@@ -249,8 +263,14 @@ impl Nic {
             "" => format!("52:54:00:1a:06:{index:02x}"),
             mac => mac.to_owned(),
         };
-        // No option ROM: the firmware must not try to boot from the network.
-        let device = format!("{},id={id},netdev={id}-net,mac={mac},romfile=", self.model.device());
+        let mut device = format!("{},id={id},netdev={id}-net,mac={mac}", self.model.device());
+        // Without the option ROM a BIOS does not try to boot from the network.
+        if !self.rom {
+            device.push_str(",romfile=");
+        }
+        if let Some(order) = self.boots {
+            let _ = write!(device, ",bootindex={order}");
+        }
         vec!["-netdev".into(), netdev.join(","), "-device".into(), device]
     }
 }
