@@ -1,9 +1,13 @@
 //! The command line as typed: names and flags are a contract, more may be added.
 
 mod initramfs;
+mod pxe;
+mod serve;
 mod upkeep;
 
 pub(crate) use initramfs::{InitramfsArgs, ModuleSet, UkiArgs};
+pub(crate) use pxe::PxeConfigArgs;
+pub(crate) use serve::ServeArgs;
 pub(crate) use upkeep::{CopyArgs, GcArgs, RenameArgs, VerifyArgs};
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -41,6 +45,7 @@ pub(crate) enum Command {
     Rm(RmArgs),
     Gc(GcArgs),
     Serve(ServeArgs),
+    PxeConfig(PxeConfigArgs),
     Deploy(DeployArgs),
     Initramfs(InitramfsArgs),
 }
@@ -215,24 +220,6 @@ pub(crate) struct RmArgs {
 
     #[command(flatten)]
     pub(crate) store: StoreDirArg,
-}
-
-/// Serve a store over HTTP, read only, at /store/
-///
-/// Prints its URL once clients can connect. Stops on SIGTERM or SIGINT after the answers being
-/// sent, at most ten seconds later. Any static web server can serve the directory as well.
-#[derive(Debug, clap::Args)]
-pub(crate) struct ServeArgs {
-    #[command(flatten)]
-    pub(crate) store: StoreDirArg,
-
-    /// Where to listen, such as 127.0.0.1:8080, or :8080 for every address; port 0 takes a free one
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) listen: String,
-
-    /// Print a line on stderr for each request
-    #[arg(short, long)]
-    pub(crate) verbose: bool,
 }
 
 /// Put a label onto a file, a disk or a directory, and prove it by reading it back

@@ -1,7 +1,7 @@
 //! From an error to the exit code that scripts decide by.
 
 use crate::output::StdoutError;
-use crate::serve::ListenError;
+use crate::serve::{FileError, FilesError, ListenError};
 use deploy::Category;
 use deploy::target::TargetError;
 use std::io;
@@ -67,6 +67,15 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     }
     if error.is::<Damaged>() || error.is::<store::FormatError>() {
         return Some(VERIFICATION);
+    }
+    if error.is::<FilesError>() {
+        return Some(STORAGE);
+    }
+    if let Some(error) = error.downcast_ref::<FileError>() {
+        return Some(match error {
+            FileError::Read { .. } => STORAGE,
+            FileError::Wrong { .. } => USAGE,
+        });
     }
     if error.is::<ListenError>() {
         return Some(NETWORK);

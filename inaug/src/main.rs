@@ -5,6 +5,7 @@
 
 mod args;
 mod commands;
+mod dnsmasq;
 mod exit;
 mod output;
 mod serve;
@@ -41,6 +42,7 @@ fn run(command: Command, output: &Output) -> anyhow::Result<()> {
         Command::Gc(args) => commands::gc::run(&args, output),
         Command::Rm(args) => commands::rm::run(&args, output),
         Command::Serve(args) => commands::serve::run(&args, output),
+        Command::PxeConfig(args) => commands::pxe_config::run(&args, output),
         Command::Deploy(args) => commands::deploy::run(&args, output),
         Command::Initramfs(args) => commands::initramfs::run(&args, output),
     }

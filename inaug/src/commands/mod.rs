@@ -7,6 +7,7 @@ pub(crate) mod gc;
 pub(crate) mod initramfs;
 pub(crate) mod labels;
 pub(crate) mod push;
+pub(crate) mod pxe_config;
 pub(crate) mod rename;
 pub(crate) mod rm;
 pub(crate) mod serve;

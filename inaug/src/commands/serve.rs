@@ -1,9 +1,9 @@
-//! `inaug serve`: the store over HTTP.
+//! `inaug serve`: the store over HTTP, and machines that boot from the network.
 
 use super::open_dir;
 use crate::args::ServeArgs;
 use crate::output::Output;
-use crate::serve::{Options, STORE_PATH, serve};
+use crate::serve::{BootOptions, Booter, Options, SCRIPT_PATH, STORE_PATH, serve};
 use serde::Serialize;
 use std::fmt;
 
@@ -14,12 +14,22 @@ pub(crate) fn run(args: &ServeArgs, output: &Output) -> anyhow::Result<()> {
     let options = Options {
         dir: store.path().to_owned(),
         listen: args.listen.clone(),
+        boot: booter(args)?,
         verbose: args.verbose,
     };
     serve(options, |address| {
-        let url = format!("http://{address}{STORE_PATH}");
-        Ok(output.answer(&Document { schema: "inaug/serve/1", store: dir, url })?)
+        let base = format!("http://{address}");
+        let reached = args.url.as_ref().map_or_else(|| base.clone(), ToString::to_string);
+        let script = args.boot.as_ref().map(|_| format!("{reached}{SCRIPT_PATH}"));
+        let url = format!("{base}{STORE_PATH}");
+        Ok(output.answer(&Document { schema: "inaug/serve/1", store: dir, url, script })?)
     })
+}
+
+fn booter(args: &ServeArgs) -> anyhow::Result<Option<Booter>> {
+    let Some(dir) = args.boot.clone() else { return Ok(None) };
+    let options = BootOptions { dir, machines: args.machines.clone(), url: args.url.clone() };
+    Booter::open(options).map(Some)
 }
 
 #[derive(Serialize)]
@@ -27,10 +37,15 @@ struct Document {
     schema: &'static str,
     store: String,
     url: String,
+    /// The URL of the script for iPXE, where machines can boot from here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    script: Option<String>,
 }
 
 impl fmt::Display for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "serving {} at {}", self.store, self.url)
+        writeln!(f, "serving {} at {}", self.store, self.url)?;
+        let Some(script) = &self.script else { return Ok(()) };
+        writeln!(f, "machines boot from here by: chain {script}")
     }
 }

@@ -1,8 +1,7 @@
-//! The answer to one request for a file of the store (RFC 9110: conditions in section 13,
+//! The answer to one request for a file (RFC 9110: conditions in section 13,
 //! ranges in section 14).
 
 use super::body;
-use super::path::Served;
 use super::range::{self, Selection};
 use axum::body::Body;
 use axum::http::header::{
@@ -10,13 +9,12 @@ use axum::http::header::{
     IF_NONE_MATCH, IF_RANGE, RANGE,
 };
 use axum::http::{HeaderMap, Method, Response, StatusCode};
-use std::fs::{File, Metadata};
+use rustix::fs::OFlags;
+use std::fs::{Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use store::dir::DirStore;
-use store::label::LabelName;
-use store::source::Item;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
+use store::Digest;
 
 /// A year, the longest that caches honour; the bytes behind a digest never change.
 const CACHE_IMMUTABLE: &str = "public, max-age=31536000, immutable";
@@ -24,26 +22,35 @@ const CACHE_IMMUTABLE: &str = "public, max-age=31536000, immutable";
 /// Kept, but asked about each time: a label may point elsewhere the next moment.
 const CACHE_ASK: &str = "no-cache";
 
-/// Answers `method` with `headers` for `served` of the store in `dir`.
+/// A file that clients may read.
+#[derive(Debug, Clone)]
+pub(crate) struct Resource {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// The digest of its bytes, where its name promises that they never change.
+    pub(crate) digest: Option<Digest>,
+    /// What it is, as a media type.
+    pub(crate) content_type: &'static str,
+}
+
+/// Answers `method` with `headers` for `resource`.
 ///
-/// The file is opened once and everything is said about what was opened, so a label that is
+/// The file is opened once and everything is said about what was opened, so a file that is
 /// replaced meanwhile is answered as it was or as it is, never as a mixture.
 pub(crate) fn answer(
-    dir: &Path,
-    served: &Served,
+    resource: &Resource,
     method: &Method,
     headers: &HeaderMap,
 ) -> io::Result<Response<Body>> {
-    let file = File::open(dir.join(served.path()))?;
+    // open(2): without it, opening a fifo waits for its writer.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(&resource.path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(io::ErrorKind::NotFound.into());
     }
-    if let Served::Item(Item::Label(name)) = served {
-        used(dir, name);
-    }
-    let etag = etag(served, &metadata);
-    let caching = if served.immutable().is_some() { CACHE_IMMUTABLE } else { CACHE_ASK };
+    let etag = etag(resource, &metadata);
+    let caching = if resource.digest.is_some() { CACHE_IMMUTABLE } else { CACHE_ASK };
     let response = Response::builder().header(ETAG, &etag);
     if field(headers, &IF_NONE_MATCH).is_some_and(|list| lists(list, &etag)) {
         let unchanged = response.status(StatusCode::NOT_MODIFIED).header(CACHE_CONTROL, caching);
@@ -63,7 +70,7 @@ pub(crate) fn answer(
         .status(status)
         .header(CACHE_CONTROL, caching)
         .header(ACCEPT_RANGES, "bytes")
-        .header(CONTENT_TYPE, content_type(served))
+        .header(CONTENT_TYPE, resource.content_type)
         .header(CONTENT_LENGTH, range.end - range.start);
     if status == StatusCode::PARTIAL_CONTENT {
         let content_range = format!("bytes {}-{}/{total}", range.start, range.end - 1);
@@ -71,14 +78,6 @@ pub(crate) fn answer(
     }
     let body = if method == Method::HEAD { Body::empty() } else { body::of_file(file, range)? };
     finish(response, body)
-}
-
-/// Lets gc know that the label is of use. A depot that may only read the store cannot; the kernel
-/// then notes some of it by itself (mount(8), `relatime`).
-fn used(dir: &Path, name: &LabelName) {
-    if let Ok(store) = DirStore::open(dir) {
-        store.touch_label(name).ok();
-    }
 }
 
 /// The part asked for; all of it if the part is of something older (`If-Range`).
@@ -91,8 +90,8 @@ fn selection(headers: &HeaderMap, etag: &str, total: u64) -> Selection {
 }
 
 /// A strong tag: the digest where the name is one, else what changes when a file is replaced.
-fn etag(served: &Served, metadata: &Metadata) -> String {
-    if let Some(digest) = served.immutable() {
+fn etag(resource: &Resource, metadata: &Metadata) -> String {
+    if let Some(digest) = resource.digest {
         return format!("\"{digest}\"");
     }
     let (inode, length) = (metadata.ino(), metadata.len());
@@ -102,15 +101,6 @@ fn etag(served: &Served, metadata: &Metadata) -> String {
 /// Whether an `If-None-Match` field names `etag`; compared weakly, as section 13.1.2 says.
 fn lists(field: &str, etag: &str) -> bool {
     field.split(',').map(str::trim).any(|one| one == "*" || one.trim_start_matches("W/") == etag)
-}
-
-fn content_type(served: &Served) -> &'static str {
-    match served {
-        Served::Marker | Served::Item(Item::LabelList | Item::Label(_)) => {
-            "text/plain; charset=utf-8"
-        }
-        Served::Item(_) => "application/octet-stream",
-    }
 }
 
 fn field<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {

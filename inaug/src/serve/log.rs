@@ -34,6 +34,11 @@ pub(crate) async fn each(
     response
 }
 
+/// Something that an operator waits for.
+pub(crate) fn event(what: &str) {
+    line(&format!("inaug serve: {what}"));
+}
+
 /// Something went wrong that serving goes on after.
 pub(crate) fn problem(what: &str, error: &dyn Display) {
     line(&format!("inaug serve: {what}: {error}"));

@@ -2,9 +2,11 @@
 //!
 //! Given a directory that is a store, answers GET and HEAD for its items under `/store/`, with
 //! ranges, as any static web server would; it must never serve anything else of the directory.
+//! Where it is told to, it boots machines from the network as well (see [`boot`]).
 
 mod answer;
 mod body;
+mod boot;
 mod listen;
 mod log;
 mod path;
@@ -18,7 +20,8 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-pub(crate) use routes::STORE_PATH;
+pub(crate) use boot::{Base, BootOptions, Booter, FileError, FilesError, UKI};
+pub(crate) use routes::{BOOT_PATH, SCRIPT_PATH, STORE_PATH};
 
 /// What to serve and where.
 pub(crate) struct Options {
@@ -26,6 +29,8 @@ pub(crate) struct Options {
     pub(crate) dir: PathBuf,
     /// `HOST:PORT` or `:PORT` to listen on; port 0 takes a free one.
     pub(crate) listen: String,
+    /// What machines boot from here, if they do.
+    pub(crate) boot: Option<Booter>,
     /// Whether each request is a line on stderr.
     pub(crate) verbose: bool,
 }
@@ -47,7 +52,8 @@ pub(crate) fn serve(
                 _ = interrupt.recv() => (),
             }
         };
-        listen::serve(listener, routes::routes(options.dir, options.verbose), stop).await;
+        let routes = routes::routes(options.dir, options.boot, options.verbose);
+        listen::serve(listener, routes, stop).await;
         anyhow::Ok(())
     })?;
     // Reads that hang on a dead disk must not keep the process.

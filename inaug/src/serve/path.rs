@@ -1,6 +1,8 @@
 //! Which paths are part of a store: a list of what is allowed, so that nothing else in the
 //! directory (half-written files, the lock, an operator's notes) can be had by any spelling.
 
+use super::answer::Resource;
+use std::path::Path;
 use store::label::LabelName;
 use store::source::Item;
 
@@ -38,16 +40,27 @@ impl Served {
     }
 
     /// Its path in the store's directory.
-    pub(crate) fn path(&self) -> String {
+    fn path(&self) -> String {
         match self {
             Self::Marker => MARKER.to_owned(),
             Self::Item(item) => item.path(),
         }
     }
 
+    /// The file in the store at `dir`.
+    pub(crate) fn resource(&self, dir: &Path) -> Resource {
+        let content_type = match self {
+            Self::Marker | Self::Item(Item::LabelList | Item::Label(_)) => {
+                "text/plain; charset=utf-8"
+            }
+            Self::Item(_) => "application/octet-stream",
+        };
+        Resource { path: dir.join(self.path()), digest: self.immutable(), content_type }
+    }
+
     /// The digest of its bytes, where the name promises that they never change. A map is named
     /// by its manifest, not by its own bytes: it is written anew when packs are.
-    pub(crate) fn immutable(&self) -> Option<store::Digest> {
+    fn immutable(&self) -> Option<store::Digest> {
         match self {
             Self::Item(Item::Manifest(digest) | Item::Pack(digest)) => Some(*digest),
             _ => None,

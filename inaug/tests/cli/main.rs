@@ -2,6 +2,7 @@
 //! sentences and documents.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod booting;
 mod deploying;
 mod directories;
 mod documents;

@@ -150,8 +150,13 @@ pub(crate) struct Server {
 impl Server {
     /// Serves `store` on a free port.
     pub(crate) fn start(store: &str) -> Self {
+        Self::start_with(store, &[], Stdio::inherit())
+    }
+
+    /// The same with more options, and where its log goes.
+    pub(crate) fn start_with(store: &str, options: &[&str], log: Stdio) -> Self {
         let mut command = command(&["serve", "--store", store, "--listen", "127.0.0.1:0"]);
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = command.args(options).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
