@@ -4,7 +4,7 @@
 use crate::recipe::Recipe;
 use crate::volume::Volume;
 use crate::warnings::Warnings;
-use crate::{BootFacts, version};
+use crate::{BootFacts, Found, Origin, version};
 
 /// Where kernels are, as Debian, Fedora, SUSE and Arch install them.
 const DIRECTORY: &str = "/boot";
@@ -23,18 +23,48 @@ const MAX_TRIED: usize = 32;
 /// The kernel of the highest version in `/boot`, with its initrd if there is one.
 pub(crate) fn find(volumes: &[Volume], warnings: &mut Warnings) -> Option<BootFacts> {
     let volume = volumes.first()?;
+    let (cmdline, origin) = cmdline(volume, warnings);
+    newest(volume, &cmdline, &origin, warnings)
+}
+
+/// As [`find`], of each volume of a disk that has both a kernel and the root it is for. Where
+/// nothing says what the root is, it is the file system that the kernel is on.
+pub(crate) fn of_disk(volumes: &[Volume], warnings: &mut Warnings) -> Vec<BootFacts> {
+    let newest = |volume: &Volume| {
+        let (cmdline, origin) = cmdline(volume, warnings);
+        let is_named = cmdline.split_whitespace().any(|word| word.starts_with("root="));
+        let root = format!("root=UUID={} ro {cmdline}", volume.fs.uuid());
+        let cmdline = if is_named { cmdline } else { root.trim().to_owned() };
+        let facts = newest(volume, &cmdline, &origin, warnings)?;
+        // A kernel alone does not find a file system by its UUID.
+        if is_named || (facts.initrd.is_some() && facts.found.file_system == "ext4") {
+            return Some(facts);
+        }
+        warnings.add(format!("{}: nothing says what its root is", facts.source));
+        None
+    };
+    volumes.iter().filter_map(newest).collect()
+}
+
+fn newest(
+    volume: &Volume,
+    cmdline: &str,
+    origin: &str,
+    warnings: &mut Warnings,
+) -> Option<BootFacts> {
     let names = volume.names(DIRECTORY, warnings);
     let mut kernels: Vec<(&str, &str)> = names.iter().filter_map(|name| kernel(name)).collect();
     kernels.sort_by(|(_, one), (_, other)| version::compare(other, one));
-    let (cmdline, origin) = cmdline(volume, warnings);
     kernels.into_iter().take(MAX_TRIED).find_map(|(name, version)| {
         let called = |(before, after): &(&str, &str)| format!("{before}{version}{after}");
         let initrd = INITRDS.iter().map(called).find(|initrd| names.contains(initrd));
         let kernel = format!("{DIRECTORY}/{name}");
         let source = format!("{} {kernel}, the newest{origin}", volume.name);
+        let title = format!("Linux {version}");
+        let found = Found::on(volume, Origin::NewestKernel, &kernel, &title, false);
         let initrds = initrd.map(|name| format!("{DIRECTORY}/{name}")).into_iter().collect();
-        Recipe { kernel, initrds, cmdline: cmdline.clone() }
-            .locate(volume, source)
+        Recipe { kernel, initrds, cmdline: cmdline.to_owned() }
+            .locate(volume, found, source)
             .inspect_err(|error| warnings.failed(&volume.name, error))
             .ok()
     })
@@ -62,7 +92,7 @@ fn cmdline(volume: &Volume, warnings: &mut Warnings) -> (String, String) {
 }
 
 /// What a shell's assignment gives `name`, the last one that does; quotes are taken off.
-fn assigned<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn assigned<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let value = |line: &'a str| line.trim().strip_prefix(name)?.strip_prefix('=');
     let value = text.lines().filter_map(value).next_back()?;
     let quoted = |quote| value.strip_prefix(quote)?.split(quote).next();

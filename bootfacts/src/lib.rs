@@ -15,12 +15,14 @@
 mod bls;
 mod error;
 mod extents;
+mod found;
 mod free;
 mod fs;
 mod glob;
 mod grub;
 mod image;
 mod kernels;
+mod list;
 mod located;
 mod partitions;
 mod pe;
@@ -35,8 +37,10 @@ use std::rc::Rc;
 
 pub use error::BootFactsError;
 pub use extents::Extent;
+pub use found::{Found, Origin};
 pub use free::{FreeSpace, free_space};
 pub use fs::{Tree, TreeEntry};
+pub use list::{Listing, list};
 pub use located::{Located, read_located, read_located_in_tree};
 
 /// How an image boots.
@@ -49,7 +53,9 @@ pub struct BootFacts {
     pub initrd: Option<Located>,
     /// The kernel's command line.
     pub cmdline: String,
-    /// Where this was found, for a person:
+    /// By what this was found, and where.
+    pub found: Found,
+    /// The same as one text, for a person:
     /// `partition 3 (ext4) /boot/grub/grub.cfg, entry 'Debian GNU/Linux'`.
     pub source: String,
     /// What was met on the way and may matter, one sentence each.

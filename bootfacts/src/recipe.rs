@@ -2,7 +2,7 @@
 //! command line.
 
 use crate::volume::Volume;
-use crate::{BootFacts, BootFactsError, Located};
+use crate::{BootFacts, BootFactsError, Found, Located};
 
 /// The largest kernel that is believed. Distribution kernels are 5-20 MiB, a
 /// unified kernel with an embedded initramfs a few hundred at most.
@@ -26,11 +26,12 @@ pub(crate) struct Recipe {
 }
 
 impl Recipe {
-    /// Finds the recipe's files on `volume`. `source` says where the recipe
-    /// is from.
+    /// Finds the recipe's files on `volume`. `found` and `source` say where
+    /// the recipe is from.
     pub(crate) fn locate(
         &self,
         volume: &Volume,
+        found: Found,
         source: String,
     ) -> Result<BootFacts, BootFactsError> {
         if self.initrds.len() > MAX_INITRD_FILES {
@@ -51,6 +52,7 @@ impl Recipe {
             kernel,
             initrd,
             cmdline: self.cmdline.clone(),
+            found,
             source,
             warnings: Vec::new(),
         })

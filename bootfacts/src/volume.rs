@@ -13,6 +13,8 @@ use crate::{BootFactsError, Located};
 pub(crate) struct Volume {
     /// `partition 3 (ext4)`, `whole image (vfat)`.
     pub(crate) name: String,
+    /// The partition's number as Linux counts it.
+    pub(crate) partition: Option<u32>,
     pub(crate) fs: FileSystem,
 }
 
@@ -51,7 +53,11 @@ pub(crate) fn of_tree(tree: &Rc<dyn Tree>) -> Vec<Volume> {
     [("tree", whole)]
         .into_iter()
         .chain(mounted)
-        .map(|(name, volume)| Volume { name: name.to_owned(), fs: FileSystem::Tree(volume) })
+        .map(|(name, volume)| Volume {
+            name: name.to_owned(),
+            partition: None,
+            fs: FileSystem::Tree(volume),
+        })
         .collect()
 }
 
@@ -67,10 +73,12 @@ fn open(image: &Window, partition: &Partition) -> Result<Opened, BootFactsError>
         Sniffed::Known(kind) => {
             let name = format!("{} ({})", partition.name(), kind.name());
             let fs = FileSystem::open(window, kind)?;
-            Ok(Opened::Volume(Volume { name, fs }))
+            Ok(Opened::Volume(Volume { name, partition: partition.number, fs }))
         }
         Sniffed::Foreign(what) => Ok(Opened::Foreign(what)),
-        Sniffed::Unknown => Ok(Opened::Unknown),
+        Sniffed::Unknown => {
+            Ok(fs::sniff_overlaid(&window)?.map_or(Opened::Unknown, Opened::Foreign))
+        }
     }
 }
 

@@ -5,10 +5,11 @@
 mod common;
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::OnceLock;
 
+use bootfacts::Located;
 use common::{Bench, contents, debian_grub_cfg, file, noise, uki};
 use proptest::prelude::*;
 
@@ -24,6 +25,12 @@ fn check_file(path: &Path) {
         let ends = free.extents.iter().map(|extent| extent.offset_bytes + extent.length_bytes);
         assert!(ends.max() <= Some(length), "free space within the image");
     }
+    if let Ok(listing) = bootfacts::list(&File::open(path).unwrap()) {
+        for facts in listing.entries {
+            read_through(path, &facts.kernel);
+            facts.initrd.iter().for_each(|initrd| read_through(path, initrd));
+        }
+    }
     let found = bootfacts::examine(&File::open(path).unwrap());
     let Some(facts) = found.ok().and_then(|found| found.facts) else { return };
     for located in [Some(&facts.kernel), facts.initrd.as_ref()].into_iter().flatten() {
@@ -32,6 +39,13 @@ fn check_file(path: &Path) {
         assert_eq!(sum, located.size_bytes);
         contents(path, located);
     }
+}
+
+/// Reads what was listed, which may fail, and must not give more than it said.
+fn read_through(path: &Path, located: &Located) {
+    let Ok(reader) = bootfacts::read_located(&File::open(path).unwrap(), located) else { return };
+    let read = std::io::copy(&mut reader.take(located.size_bytes + 1), &mut std::io::sink());
+    assert!(read.is_err() || read.unwrap() <= located.size_bytes, "{located:?}");
 }
 
 /// Small images, each with the offsets of what is worth damaging: bytes that
@@ -55,7 +69,9 @@ fn images() -> &'static [(Vec<u8>, Vec<usize>)] {
                 ("/loader/entries/debian.conf", file("linux /linux\ninitrd /initrd\noptions a\n")),
                 ("/linux", file(kernel)),
                 ("/initrd", file(initrd)),
-                ("/EFI/Linux/a-long-name.efi", file(unified)),
+                ("/EFI/Linux/a-long-name+2-1.efi", file(unified)),
+                ("/loader/loader.conf", file("default a-long-*\n")),
+                ("/EFI/debian/grub.cfg", file("menuentry A {\nlinux /linux a\n}\n")),
             ]
         };
         let plain = ["-b", "1024", "-O", "^metadata_csum,^has_journal"];

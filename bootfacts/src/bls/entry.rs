@@ -80,7 +80,7 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = (&str, &str)> {
 
 /// Splits `+LEFT` or `+LEFT-DONE` off a name; none left means that it is bad
 /// ("Boot counting").
-fn boot_counter(stem: &str) -> (&str, bool) {
+pub(crate) fn boot_counter(stem: &str) -> (&str, bool) {
     let Some((id, counter)) = stem.rsplit_once('+') else { return (stem, false) };
     let (left, done) = counter.split_once('-').unwrap_or((counter, "0"));
     match (left.parse::<u32>(), done.parse::<u32>()) {

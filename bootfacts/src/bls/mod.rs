@@ -7,7 +7,9 @@ use crate::grub::Environment;
 use crate::recipe::Recipe;
 use crate::volume::Volume;
 use crate::warnings::Warnings;
-use crate::{BootFacts, grub};
+use crate::{BootFacts, Found, Origin, grub};
+
+pub(crate) use self::entry::boot_counter;
 
 use self::entry::Entry;
 
@@ -26,29 +28,40 @@ struct Candidate<'a> {
     entry: Entry,
 }
 
-/// The first entry in the specification's order whose files are there; a
-/// default that is set goes first.
+/// The first of [`all`].
 pub(crate) fn find(volumes: &[Volume], warnings: &mut Warnings) -> Option<BootFacts> {
+    all(volumes, warnings).next()
+}
+
+/// The entries whose files are there, in the specification's order; a default
+/// that is set goes first.
+pub(crate) fn all<'a>(
+    volumes: &'a [Volume],
+    warnings: &'a mut Warnings,
+) -> impl Iterator<Item = BootFacts> + 'a {
     let mut candidates = read_all(volumes, warnings);
-    if candidates.is_empty() {
-        return None;
-    }
-    let environments: Vec<_> =
-        volumes.iter().filter_map(|volume| grub::environment(volume, warnings)).collect();
+    let environments: Vec<_> = if candidates.is_empty() {
+        Vec::new()
+    } else {
+        volumes.iter().filter_map(|volume| grub::environment(volume, warnings)).collect()
+    };
     let default = default_pattern(volumes, warnings)
         .or_else(|| environments.iter().find_map(|env| env.non_empty("saved_entry")));
-    let is_default = |candidate: &Candidate<'_>| {
+    let is_default = move |candidate: &Candidate<'_>| {
         default.as_ref().is_some_and(|pattern| candidate.entry.is_called(pattern))
     };
     candidates.sort_by(|a, b| {
         is_default(b).cmp(&is_default(a)).then_with(|| a.entry.menu_order(&b.entry))
     });
-    candidates.into_iter().find_map(|candidate| {
+    candidates.into_iter().filter_map(move |candidate| {
         let recipe = recipe(&candidate, &environments, warnings);
+        let is_default = is_default(&candidate);
         let Candidate { volume, path, entry } = candidate;
-        let source = format!("{} {path}, entry '{}'", volume.name, entry.display_title());
+        let title = entry.display_title();
+        let source = format!("{} {path}, entry '{title}'", volume.name);
+        let found = Found::on(volume, Origin::Entry, &path, title, is_default);
         recipe
-            .locate(volume, source)
+            .locate(volume, found, source)
             .inspect_err(|error| warnings.failed(&format!("{} {path}", volume.name), error))
             .ok()
     })

@@ -11,7 +11,7 @@ use std::io::Read;
 use crate::image::Window;
 use crate::{BootFactsError, Located};
 
-pub(crate) use sniff::{Sniffed, sniff, sniff_besides};
+pub(crate) use sniff::{Sniffed, sniff, sniff_besides, sniff_overlaid};
 pub(crate) use tree::TreeVolume;
 pub use tree::{Tree, TreeEntry};
 pub(crate) use vfat::{Layout, Width};
@@ -66,6 +66,23 @@ impl FileSystem {
             Self::Vfat(fs) => fs.uuid(),
             Self::Ext4(fs) => fs.uuid(),
             Self::Tree(_) => String::new(),
+        }
+    }
+
+    /// As Linux calls it in /proc/filesystems; `tree` for a tree.
+    pub(crate) fn kind_name(&self) -> &'static str {
+        match self {
+            Self::Vfat(_) => Kind::Vfat.name(),
+            Self::Ext4(_) => Kind::Ext4.name(),
+            Self::Tree(_) => "tree",
+        }
+    }
+
+    /// From now on files are located without their extents where these cost reading the file.
+    pub(crate) fn forgo_extents(&mut self) {
+        match self {
+            Self::Ext4(fs) => fs.forgo_extents(),
+            Self::Vfat(_) | Self::Tree(_) => {}
         }
     }
 

@@ -59,6 +59,18 @@ const OVERLAID: [(u64, &[u8], &str); 5] = [
     (0x2_0000, b"\x0c\xb1\xba\x00", "a ZFS volume"),
 ];
 
+/// What `volume`, in which no file system was recognised, is a part of; swap space is nothing that
+/// anybody boots from.
+pub(crate) fn sniff_overlaid(volume: &Window) -> Result<Option<&'static str>, BootFactsError> {
+    let (_, parts) = OVERLAID.split_at(1);
+    for (at_bytes, magic, name) in parts {
+        if holds(volume, *at_bytes, magic)? {
+            return Ok(Some(*name));
+        }
+    }
+    Ok(None)
+}
+
 /// What else than `kind`, which was sniffed, `volume` looks like.
 pub(crate) fn sniff_besides(
     volume: &Window,

@@ -13,7 +13,7 @@ mod words;
 use crate::recipe::Recipe;
 use crate::volume::Volume;
 use crate::warnings::Warnings;
-use crate::{BootFacts, BootFactsError};
+use crate::{BootFacts, BootFactsError, Found, Origin};
 
 use self::menu::Item;
 use self::script::Script;
@@ -26,6 +26,10 @@ const DIRECTORIES: [&str; 4] = ["/boot/grub", "/boot/grub2", "/grub", "/grub2"];
 const MAX_REDIRECTS: usize = 4;
 /// Items whose files are looked for before the menu is given up.
 const MAX_ITEMS_TRIED: usize = 32;
+/// Items that are listed: more are no menu that a person reads.
+const MAX_ITEMS_LISTED: usize = 128;
+/// Directories of vendors on an EFI system partition: one for each system that was ever installed.
+const MAX_VENDORS: usize = 64;
 
 /// A configuration file on a volume.
 struct Config<'a> {
@@ -36,18 +40,41 @@ struct Config<'a> {
 
 /// What the default entry of the first configuration with a usable one boots.
 pub(crate) fn find(volumes: &[Volume], warnings: &mut Warnings) -> Option<BootFacts> {
+    places(volumes, warnings).into_iter().find_map(|(volume, path)| {
+        let config = follow(read(volume, path, warnings)?, volumes, warnings)?;
+        items(config, MAX_ITEMS_TRIED, volumes, warnings).next()
+    })
+}
+
+/// The entries of all configurations whose files are there; of each the default first, the others
+/// as in its menu.
+pub(crate) fn all(volumes: &[Volume], warnings: &mut Warnings) -> Vec<BootFacts> {
+    let mut seen: Vec<(String, String)> = Vec::new();
+    let mut entries = Vec::new();
+    for (volume, path) in places(volumes, warnings) {
+        let Some(config) = read(volume, path, warnings) else { continue };
+        let Some(config) = follow(config, volumes, warnings) else { continue };
+        // Stubs of several vendors hand over to the same.
+        let name = (config.volume.name.clone(), config.path.clone());
+        if !seen.contains(&name) {
+            seen.push(name);
+            entries.extend(items(config, MAX_ITEMS_LISTED, volumes, warnings));
+        }
+    }
+    entries
+}
+
+/// Where configurations may be, the likeliest first.
+fn places<'a>(volumes: &'a [Volume], warnings: &mut Warnings) -> Vec<(&'a Volume, String)> {
     let on_root = volumes.iter().flat_map(|volume| {
         DIRECTORIES.iter().map(move |directory| (volume, format!("{directory}/grub.cfg")))
     });
     let mut places: Vec<_> = on_root.collect();
     for volume in volumes {
-        let vendors = volume.names("/EFI", warnings).into_iter();
+        let vendors = volume.names("/EFI", warnings).into_iter().take(MAX_VENDORS);
         places.extend(vendors.map(|vendor| (volume, format!("/EFI/{vendor}/grub.cfg"))));
     }
-    places.into_iter().find_map(|(volume, path)| {
-        let config = read(volume, path, warnings)?;
-        boot(follow(config, volumes, warnings)?, volumes, warnings)
-    })
+    places
 }
 
 /// GRUB's variables on `volume` once its configuration has run; `None` if it
@@ -93,8 +120,14 @@ fn follow<'a>(
     None
 }
 
-/// The default item, else the first of the others whose files are there.
-fn boot(config: Config<'_>, volumes: &[Volume], warnings: &mut Warnings) -> Option<BootFacts> {
+/// The default item, then the others, as far as their files are there. At most `tried_most` are
+/// looked for.
+fn items<'a>(
+    config: Config<'a>,
+    tried_most: usize,
+    volumes: &'a [Volume],
+    warnings: &'a mut Warnings,
+) -> impl Iterator<Item = BootFacts> + 'a {
     let Config { volume, path, script } = config;
     let config_name = format!("{} {path}", volume.name);
     let wanted = script.environment.non_empty("default").unwrap_or_else(|| "0".to_owned());
@@ -102,13 +135,17 @@ fn boot(config: Config<'_>, volumes: &[Volume], warnings: &mut Warnings) -> Opti
     if chosen.is_none() {
         warnings.add(format!("{config_name}: there is no default entry '{wanted}'"));
     }
+    let is_chosen = |item: &Item| chosen.is_some_and(|chosen| std::ptr::eq(item, chosen));
     let bootable = script.items.iter().filter(|item| item.kernel().is_some());
-    let others = bootable.filter(|item| chosen.is_none_or(|chosen| !std::ptr::eq(*item, chosen)));
-    chosen.into_iter().chain(others).take(MAX_ITEMS_TRIED).find_map(|item| {
+    let mut items: Vec<(bool, Item)> =
+        bootable.map(|item| (is_chosen(item), item.clone())).collect();
+    items.sort_by_key(|(is_default, _)| !is_default);
+    items.into_iter().take(tried_most).filter_map(move |(is_default, item)| {
         let source = format!("{config_name}, entry '{}'", item.title);
+        let found = Found::on(volume, Origin::Grub, &path, &item.title, is_default);
         let places = order(volumes, item.search_uuid.as_deref(), volume);
-        boot_item(item, &places, &source)
-            .inspect(|_| note_unresolved(item, &source, warnings))
+        boot_item(&item, &places, &found, &source)
+            .inspect(|_| note_unresolved(&item, &source, warnings))
             .inspect_err(|error| warnings.failed(&source, error))
             .ok()
     })
@@ -121,7 +158,12 @@ fn note_unresolved(item: &Item, source: &str, warnings: &mut Warnings) {
 }
 
 /// Looks for the item's kernel on each place in turn.
-fn boot_item(item: &Item, places: &[&Volume], source: &str) -> Result<BootFacts, BootFactsError> {
+fn boot_item(
+    item: &Item,
+    places: &[&Volume],
+    found: &Found,
+    source: &str,
+) -> Result<BootFacts, BootFactsError> {
     let recipe = Recipe {
         kernel: without_device(item.kernel().unwrap_or_default()).to_owned(),
         initrds: item.initrds.iter().map(|path| without_device(path).to_owned()).collect(),
@@ -129,7 +171,7 @@ fn boot_item(item: &Item, places: &[&Volume], source: &str) -> Result<BootFacts,
     };
     let mut first_error = None;
     for volume in places {
-        match recipe.locate(volume, source.to_owned()) {
+        match recipe.locate(volume, found.clone(), source.to_owned()) {
             Ok(facts) => return Ok(facts),
             Err(error) => first_error = first_error.or(Some(error)),
         }

@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use bootfacts::{Examination, Located};
+use bootfacts::{Examination, Listing, Located};
 use tempfile::TempDir;
 
 pub const ROOT_UUID: &str = "3f8a6b1c-52f0-4a0e-9a5e-7c1d2e3f4a5b";
@@ -216,6 +216,10 @@ pub fn uki(sections: &[(&str, &[u8])]) -> Vec<u8> {
 
 pub fn examine(image: &Path) -> Examination {
     bootfacts::examine(&File::open(image).unwrap()).unwrap()
+}
+
+pub fn list(image: &Path) -> Listing {
+    bootfacts::list(&File::open(image).unwrap()).unwrap()
 }
 
 /// The bytes by the extents if there are any, which must add up, and by

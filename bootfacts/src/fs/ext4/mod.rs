@@ -34,6 +34,8 @@ pub(crate) struct Ext4Volume {
     fs: Ext4,
     block_bytes: u64,
     recent: Rc<RefCell<VecDeque<Extent>>>,
+    /// Whether files are read for where their bytes lie.
+    wants_extents: bool,
 }
 
 impl Ext4Volume {
@@ -42,7 +44,11 @@ impl Ext4Volume {
         let recorder = Recorder::new(window.clone());
         let recent = recorder.recent();
         let fs = Ext4::load(Box::new(recorder)).map_err(|error| failed("/", error))?;
-        Ok(Self { window, fs, block_bytes, recent })
+        Ok(Self { window, fs, block_bytes, recent, wants_extents: true })
+    }
+
+    pub(super) fn forgo_extents(&mut self) {
+        self.wants_extents = false;
     }
 
     pub(super) fn uuid(&self) -> String {
@@ -81,7 +87,11 @@ impl Ext4Volume {
         let mut file = self.fs.open(path.as_str()).map_err(|error| failed(&path, error))?;
         let size_bytes = file.metadata().len();
         check_size(&path, size_bytes, limit_bytes)?;
-        let extents = self.extents(&mut file).map_err(|error| failed(&path, error))?;
+        let extents = if self.wants_extents {
+            self.extents(&mut file).map_err(|error| failed(&path, error))?
+        } else {
+            None
+        };
         Ok(Located::file(&self.window, Kind::Ext4, path, size_bytes, extents))
     }
 
