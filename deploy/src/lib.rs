@@ -48,6 +48,7 @@ mod seeds;
 mod stop;
 mod survey;
 mod sys;
+mod unproven;
 mod window;
 
 pub use error::{Category, Error};
@@ -59,5 +60,6 @@ pub use patient::Patient;
 pub use plan::{Plan, Refusal};
 pub use settle::Settled;
 pub use target::{Medium, Target};
+pub use unproven::{Unproven, unproven};
 pub use verify::{ReadBack, Verified};
 pub use write::Written;

@@ -6,6 +6,7 @@
 //! config    kernel command line -> Config   net       NICs -> Network
 //! boot      the stages, in order            kexec     the deployed kernel
 //! report    a failure on one screen         onfail    what follows it
+//! ondisk    what disks hold to be booted    power     what else ends it
 //! ```
 //!
 //! Never: a shell, a fixed sleep in place of an event, an end of PID 1.
@@ -20,6 +21,7 @@ pub mod kexec;
 pub mod machine;
 pub mod mounts;
 pub mod net;
+pub mod ondisk;
 pub mod onfail;
 pub mod power;
 pub mod report;

@@ -104,7 +104,7 @@ impl Predicates {
     }
 
     /// True if a medium that can be taken out was asked for by name.
-    pub(super) fn allows_removable(&self) -> bool {
+    pub fn allows_removable(&self) -> bool {
         self.0.iter().any(|predicate| match predicate {
             Predicate::Removable(wanted) => *wanted,
             Predicate::Text { field, pattern } => *field == "path" && !pattern.contains(['*', '?']),

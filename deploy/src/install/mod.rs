@@ -29,6 +29,9 @@ mod write;
 
 pub use boot_files::Boots;
 pub use disk::{Disk, Look};
+pub(crate) use notice::says_unfinished;
+#[cfg(test)]
+pub(crate) use notice::unfinished_boot_code;
 pub use own::{Own, OwnFile};
 pub use parse::{meet, parse_file_path, parse_hostname, parse_password, parse_ssh_key};
 pub use plan::{Options, Plan, Sizes, plan};

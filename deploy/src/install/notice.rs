@@ -50,6 +50,17 @@ impl Notice {
     }
 }
 
+/// Whether the first sector `first` of a disk says that its deployment is not finished.
+pub(crate) fn says_unfinished(first: &[u8]) -> bool {
+    first.starts_with(&Notice::Unfinished.boot_code())
+}
+
+/// What such a sector begins with.
+#[cfg(test)]
+pub(crate) fn unfinished_boot_code() -> [u8; BOOT_CODE_BYTES] {
+    Notice::Unfinished.boot_code()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,12 +8,12 @@ use store::OpenError;
 
 use crate::config::Mistakes;
 use crate::devices::Unfinished;
-use crate::kexec::{ImageError, KexecError};
+use crate::kexec::{ImageError, KexecError, TooLittleMemory};
 use crate::net::NetError;
+use crate::ondisk::{ChooseError, StartError};
 use crate::report;
 
 use super::files::FileError;
-use super::leave::TooLittleMemory;
 
 /// The stages, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +106,10 @@ pub enum Cause {
     Memory(#[from] TooLittleMemory),
     /// This kernel does not start the next one.
     Kexec(#[from] KexecError),
+    /// Not exactly one disk that boots.
+    Choose(#[from] ChooseError),
+    /// What is on the disk cannot be started.
+    Start(#[from] StartError),
 }
 
 impl From<deploy::Error> for Cause {

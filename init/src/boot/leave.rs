@@ -5,37 +5,15 @@ use std::fs::File;
 use std::io;
 
 use deploy::boot::next_command_line;
-use deploy::disks::size_text;
 use deploy::{Error, Settled, install};
 use store::manifest::{Boot, Payload};
 
 use super::failure::{At, Cause, Failure, Stage};
 use crate::config::{Config, Then};
-use crate::kexec::{ImageError, KexecError, ProvenImage, load};
+use crate::kexec::{self, ImageError, ProvenImage, fits};
 use crate::machine::Machine;
 use crate::power::{self, leave};
 use crate::report;
-
-/// How often an image is in memory at the worst moment: sealed, read by
-/// `kexec_file_load(2)`, and in the pages that become the next kernel.
-const COPIES: u64 = 3;
-/// For what the next kernel unpacks itself into, which this one sets aside, and
-/// for init: a process that is killed for want of memory here is PID 1.
-const MARGIN_BYTES: u64 = 32 << 20;
-
-/// The images are not even tried: the kernel would run out of memory over them.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "not enough memory for the label's kernel and initrd: expected {} available, found {}",
-    size_text(*.expected_bytes),
-    size_text(*.found_bytes)
-)]
-pub struct TooLittleMemory {
-    /// What has to be available.
-    pub expected_bytes: u64,
-    /// What is available.
-    pub found_bytes: u64,
-}
 
 /// A deployed label, as far as starting it goes.
 pub(super) trait Bootable {
@@ -122,39 +100,16 @@ fn next(
     settled: &dyn Bootable,
     boot: &Boot,
 ) -> Result<Infallible, Cause> {
-    fits(boot, report::memory_available())?;
+    fits(images_bytes(boot), report::memory_available())?;
     let (kernel, initrd) = images(settled, boot)?;
     let line = settled.command_line(boot, &config.settings.append, &machine.command_line);
-    Ok(kexec(machine, &kernel, initrd.as_ref(), &line)?)
+    let initrd = initrd.as_ref().map(ProvenImage::sealed);
+    Ok(kexec::go(&machine.console, "the deployed", kernel.sealed(), initrd, &line)?)
 }
 
-/// Whether the images fit into what is available; where that is not known, they
-/// are tried.
-fn fits(boot: &Boot, available_bytes: Option<u64>) -> Result<(), TooLittleMemory> {
+fn images_bytes(boot: &Boot) -> u64 {
     let initrd_bytes = boot.initrd.as_ref().map_or(0, |initrd| initrd.size_bytes);
-    let images_bytes = boot.kernel.size_bytes.saturating_add(initrd_bytes);
-    let expected_bytes = images_bytes.saturating_mul(COPIES).saturating_add(MARGIN_BYTES);
-    match available_bytes {
-        Some(found_bytes) if found_bytes < expected_bytes => {
-            Err(TooLittleMemory { expected_bytes, found_bytes })
-        }
-        _ => Ok(()),
-    }
-}
-
-fn kexec(
-    machine: &Machine,
-    kernel: &ProvenImage,
-    initrd: Option<&ProvenImage>,
-    line: &str,
-) -> Result<Infallible, KexecError> {
-    let initrd_text = initrd
-        .map_or("no initrd".into(), |image| format!("initrd {}", size_text(image.size_bytes())));
-    let kernel_text = size_text(kernel.size_bytes());
-    machine.console.say("kexec", &format!("kernel {kernel_text}, {initrd_text}: {line}"));
-    let loaded = load(kernel, initrd, line)?;
-    machine.console.say("kexec", "starting the deployed kernel");
-    loaded.start()
+    boot.kernel.size_bytes.saturating_add(initrd_bytes)
 }
 
 fn images(
@@ -181,46 +136,10 @@ fn image(
 #[cfg(test)]
 mod tests {
     use store::Digest;
-    use store::manifest::Place;
+
+    use crate::kexec::KexecError;
 
     use super::*;
-
-    const MB: u64 = 1_000_000;
-
-    fn boot(kernel_bytes: u64, initrd_bytes: Option<u64>) -> Boot {
-        let payload = |size_bytes| Payload {
-            size_bytes,
-            digest: Digest::of(b""),
-            place: Place::Extents(Vec::new()),
-        };
-        Boot {
-            kernel: payload(kernel_bytes),
-            initrd: initrd_bytes.map(payload),
-            cmdline: String::new(),
-            source: String::new(),
-        }
-    }
-
-    #[test]
-    fn images_are_tried_where_they_fit_or_memory_is_not_known() {
-        let debian = boot(14 * MB, Some(6 * MB));
-        // A machine with 256 MiB has more than 100 MB left here.
-        let table = [
-            (&debian, Some(100 * MB), true),
-            (&debian, Some(90 * MB), false),
-            (&debian, None, true),
-            (&boot(14 * MB, None), Some(80 * MB), true),
-            (&boot(14 * MB, Some(200 * MB)), Some(500 * MB), false),
-            (&boot(u64::MAX, Some(u64::MAX)), Some(1 << 40), false),
-        ];
-        for (boot, available, expected) in table {
-            assert_eq!(fits(boot, available).is_ok(), expected, "{boot:?} in {available:?}");
-        }
-        assert_eq!(
-            fits(&debian, Some(90 * MB)).unwrap_err().to_string(),
-            "not enough memory for the label's kernel and initrd: expected 93.5 MB available, found 90.0 MB"
-        );
-    }
 
     #[test]
     fn only_wrong_files_are_a_failure() {
@@ -238,8 +157,14 @@ mod tests {
         let table: [(Cause, bool); 6] = [
             (not_proven.into(), true),
             (other.into(), true),
-            (ImageError::TooLarge { what: "initrd", digest, found: 1 << 30 }.into(), false),
-            (ImageError::Hold { what: "initrd", digest, source: no_space() }.into(), false),
+            (
+                ImageError::TooLarge { what: "initrd", name: String::new(), found: 1 << 30 }.into(),
+                false,
+            ),
+            (
+                ImageError::Hold { what: "initrd", name: String::new(), source: no_space() }.into(),
+                false,
+            ),
             (Error::HandOver { file: "initrd", source: no_space() }.into(), false),
             (KexecError::CommandLineTooLong { found: 3000 }.into(), false),
         ];

@@ -6,6 +6,7 @@ mod failure;
 mod files;
 mod image;
 mod leave;
+mod ondisk;
 mod progress;
 mod stores;
 mod target;
@@ -31,6 +32,9 @@ pub use failure::{Cause, Exchanged, Failure, ForTrees, Stage};
 /// The boot: success never returns.
 pub fn boot(machine: &Machine) -> Result<Infallible, Failure> {
     let config = config(machine)?;
+    if config.settings.mode == Mode::Boot {
+        return ondisk::boot(machine, &config.settings);
+    }
     let meter = Arc::new(Meter::new());
     // What is on the disk is read and hashed while the network comes up.
     let early = Early::begin(machine, &config, &meter);
@@ -83,9 +87,11 @@ fn config(machine: &Machine) -> Result<Config, Failure> {
     });
     let config = parsed.at(Stage::Config)?;
     let (label, stores) = (config.label_text(), config.store.join(", "));
-    machine
-        .console
-        .say("config", &format!("label {label} from {stores}, disk: {}", config.settings.disk));
+    let what = match config.settings.mode {
+        Mode::Boot => "boot what is on the disk".to_owned(),
+        Mode::Deploy | Mode::Plan => format!("label {label} from {stores}"),
+    };
+    machine.console.say("config", &format!("{what}, disk: {}", config.settings.disk));
     Ok(config)
 }
 

@@ -18,7 +18,7 @@ use crate::machine::Machine;
 
 /// Time from start until a disk must have shown itself. Most are there when the
 /// network is; one that needs longer is found by the retry.
-const DEADLINE: Duration = Duration::from_secs(30);
+pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The first MiB, where the engine leaves its mark.
 const HEAD_BYTES: u64 = 1 << 20;

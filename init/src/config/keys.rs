@@ -105,9 +105,10 @@ pub(super) const KEYS: [Key; 24] = [
     },
     Key {
         name: "inaugurator.mode",
-        value: "deploy|plan",
+        value: "deploy|plan|boot",
         default: "deploy",
-        help: "plan: print what would be done, and stop",
+        help: "plan: print what would be done, and stop; boot: start what is on the disk, without \
+               store, label and network, and write nothing",
         repeats: false,
         set: |settings, value| choose(value, &Mode::WORDS, &mut settings.mode),
     },

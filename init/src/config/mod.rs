@@ -28,9 +28,9 @@ use words::Word;
 /// All that the operator said, with defaults for what was not said.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Stores, nearest first: URLs or absolute paths; at least one.
+    /// Stores, nearest first: URLs or absolute paths; at least one where the mode needs a label.
     pub store: Vec<String>,
-    /// The labels to deploy: one, or several trees that are joined.
+    /// The labels to deploy: one, or several trees that are joined; none where the mode needs none.
     pub labels: Vec<LabelName>,
     /// What the rest of the boot follows.
     pub settings: Settings,
@@ -81,7 +81,7 @@ impl Settings {
     pub fn access(&self) -> Access {
         match self.mode {
             Mode::Deploy => Access::ReadOnly,
-            Mode::Plan => Access::AsItIs,
+            Mode::Plan | Mode::Boot => Access::AsItIs,
         }
     }
 
@@ -136,10 +136,21 @@ pub enum Mode {
     Deploy,
     /// Print the plan and stop.
     Plan,
+    /// Start what is on the disk, without a network, and write nothing.
+    Boot,
 }
 
 impl Mode {
-    const WORDS: [(&str, Self); 2] = [("deploy", Self::Deploy), ("plan", Self::Plan)];
+    const WORDS: [(&str, Self); 3] =
+        [("deploy", Self::Deploy), ("plan", Self::Plan), ("boot", Self::Boot)];
+
+    /// Whether a label is taken from a store.
+    fn needs_label(self) -> bool {
+        match self {
+            Self::Deploy | Self::Plan => true,
+            Self::Boot => false,
+        }
+    }
 }
 
 /// What follows success.
@@ -271,7 +282,9 @@ impl Config {
             mistakes.extend(result.err());
         }
         let was_named = |name: &str| words.iter().any(|word| word.key == name);
-        let required = KEYS.iter().filter(|key| key.default == "(must be given)");
+        let is_required =
+            |key: &&Key| key.default == "(must be given)" && settings.mode.needs_label();
+        let required = KEYS.iter().filter(is_required);
         mistakes.extend(
             required
                 .filter(|key| !was_named(key.name))

@@ -52,6 +52,14 @@ fn everything_said() {
 }
 
 #[test]
+fn what_is_on_the_disk_needs_no_store_and_no_label() {
+    let config = Config::parse("inaugurator.mode=boot inaugurator.disk=serial=A").unwrap();
+    assert_eq!(config.settings.mode, Mode::Boot);
+    assert!(config.store.is_empty() && config.labels.is_empty());
+    assert_eq!(Config::parse("inaugurator.mode=plan").unwrap_err().mistakes.len(), 2);
+}
+
+#[test]
 fn everything_said_of_a_tree() {
     let settings = parsed(
         "inaugurator.keep=/srv,var/lib/x inaugurator.keep=/home inaugurator.root-fs=xfs \

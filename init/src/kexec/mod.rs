@@ -1,10 +1,11 @@
 //! Starting the deployed kernel from here, without the firmware.
 //!
-//! Given proven images and a command line, [`load`] gives them to the kernel and
+//! Given sealed images and a command line, [`load`] gives them to the kernel and
 //! returns [`Loaded`], and [`Loaded::start`] jumps. A kernel that refuses says why;
 //! the caller then reboots. See `kexec_file_load(2)` and `reboot(2)`.
 
 mod image;
+mod memory;
 
 use std::convert::Infallible;
 use std::ffi::CString;
@@ -12,10 +13,13 @@ use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 
+use deploy::disks::size_text;
 use rustix::io::Errno;
 use rustix::system::{RebootCommand, reboot};
 
-pub use image::{ImageError, MAX_IMAGE_BYTES, ProvenImage};
+use crate::console::Console;
+pub use image::{ImageError, MAX_IMAGE_BYTES, ProvenImage, SealedImage};
+pub use memory::{TooLittleMemory, fits};
 
 /// `COMMAND_LINE_SIZE` of x86-64, without the zero that ends it: a longer one is cut by the kernel.
 const MAX_COMMAND_LINE_BYTES: usize = 2047;
@@ -52,10 +56,27 @@ pub enum KexecError {
 #[derive(Debug)]
 pub struct Loaded(());
 
+/// Says what comes next, loads it and jumps. `whose` kernel it is, is for the person who reads.
+pub fn go(
+    console: &Console,
+    whose: &str,
+    kernel: &SealedImage,
+    initrd: Option<&SealedImage>,
+    command_line: &str,
+) -> Result<Infallible, KexecError> {
+    let initrd_text = initrd
+        .map_or("no initrd".into(), |image| format!("initrd {}", size_text(image.size_bytes())));
+    let kernel_text = size_text(kernel.size_bytes());
+    console.say("kexec", &format!("kernel {kernel_text}, {initrd_text}: {command_line}"));
+    let loaded = load(kernel, initrd, command_line)?;
+    console.say("kexec", &format!("starting {whose} kernel"));
+    loaded.start()
+}
+
 /// Gives the kernel what comes next.
 pub fn load(
-    kernel: &ProvenImage,
-    initrd: Option<&ProvenImage>,
+    kernel: &SealedImage,
+    initrd: Option<&SealedImage>,
     command_line: &str,
 ) -> Result<Loaded, KexecError> {
     if command_line.len() > MAX_COMMAND_LINE_BYTES {
@@ -116,7 +137,7 @@ fn reason(error: &io::Error, policy: &Policy) -> String {
             None => "it does not accept this kernel's signature, or kexec is not permitted".into(),
         },
         Some(Errno::NOSYS) => "it has no kexec_file_load (CONFIG_KEXEC_FILE)".into(),
-        Some(Errno::NOEXEC) => "the label's kernel is in no format it can start".into(),
+        Some(Errno::NOEXEC) => "the next kernel is in no format it can start".into(),
         Some(Errno::NOMEM | Errno::ADDRNOTAVAIL) => {
             "there is not enough free memory for the images".into()
         }
@@ -148,7 +169,7 @@ mod tests {
                 "it does not accept this kernel's signature, or kexec is not permitted",
             ),
             (Errno::NOSYS, &open, "it has no kexec_file_load (CONFIG_KEXEC_FILE)"),
-            (Errno::NOEXEC, &open, "the label's kernel is in no format it can start"),
+            (Errno::NOEXEC, &open, "the next kernel is in no format it can start"),
             (Errno::IO, &open, "for no reason known here"),
         ];
         for (errno, policy, expected) in table {
@@ -160,12 +181,12 @@ mod tests {
     fn command_lines_that_do_not_fit_are_refused_before_the_kernel_cuts_them() {
         let digest = store::Digest::of(b"");
         let image = ProvenImage::make("kernel", digest, 0, |_| Ok::<_, ImageError>(())).unwrap();
-        let error = load(&image, None, &"x".repeat(2048)).unwrap_err();
+        let error = load(image.sealed(), None, &"x".repeat(2048)).unwrap_err();
         assert_eq!(
             error.to_string(),
             "the next kernel's command line is 2048 bytes, at most 2047 fit"
         );
-        let error = load(&image, None, "a\0b").unwrap_err();
+        let error = load(image.sealed(), None, "a\0b").unwrap_err();
         assert_eq!(error.to_string(), "the next kernel's command line holds a zero byte");
     }
 }
