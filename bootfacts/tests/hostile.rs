@@ -19,17 +19,23 @@ fn check(image: &[u8]) {
     check_file(damaged.path());
 }
 
+/// Lists, and reads all that is listed.
+fn check_list(image: &[u8]) {
+    let mut damaged = tempfile::NamedTempFile::new().unwrap();
+    damaged.write_all(image).unwrap();
+    let path = damaged.path();
+    let Ok(listing) = bootfacts::list(&File::open(path).unwrap()) else { return };
+    for facts in listing.entries {
+        read_through(path, &facts.kernel);
+        facts.initrd.iter().for_each(|initrd| read_through(path, initrd));
+    }
+}
+
 fn check_file(path: &Path) {
     if let Ok(free) = bootfacts::free_space(&File::open(path).unwrap()) {
         let length = fs::metadata(path).unwrap().len();
         let ends = free.extents.iter().map(|extent| extent.offset_bytes + extent.length_bytes);
         assert!(ends.max() <= Some(length), "free space within the image");
-    }
-    if let Ok(listing) = bootfacts::list(&File::open(path).unwrap()) {
-        for facts in listing.entries {
-            read_through(path, &facts.kernel);
-            facts.initrd.iter().for_each(|initrd| read_through(path, initrd));
-        }
     }
     let found = bootfacts::examine(&File::open(path).unwrap());
     let Some(facts) = found.ok().and_then(|found| found.facts) else { return };
@@ -118,12 +124,15 @@ proptest! {
             damaged[at..end].fill(value);
         }
         check(&damaged);
+        check_list(&damaged);
     }
 
     #[test]
     fn cut_images(which in any::<prop::sample::Index>(), at in any::<prop::sample::Index>()) {
         let (image, _) = which.get(images());
-        check(&image[..at.index(image.len())]);
+        let cut = &image[..at.index(image.len())];
+        check(cut);
+        check_list(cut);
     }
 }
 

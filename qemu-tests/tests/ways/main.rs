@@ -1,1 +1,6 @@
 //! Every way in, from the firmware up.
+
+#[path = "../lab/mod.rs"]
+mod lab;
+
+mod ondisk;
