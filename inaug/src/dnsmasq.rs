@@ -32,8 +32,8 @@ pub(crate) struct Config<'a> {
 pub(crate) enum Addresses {
     /// dnsmasq does.
     Range(Range),
-    /// Another server of this network does.
-    Proxy(Network),
+    /// Another server does, beside this host.
+    Proxy(Host),
 }
 
 /// Addresses to give.
@@ -44,9 +44,9 @@ pub(crate) struct Range {
     mask: Ipv4Addr,
 }
 
-/// A network.
+/// This host's own address, and its network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Network {
+pub(crate) struct Host {
     address: Ipv4Addr,
     mask: Ipv4Addr,
 }
@@ -81,8 +81,8 @@ pub(crate) fn config(config: &Config) -> String {
             line(format!("dhcp-option=option:router{}", told(config.router)));
             line(format!("dhcp-option=option:dns-server{}", told(config.dns)));
         }
-        Addresses::Proxy(Network { address, mask }) => {
-            line(format!("dhcp-range={address},proxy,{mask}"));
+        Addresses::Proxy(Host { address, mask }) => {
+            line(format!("dhcp-range={},proxy,{mask}", network_of(address, mask)));
         }
     }
     if let Some(leases) = config.leases {
@@ -104,7 +104,17 @@ pub(crate) fn config(config: &Config) -> String {
     }
     line("\n# iPXE, from TFTP or from a card's ROM, asks the depot what to boot.".into());
     line("dhcp-match=set:ipxe,175".into());
-    line(format!("dhcp-boot=tag:ipxe,{}", config.script));
+    match config.addresses {
+        Addresses::Range(_) => {
+            line(format!("dhcp-boot=tag:ipxe,{}", config.script));
+            // ipxe.org/cfg/no-pxedhcp: it would wait for a proxy's answer.
+            line("dhcp-option=tag:ipxe,encap:175,176,1b".into());
+        }
+        // Without the address of a server iPXE overlooks what a proxy says.
+        Addresses::Proxy(Host { address, .. }) => {
+            line(format!("dhcp-boot=tag:ipxe,{},,{address}", config.script));
+        }
+    }
     line("\n# UEFI that boots over HTTP: the answer must name its vendor class.".into());
     line(format!("dhcp-match=set:http,option:client-arch,{HTTP}"));
     line("dhcp-option-force=tag:http,option:vendor-class,HTTPClient".into());
@@ -134,16 +144,16 @@ impl FromStr for Range {
     }
 }
 
-impl FromStr for Network {
+impl FromStr for Host {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let parse = || {
             let (address, length) = text.split_once('/')?;
             let mask = mask(length)?;
-            Some(Self { address: network_of(address.parse().ok()?, mask), mask })
+            Some(Self { address: address.parse().ok()?, mask })
         };
-        parse().ok_or(AddressError("NETWORK/LEN, such as 192.168.7.0/24"))
+        parse().ok_or(AddressError("ADDR/LEN, such as 192.168.7.1/24"))
     }
 }
 
@@ -170,10 +180,10 @@ mod tests {
         {
             assert!(wrong.parse::<Range>().is_err(), "{wrong}");
         }
-        let network: Network = "10.0.7.9/23".parse().unwrap();
-        assert_eq!(network.address, Ipv4Addr::new(10, 0, 6, 0));
+        let host: Host = "10.0.7.9/23".parse().unwrap();
+        assert_eq!(network_of(host.address, host.mask), Ipv4Addr::new(10, 0, 6, 0));
         for wrong in ["10.0.0.0", "10.0.0.0/31", "10.0.0.0/x", "a/24"] {
-            assert!(wrong.parse::<Network>().is_err(), "{wrong}");
+            assert!(wrong.parse::<Host>().is_err(), "{wrong}");
         }
     }
 
@@ -181,7 +191,7 @@ mod tests {
     fn a_proxy_gives_no_address() {
         let proxy = Config {
             interface: "eth1",
-            addresses: Addresses::Proxy("10.0.0.0/24".parse().unwrap()),
+            addresses: Addresses::Proxy("10.0.0.1/24".parse().unwrap()),
             router: None,
             dns: None,
             script: "http://d/boot.ipxe",
@@ -192,6 +202,7 @@ mod tests {
         };
         let text = config(&proxy);
         assert!(text.contains("\ndhcp-range=10.0.0.0,proxy,255.255.255.0\n"), "{text}");
+        assert!(text.contains("\ndhcp-boot=tag:ipxe,http://d/boot.ipxe,,10.0.0.1\n"), "{text}");
         assert!(text.contains("\npxe-service=tag:!ipxe,x86PC,\"iPXE\",undionly.kpxe\n"), "{text}");
         assert!(!text.contains("dhcp-authoritative"), "{text}");
         let range = Config {

@@ -1,6 +1,6 @@
 //! What `inaug pxe-config` is told.
 
-use crate::dnsmasq::{Network, Range};
+use crate::dnsmasq::{Host, Range};
 use crate::serve::Base;
 use std::path::PathBuf;
 
@@ -51,9 +51,9 @@ pub(crate) struct Addresses {
     #[arg(long, value_name = "FIRST-LAST/LEN")]
     pub(crate) range: Option<Range>,
 
-    /// The network whose own DHCP server gives addresses, such as 192.168.7.0/24
-    #[arg(long, value_name = "NETWORK/LEN")]
-    pub(crate) proxy: Option<Network>,
+    /// The DHCP server that is there gives them; this host's own address, such as 192.168.7.1/24
+    #[arg(long, value_name = "ADDR/LEN")]
+    pub(crate) proxy: Option<Host>,
 }
 
 /// dnsmasq has commas between values, and no quoting for the rest of a line.

@@ -181,10 +181,10 @@ fn dnsmasq_is_configured_for_an_interface_and_a_network() {
     ] {
         assert!(ran.stdout.contains(line), "{line} is not in {}", ran.stdout);
     }
-    let ran = run(&["--proxy", "10.0.0.0/24", "--json"]).expect(0);
+    let ran = run(&["--proxy", "10.0.0.1/24", "--json"]).expect(0);
     assert_eq!(ran.json()["schema"], "inaug/pxe-config/1");
     run(&[]).expect(2);
     run(&["--range", "10.0.0.200-10.0.0.100/24"]).expect(2);
-    run(&["--proxy", "10.0.0.0/24", "--router", "10.0.0.1"]).expect(2);
-    run(&["--proxy", "10.0.0.0/24", "--efi", "a,b"]).expect(2);
+    run(&["--proxy", "10.0.0.1/24", "--router", "10.0.0.1"]).expect(2);
+    run(&["--proxy", "10.0.0.1/24", "--efi", "a,b"]).expect(2);
 }
