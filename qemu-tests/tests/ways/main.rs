@@ -4,3 +4,5 @@
 mod lab;
 
 mod ondisk;
+mod pxe;
+mod wire;
