@@ -7,6 +7,7 @@
 //! boot      the stages, in order            kexec     the deployed kernel
 //! report    a failure on one screen         onfail    what follows it
 //! ondisk    what disks hold to be booted    power     what else ends it
+//! recovery  a menu for a person             window    a key that leads there
 //! ```
 //!
 //! Never: a shell, a fixed sleep in place of an event, an end of PID 1.
@@ -24,7 +25,9 @@ pub mod net;
 pub mod ondisk;
 pub mod onfail;
 pub mod power;
+pub mod recovery;
 pub mod report;
 pub mod signals;
+pub mod window;
 
 mod sys;

@@ -5,9 +5,11 @@ use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::config::OnFail;
+use crate::config::{Changes, OnFail};
 use crate::console::Console;
 use crate::devices::{Devices, Modules};
+use crate::net::Network;
+use crate::window::Window;
 use crate::{crash, mounts, report, signals};
 
 /// What every stage has at hand.
@@ -21,7 +23,11 @@ pub struct Machine {
     pub command_line: String,
     /// When devices began to be looked for.
     pub started: Instant,
+    /// In which a key stops an automatic boot.
+    pub window: Window,
     onfail: Arc<Mutex<OnFail>>,
+    changes: Mutex<Changes>,
+    network: Mutex<Option<Network>>,
 }
 
 impl Machine {
@@ -48,12 +54,39 @@ impl Machine {
             tell(&console, &error);
         }
         let devices = devices(&console);
-        Self { console, devices, command_line, started: Instant::now(), onfail }
+        let (window, changes, network) = Default::default();
+        let started = Instant::now();
+        Self { console, devices, command_line, started, window, onfail, changes, network }
     }
 
     /// Remembers what follows a failure, for a panic too.
     pub fn set_onfail(&self, onfail: OnFail) {
         *self.onfail.lock().unwrap_or_else(PoisonError::into_inner) = onfail;
+    }
+
+    /// The command line with what a person changed of it.
+    pub fn said(&self) -> String {
+        self.changes().apply(&self.command_line)
+    }
+
+    /// What a person changed of the command line.
+    pub fn changes(&self) -> Changes {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From here on this is what a person changed.
+    pub fn set_changes(&self, changes: Changes) {
+        *self.changes.lock().unwrap_or_else(PoisonError::into_inner) = changes;
+    }
+
+    /// The network, where it was raised.
+    pub fn network(&self) -> Option<Network> {
+        self.network.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Remembers the network.
+    pub fn set_network(&self, network: Option<Network>) {
+        *self.network.lock().unwrap_or_else(PoisonError::into_inner) = network;
     }
 
     /// What follows a failure.

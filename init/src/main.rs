@@ -14,8 +14,7 @@ fn main() -> ExitCode {
     let mut attempt = 1;
     loop {
         let Err(failure) = boot(&machine);
-        fail(&machine, &failure, attempt);
-        attempt += 1;
+        attempt = fail(&machine, &failure, attempt);
     }
 }
 

@@ -1,9 +1,10 @@
 //! What follows a failure: again, the console, reboot, or off.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::config::OnFail;
-use crate::console::Console;
+use crate::console::{Answer, Console, Keys};
 use crate::power::Leave;
 
 /// What to do next.
@@ -13,6 +14,8 @@ pub enum Next {
     Again,
     /// Leave the machine.
     Leave(Leave),
+    /// The recovery console, for a person who has left when nothing was typed for so long.
+    Person(Option<Duration>),
 }
 
 /// Attempts before a machine that nobody sits at is reset: a reset cures what a
@@ -26,18 +29,12 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 const READ_IT: Duration = Duration::from_secs(10);
 /// A person who said nothing for this long has left, unless `onfail=console`
 /// says that the machine has to stay.
-const PERSON_LEFT: Duration = Duration::from_mins(30);
-/// How often a console that has to stay says what it waits for.
-const REMIND: Duration = Duration::from_mins(10);
-
-const MENU: &str = "Enter: try again   r Enter: reboot   p Enter: power off";
-
+pub const PERSON_LEFT: Duration = Duration::from_mins(30);
 /// Decides, waiting as long as it says. `attempt` counts from 1; `random` is any
 /// number, for the jitter that keeps a rack of machines from asking all at once.
-pub fn after(onfail: OnFail, attempt: u32, random: u64, console: &Console) -> Next {
-    console.forget_typed();
+pub fn after(onfail: OnFail, attempt: u32, random: u64, console: &Arc<Console>) -> Next {
     match onfail {
-        OnFail::Console => menu(console, None),
+        OnFail::Console => Next::Person(None),
         OnFail::PowerOff => pause(console, READ_IT, "powering off", Next::Leave(Leave::PowerOff)),
         OnFail::Reboot => reboot(console, random),
         OnFail::Retry if attempt >= MAX_ATTEMPTS => reboot(console, random),
@@ -48,32 +45,19 @@ pub fn after(onfail: OnFail, attempt: u32, random: u64, console: &Console) -> Ne
     }
 }
 
-fn reboot(console: &Console, random: u64) -> Next {
+fn reboot(console: &Arc<Console>, random: u64) -> Next {
     let jitter = jitter(READ_IT, random);
     pause(console, READ_IT + jitter, "rebooting", Next::Leave(Leave::Reboot))
 }
 
-/// Waits, then does `next`; a person who presses Enter meanwhile gets the menu.
-fn pause(console: &Console, pause: Duration, what: &str, next: Next) -> Next {
+/// Waits, then does `next`; a person who presses Enter meanwhile gets the console.
+fn pause(console: &Arc<Console>, pause: Duration, what: &str, next: Next) -> Next {
+    let keys = Keys::take(console);
+    keys.forget_typed();
     console.say("init", &format!("{what} in {} s; press Enter to stop here", pause.as_secs()));
-    match console.read_line(pause) {
-        Some(_) => menu(console, Some(PERSON_LEFT)),
-        None => next,
-    }
-}
-
-/// Asks a person, who has left after `patience`.
-fn menu(console: &Console, patience: Option<Duration>) -> Next {
-    loop {
-        console.say("init", MENU);
-        match console.read_line(patience.unwrap_or(REMIND)).as_deref() {
-            Some("") => return Next::Again,
-            Some("r" | "reboot") => return Next::Leave(Leave::Reboot),
-            Some("p" | "poweroff") => return Next::Leave(Leave::PowerOff),
-            Some(other) => console.say("init", &format!("{other:?} is none of these")),
-            None if patience.is_some() => return Next::Again,
-            None => {}
-        }
+    match keys.ask("", Some(Instant::now() + pause)) {
+        Answer::Nobody => next,
+        Answer::Line(_) | Answer::Cancelled => Next::Person(Some(PERSON_LEFT)),
     }
 }
 

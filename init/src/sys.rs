@@ -4,6 +4,8 @@
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 /// `KEXEC_FILE_NO_INITRAMFS` of `linux/kexec.h`.
 const KEXEC_FILE_NO_INITRAMFS: libc::c_ulong = 4;
@@ -31,4 +33,18 @@ pub(crate) fn kexec_file_load(
         )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Has `command` lead a session of its own, with its standard input as the controlling terminal
+/// (`setsid(2)`, `TIOCSCTTY` of `ioctl_tty(2)`) and no signal blocked.
+pub(crate) fn lead_a_session(command: &mut Command) -> &mut Command {
+    let begin = || {
+        nix::sys::signal::SigSet::empty().thread_set_mask()?;
+        rustix::process::setsid()?;
+        rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())?;
+        Ok(())
+    };
+    // SAFETY: between fork and exec only system calls are made, each async-signal-safe: no memory is
+    // taken, no lock is held (`signal-safety(7)`).
+    unsafe { command.pre_exec(begin) }
 }

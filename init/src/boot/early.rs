@@ -16,7 +16,7 @@ use crate::console::Console;
 use crate::machine::Machine;
 
 /// A look that is under way; given up when it is dropped.
-pub(super) struct Early {
+pub(crate) struct Early {
     thread: Option<JoinHandle<Option<Begun>>>,
 }
 
@@ -39,6 +39,11 @@ impl Early {
             begin(disk, &settings, &meter, &console)
         };
         Self { thread: thread::Builder::new().name("early".into()).spawn(work).ok() }
+    }
+
+    /// Nothing was begun.
+    pub(crate) fn none() -> Self {
+        Self { thread: None }
     }
 
     /// What was begun, if it is at `disk`.

@@ -12,6 +12,7 @@ use crate::kexec::{ImageError, KexecError, TooLittleMemory};
 use crate::net::NetError;
 use crate::ondisk::{ChooseError, StartError};
 use crate::report;
+use crate::window::Stopped;
 
 use super::files::FileError;
 
@@ -66,6 +67,16 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// A cause as the failure of `stage`.
+    pub(crate) fn of(stage: Stage, cause: impl Into<Cause>) -> Self {
+        Self { stage, cause: Box::new(cause.into()) }
+    }
+
+    /// Why it was stopped, if nothing failed.
+    pub fn stopped(&self) -> Option<Stopped> {
+        if let Cause::Stopped(stopped) = &*self.cause { Some(*stopped) } else { None }
+    }
+
     /// The causes in words, outermost first.
     pub fn causes(&self) -> Vec<String> {
         report::causes(&*self.cause)
@@ -78,6 +89,8 @@ impl Failure {
 pub enum Cause {
     /// The command line.
     Config(#[from] Mistakes),
+    /// Nothing failed: a person decides.
+    Stopped(#[from] Stopped),
     /// Keys that mean nothing for an image.
     ForTrees(#[from] ForTrees),
     /// No network.
@@ -139,7 +152,7 @@ pub struct Exchanged {
 }
 
 /// Names the stage of an error.
-pub(super) trait At<T> {
+pub(crate) trait At<T> {
     /// This result, its error as that stage's failure.
     fn at(self, stage: Stage) -> Result<T, Failure>;
 }

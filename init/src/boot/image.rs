@@ -11,12 +11,14 @@ use super::progress::Progress;
 use super::{read_back, seconds, show_passed_over, show_plan, show_verified, target};
 use crate::config::Config;
 use crate::machine::Machine;
+use crate::window::Gate;
 
 /// Deploys the image that is the only one of `labels`.
 pub(super) fn deploy(
     machine: &Machine,
     config: &Config,
     labels: Vec<Label>,
+    gate: &dyn Gate,
     meter: &Arc<Meter>,
 ) -> Result<Settled, Failure> {
     let label = only(labels).at(Stage::Label)?;
@@ -25,7 +27,7 @@ pub(super) fn deploy(
         return Err(ForTrees { label: label.record.name.to_string(), keys }).at(Stage::Config);
     }
     let target = target::open(machine, &config.settings)?;
-    let plan = plan(machine, config, label, target, meter)?;
+    let plan = plan(machine, config, (label, target), gate, meter)?;
     let written = write(machine, plan, meter)?;
     let verified = verify(machine, config, written, meter)?;
     let settled = deploy::settle::settle(verified);
@@ -48,15 +50,15 @@ fn only(labels: Vec<Label>) -> Result<Label, deploy::Error> {
 fn plan(
     machine: &Machine,
     config: &Config,
-    label: Label,
-    target: Target,
+    (label, target): (Label, Target),
+    gate: &dyn Gate,
     meter: &Arc<Meter>,
 ) -> Result<Plan, Failure> {
     let started = Instant::now();
     let progress = Progress::show(&machine.console, "plan", meter);
     let plan = deploy::plan::plan(label, target, Arc::clone(meter)).at(Stage::Plan)?;
     drop(progress);
-    show_plan(machine, config, &plan.to_string(), started.elapsed());
+    show_plan(machine, config, gate, &plan.to_string(), started.elapsed())?;
     Ok(plan)
 }
 

@@ -13,25 +13,33 @@ mod target;
 mod tree;
 
 use std::convert::Infallible;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deploy::{Label, Meter, PassedOver, ReadBack};
+use store::label::LabelName;
 use store::source::Source;
 
-use crate::config::{Config, Mode, OnFail, Then};
+use crate::config::{Config, Mode, OnFail, Settings, Then};
 use crate::machine::{Machine, random};
 use crate::net;
-use crate::onfail::{self, Next};
+use crate::onfail::{self, Next, PERSON_LEFT};
 use crate::power::{self, leave};
+use crate::recovery;
 use crate::report::{self, Facts, Report};
-use early::Early;
-use failure::At;
+use crate::window::{Gate, Stopped, Unattended};
+pub(crate) use early::Early;
+pub(crate) use failure::At;
+pub(crate) use stores::open_all;
+pub(crate) use target::{is_all_ours, is_ours};
+
 pub use failure::{Cause, Exchanged, Failure, ForTrees, Stage};
 
 /// The boot: success never returns.
 pub fn boot(machine: &Machine) -> Result<Infallible, Failure> {
     let config = config(machine)?;
+    machine.window.open(&machine.console, config.settings.recovery_window);
     if config.settings.mode == Mode::Boot {
         return ondisk::boot(machine, &config.settings);
     }
@@ -40,21 +48,62 @@ pub fn boot(machine: &Machine) -> Result<Infallible, Failure> {
     let early = Early::begin(machine, &config, &meter);
     network(machine, &config)?;
     let labels = labels(machine, &config, &meter)?;
+    deploy(machine, &config, (labels, early), &Unattended(machine), &meter)
+}
+
+/// Puts the labels on the disk, if `gate` lets the plan pass, and does what follows.
+pub(crate) fn deploy(
+    machine: &Machine,
+    config: &Config,
+    (labels, early): (Vec<Label>, Early),
+    gate: &dyn Gate,
+    meter: &Arc<Meter>,
+) -> Result<Infallible, Failure> {
     if labels[0].manifest.image().is_some() {
         drop(early);
-        let settled = image::deploy(machine, &config, labels, &meter)?;
-        return leave::go(machine, &config, &settled);
+        let settled = image::deploy(machine, config, labels, gate, meter)?;
+        return leave::go(machine, config, &settled);
     }
-    let settled = tree::deploy(machine, &config, labels, early, &meter)?;
-    leave::go(machine, &config, &settled)
+    let settled = tree::deploy(machine, config, labels, early, gate, meter)?;
+    leave::go(machine, config, &settled)
 }
 
 /// How long a report waits for the drivers: loading all of them takes a second or two.
 const DRIVERS: Duration = Duration::from_secs(10);
 
 /// Reports a failure on every console and does what the operator wants then.
-/// Returns when the boot is to be tried again.
-pub fn fail(machine: &Machine, failure: &Failure, attempt: u32) {
+/// Returns when the boot is to be tried again, with the number of that attempt.
+pub fn fail(machine: &Machine, failure: &Failure, attempt: u32) -> u32 {
+    let is_pressed = machine.window.shut();
+    if let Some(stopped) = failure.stopped() {
+        // Who asked for the console is waited for; who pressed a key may have left.
+        let patience = (stopped == Stopped::Key).then_some(PERSON_LEFT);
+        recovery::run(machine, failure, patience);
+        return 1;
+    }
+    let report = show(machine, failure, attempt);
+    machine.console.show(&format!("{}\n", report::json(&report)));
+    if is_pressed {
+        recovery::run(machine, failure, Some(PERSON_LEFT));
+        return 1;
+    }
+    let onfail = match (failure.stage, machine.onfail()) {
+        // Never retried: the command line says the same the next time. A reset may bring another.
+        (Stage::Config, OnFail::Retry) => OnFail::Reboot,
+        (_, onfail) => onfail,
+    };
+    match onfail::after(onfail, attempt, random(), &machine.console) {
+        Next::Again => attempt.saturating_add(1),
+        Next::Leave(how) => leave(how, &machine.console),
+        Next::Person(patience) => {
+            recovery::run(machine, failure, patience);
+            1
+        }
+    }
+}
+
+/// Shows a failure on every console, and returns what it said.
+pub(crate) fn show(machine: &Machine, failure: &Failure, attempt: u32) -> Report {
     let console = &machine.console;
     let causes = failure.causes();
     let stage = failure.stage.to_string();
@@ -66,57 +115,79 @@ pub fn fail(machine: &Machine, failure: &Failure, attempt: u32) {
     }
     let facts = Facts::gather(console);
     let report = Report { stage, causes, attempt, facts };
-    console.show(&format!("{}\n", report::json(&report)));
     console.show(&report::screen(&report));
-    let onfail = match (failure.stage, machine.onfail()) {
-        // Never retried: the command line says the same the next time. A reset may bring another.
-        (Stage::Config, OnFail::Retry) => OnFail::Reboot,
-        (_, onfail) => onfail,
-    };
-    match onfail::after(onfail, attempt, random(), console) {
-        Next::Again => {}
-        Next::Leave(how) => leave(how, console),
-    }
+    report
 }
 
 fn config(machine: &Machine) -> Result<Config, Failure> {
-    let parsed = Config::parse(&machine.command_line);
-    machine.set_onfail(match &parsed {
-        Ok(config) => config.settings.onfail,
-        Err(mistakes) => mistakes.onfail,
-    });
+    let parsed = Config::parse(&machine.said());
+    let (onfail, mode) = match &parsed {
+        Ok(config) => (config.settings.onfail, config.settings.mode),
+        Err(mistakes) => (mistakes.onfail, mistakes.mode),
+    };
+    machine.set_onfail(onfail);
+    if mode == Mode::Recovery {
+        return Err(Stopped::Asked).at(Stage::Config);
+    }
     let config = parsed.at(Stage::Config)?;
     let (label, stores) = (config.label_text(), config.store.join(", "));
     let what = match config.settings.mode {
         Mode::Boot => "boot what is on the disk".to_owned(),
-        Mode::Deploy | Mode::Plan => format!("label {label} from {stores}"),
+        Mode::Deploy | Mode::Plan | Mode::Recovery => format!("label {label} from {stores}"),
     };
     machine.console.say("config", &format!("{what}, disk: {}", config.settings.disk));
     Ok(config)
 }
 
 /// Raises the network where a store needs one, or a file.
-fn network(machine: &Machine, config: &Config) -> Result<Option<net::Network>, Failure> {
-    let files = &config.settings.files;
-    if !stores::needs_network(&config.store, files) {
-        return Ok(None);
+fn network(machine: &Machine, config: &Config) -> Result<(), Failure> {
+    let settings = &config.settings;
+    if stores::needs_network(&config.store, &settings.files) {
+        raise(machine, settings, config.labels.first(), machine.window.signal())?;
     }
+    machine.window.check().at(Stage::Network)
+}
+
+/// Raises the network over which a store answers; `label` is asked for, where it is known.
+/// `interrupt` ends it when it is readable.
+pub(crate) fn raise(
+    machine: &Machine,
+    settings: &Settings,
+    label: Option<&LabelName>,
+    interrupt: Option<Arc<OwnedFd>>,
+) -> Result<(), Failure> {
     let console = &machine.console;
-    let mut reach = |_: &net::Network| stores::reach(&config.store, &config.labels[0], files);
+    let mut reach = |_: &net::Network| stores::reach(&settings.store, label, &settings.files);
     // Its lines name the stage already.
     let mut say = |line: &str| console.say("net", line.strip_prefix("network: ").unwrap_or(line));
-    let network =
-        net::bring_up(&config.settings.network, &mut reach, &mut say).at(Stage::Network)?;
-    if let Some(name) = config.settings.hostname.as_ref().or(network.hostname.as_ref()) {
+    machine.set_network(None);
+    let wanted = net::NetConfig { interrupt, ..settings.network.clone() };
+    let network = match net::bring_up(&wanted, &mut reach, &mut say) {
+        Err(net::NetError::Interrupted) => Err(Stopped::Key).at(Stage::Network)?,
+        other => other.at(Stage::Network)?,
+    };
+    if let Some(name) = settings.hostname.as_ref().or(network.hostname.as_ref()) {
         // A machine without a name deploys as well.
         let _ = rustix::system::sethostname(name.as_bytes());
     }
-    Ok(Some(network))
+    machine.set_network(Some(network));
+    Ok(())
+}
+
+/// Whether the network that is there reaches a store, or none is needed.
+pub(crate) fn reaches(machine: &Machine, settings: &Settings) -> bool {
+    !stores::needs_network(&settings.store, &settings.files)
+        || (machine.network().is_some()
+            && stores::reach(&settings.store, settings.labels.first(), &settings.files).is_ok())
 }
 
 /// The labels, of which there is at least one.
-fn labels(machine: &Machine, config: &Config, meter: &Arc<Meter>) -> Result<Vec<Label>, Failure> {
-    let chain: Vec<Arc<dyn Source>> = stores::open_all(&config.store).at(Stage::Label)?;
+pub(crate) fn labels(
+    machine: &Machine,
+    config: &Config,
+    meter: &Arc<Meter>,
+) -> Result<Vec<Label>, Failure> {
+    let chain: Vec<Arc<dyn Source>> = open_all(&config.store).at(Stage::Label)?;
     let mut labels = Vec::new();
     for name in &config.labels {
         let label = deploy::label::resolve(&chain, name, meter).at(Stage::Label)?;
@@ -126,26 +197,29 @@ fn labels(machine: &Machine, config: &Config, meter: &Arc<Meter>) -> Result<Vec<
         machine.console.say("label", &format!("{name} is {kind} {digest}, {size}"));
         labels.push(label);
     }
+    machine.window.check().at(Stage::Label)?;
     Ok(labels)
 }
 
-/// Says what would be done. `mode=plan` ends here.
-fn show_plan(machine: &Machine, config: &Config, plan: &str, took: Duration) {
+/// Says what would be done, and whether it is: `mode=plan` ends here, and `gate` may.
+fn show_plan(
+    machine: &Machine,
+    config: &Config,
+    gate: &dyn Gate,
+    plan: &str,
+    took: Duration,
+) -> Result<(), Failure> {
     machine.console.say("plan", plan);
     machine.console.say("plan", &format!("made in {}", seconds(took)));
-    if config.settings.mode == Mode::Deploy {
-        return;
+    if config.settings.mode != Mode::Plan {
+        return gate.pass().at(Stage::Plan);
     }
     machine.console.say("plan", "inaugurator.mode=plan: nothing was written");
     match config.settings.then {
         Then::Reboot => leave(power::Leave::Reboot, &machine.console),
         Then::PowerOff => leave(power::Leave::PowerOff, &machine.console),
         // There is nothing to start: a person reads the plan and decides.
-        Then::Kexec => match onfail::after(OnFail::Console, 1, 0, &machine.console) {
-            // Nothing may follow the plan here but another start.
-            Next::Again => leave(power::Leave::Reboot, &machine.console),
-            Next::Leave(how) => leave(how, &machine.console),
-        },
+        Then::Kexec => Err(Stopped::Planned).at(Stage::Plan),
     }
 }
 

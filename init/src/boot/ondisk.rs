@@ -15,6 +15,7 @@ use crate::ondisk::{self, ChooseError, Entry};
 pub(super) fn boot(machine: &Machine, settings: &Settings) -> Result<Infallible, Failure> {
     let entry = choose(machine, settings).at(Stage::Disk)?;
     machine.console.say("disk", &format!("{}: {}", entry.disk, entry.disk.contents));
+    machine.window.close(&machine.console).at(Stage::Disk)?;
     ondisk::start(machine, &entry, &settings.append).at(Stage::Leave)
 }
 

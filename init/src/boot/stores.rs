@@ -6,7 +6,7 @@ use std::time::Duration;
 use store::http::{HttpStore, Timeouts};
 use store::label::LabelName;
 use store::manifest_reader::{ReadError, read_label};
-use store::source::{Source, SourceError};
+use store::source::{Item, Source, SourceError};
 use store::{OpenError, is_url, open_chain};
 
 use super::files::Remote;
@@ -23,7 +23,7 @@ const REACH: Timeouts = Timeouts {
 };
 
 /// Opens every store of the chain, nearest first. Nothing is sent yet.
-pub(super) fn open_all(chain: &[String]) -> Result<Vec<Arc<dyn Source>>, OpenError> {
+pub(crate) fn open_all(chain: &[String]) -> Result<Vec<Arc<dyn Source>>, OpenError> {
     open_chain(chain.iter().map(String::as_str))
 }
 
@@ -32,22 +32,25 @@ pub(super) fn needs_network(chain: &[String], files: &[FileRequest]) -> bool {
     chain.iter().chain(files.iter().map(|file| &file.from)).any(|text| is_url(text))
 }
 
-/// Asks the stores of `chain` for `label`; one answer of any kind will do, even
-/// "no such label": the stage that needs the label says so better. Where there are only
-/// directories, the servers of `files` are asked.
+/// Asks the stores of `chain` for `label`, or for the list of labels where it is not known yet; one
+/// answer of any kind will do, even "no such label": the stage that needs the label says so better. Where there are only
+/// directories, the servers of `files` are asked; where nothing is behind a URL, nobody is.
 pub(super) fn reach(
     chain: &[String],
-    label: &LabelName,
+    label: Option<&LabelName>,
     files: &[FileRequest],
 ) -> Result<(), String> {
     let mut reasons = Vec::new();
+    if !needs_network(chain, files) {
+        return Ok(());
+    }
     if !needs_network(chain, &[]) {
         return reach_files(files);
     }
     for url in chain.iter().filter(|text| is_url(text)) {
         let asked = HttpStore::new(url, REACH).map_err(|error| error.to_string());
-        match asked.map(|store| read_label(&store, label)) {
-            Ok(Err(ReadError::Source(error))) if is_silence(&error) => {
+        match asked.map(|store| ask(&store, label)) {
+            Ok(Err(error)) if is_silence(&error) => {
                 reasons.push(ends(&crate::report::causes(&error)));
             }
             Ok(_) => return Ok(()),
@@ -55,6 +58,14 @@ pub(super) fn reach(
         }
     }
     Err(reasons.join("; "))
+}
+
+fn ask(store: &HttpStore, label: Option<&LabelName>) -> Result<(), SourceError> {
+    let Some(label) = label else { return store.open(&Item::LabelList, None).map(drop) };
+    match read_label(store, label) {
+        Err(ReadError::Source(error)) => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// Asks for the files that are behind URLs.
@@ -102,11 +113,11 @@ mod tests {
             assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
             stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").unwrap();
         });
-        assert_eq!(reach(&["/srv".into(), url.clone()], &label, &[]), Ok(()));
+        assert_eq!(reach(&["/srv".into(), url.clone()], Some(&label), &[]), Ok(()));
         thread.join().unwrap();
         let file =
             FileRequest { path: b"a".to_vec(), from: url.clone(), mode: 0o644, digest: None };
-        for refused in [reach(&[url], &label, &[]), reach(&["/srv".into()], &label, &[file])] {
+        for refused in [reach(&[url], None, &[]), reach(&["/srv".into()], Some(&label), &[file])] {
             let refused = refused.unwrap_err();
             assert!(refused.to_lowercase().contains("refused"), "{refused}");
         }
@@ -121,5 +132,6 @@ mod tests {
         assert!(!needs_network(&["/srv/store".into()], &[file("/b")]));
         assert!(needs_network(&["/srv/store".into(), "http://a".into()], &[]));
         assert!(needs_network(&["/srv/store".into()], &[file("http://a/b")]));
+        assert_eq!(reach(&[], None, &[]), Ok(()));
     }
 }

@@ -71,13 +71,13 @@ fn look(settings: &Settings) -> Result<Disk, NotChosen> {
 }
 
 /// True if the disk carries the engine's mark. One that cannot be read is not ours.
-pub(super) fn is_ours(disk: &Disk) -> bool {
+pub(crate) fn is_ours(disk: &Disk) -> bool {
     head(disk).is_some_and(|head| has_our_mark(&head))
 }
 
 /// True if all of it is the engine's to replace: not where it has a data partition, which was
 /// promised to survive every label.
-fn is_all_ours(disk: &Disk) -> bool {
+pub(crate) fn is_all_ours(disk: &Disk) -> bool {
     head(disk).is_some_and(|head| has_our_mark(&head) && !has_data(&head, disk))
 }
 

@@ -20,6 +20,7 @@ use super::target::{choose, is_ours};
 use super::{read_back, seconds, show_passed_over, show_plan, show_verified};
 use crate::config::{Config, Mode, Settings};
 use crate::machine::{Machine, random_seed};
+use crate::window::Gate;
 
 /// Deploys `labels` joined. `early` is what was begun before they were known.
 pub(super) fn deploy(
@@ -27,6 +28,7 @@ pub(super) fn deploy(
     config: &Config,
     labels: Vec<Label>,
     early: Early,
+    gate: &dyn Gate,
     meter: &Arc<Meter>,
 ) -> Result<Settled, Failure> {
     let settings = &config.settings;
@@ -37,7 +39,7 @@ pub(super) fn deploy(
     let (opened, look) = open(&disk, early, &keep, settings.access(), meter)?;
     let own_files = files::fetch(&settings.files, &machine.console).at(Stage::Label)?;
     let options = options(machine, settings, &disk, (keep, own_files));
-    let plan = plan(machine, config, (opened, look), (labels, options), meter)?;
+    let plan = plan(machine, config, (opened, look), (labels, options), gate, meter)?;
     let written = write(machine, plan, meter)?;
     let verified = verify(machine, config, written, meter)?;
     settle(machine, verified, meter)
@@ -92,6 +94,7 @@ fn plan(
     config: &Config,
     (disk, look): (install::Disk, Result<Look, String>),
     (labels, options): (Vec<Label>, Options),
+    gate: &dyn Gate,
     meter: &Arc<Meter>,
 ) -> Result<Plan, Failure> {
     let started = Instant::now();
@@ -100,7 +103,7 @@ fn plan(
     let plan = install::plan(disk, look, labels, options, Arc::clone(meter), &seed);
     let plan = plan.at(Stage::Plan)?;
     drop(progress);
-    show_plan(machine, config, &plan.to_string(), started.elapsed());
+    show_plan(machine, config, gate, &plan.to_string(), started.elapsed())?;
     Ok(plan)
 }
 

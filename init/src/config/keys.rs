@@ -35,7 +35,7 @@ pub(super) struct Key {
 }
 
 /// Every key, in the order of the help.
-pub(super) const KEYS: [Key; 24] = [
+pub(super) const KEYS: [Key; 25] = [
     Key {
         name: "inaugurator.store",
         value: "URL|PATH[,...]",
@@ -105,12 +105,25 @@ pub(super) const KEYS: [Key; 24] = [
     },
     Key {
         name: "inaugurator.mode",
-        value: "deploy|plan|boot",
+        value: "deploy|plan|boot|recovery",
         default: "deploy",
         help: "plan: print what would be done, and stop; boot: start what is on the disk, without \
-               store, label and network, and write nothing",
+               store, label and network, and write nothing; recovery: a menu on every console, \
+               where a person looks, sets and deploys",
         repeats: false,
         set: |settings, value| choose(value, &Mode::WORDS, &mut settings.mode),
+    },
+    Key {
+        name: "inaugurator.recovery-window",
+        value: "SECONDS",
+        default: "0",
+        help: "how long to wait at least, before anything is written, for a person to press r for \
+               the menu; the key is heard in any case until the plan is made",
+        repeats: false,
+        set: |settings, value| {
+            settings.recovery_window = if value == "0" { Duration::ZERO } else { seconds(value)? };
+            Ok(())
+        },
     },
     Key {
         name: "inaugurator.verify",
@@ -143,7 +156,8 @@ pub(super) const KEYS: [Key; 24] = [
         name: "inaugurator.onfail",
         value: "retry|reboot|console|poweroff",
         default: "retry",
-        help: "what follows failure; retry: several times with growing pauses, then reboot",
+        help: "what follows failure; retry: several times with growing pauses, then reboot; \
+               console: the menu of mode=recovery",
         repeats: false,
         set: |settings, value| choose(value, &OnFail::WORDS, &mut settings.onfail),
     },

@@ -8,12 +8,14 @@
 //! twice with different values is a mistake too: which one was meant decides
 //! which disk is written.
 
+mod changes;
 mod keys;
-mod nearest;
+pub(crate) mod nearest;
 mod own_file;
 mod words;
 
 use std::fmt;
+use std::time::Duration;
 
 use deploy::disks::Predicates;
 use deploy::install::{Own, Sizes};
@@ -21,6 +23,7 @@ use deploy::volumes::{Access, FileSystem};
 use store::label::LabelName;
 
 use crate::net::{NetConfig, NicChoice};
+pub use changes::Changes;
 use keys::{KEYS, Key, PREFIX};
 pub use own_file::FileRequest;
 use words::Word;
@@ -39,9 +42,10 @@ pub struct Config {
 /// What has a default.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// As in [`Config`], once it is known to be there.
-    store: Vec<String>,
-    labels: Vec<LabelName>,
+    /// As in [`Config`]; may be empty here.
+    pub store: Vec<String>,
+    /// As in [`Config`]; may be empty here.
+    pub labels: Vec<LabelName>,
     /// NIC named by `ip=`, if any; `inaugurator.nic=` has the last word.
     ip_nic: Option<NicChoice>,
     /// Which disk to write.
@@ -54,6 +58,8 @@ pub struct Settings {
     pub hostname: Option<String>,
     /// Deploy, or only say how.
     pub mode: Mode,
+    /// How long a person may press a key at least, before anything is written.
+    pub recovery_window: Duration,
     /// Whether the disk is read back.
     pub verify: bool,
     /// What follows success.
@@ -77,10 +83,16 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The labels as they are written together; nothing where there are none.
+    pub fn label_text(&self) -> String {
+        let names: Vec<&str> = self.labels.iter().map(LabelName::as_str).collect();
+        names.join("+")
+    }
+
     /// How the disk is looked at: a plan leaves it as it is.
     pub fn access(&self) -> Access {
         match self.mode {
-            Mode::Deploy => Access::ReadOnly,
+            Mode::Deploy | Mode::Recovery => Access::ReadOnly,
             Mode::Plan | Mode::Boot => Access::AsItIs,
         }
     }
@@ -115,6 +127,7 @@ impl Default for Settings {
             network: NetConfig::default(),
             hostname: None,
             mode: Mode::Deploy,
+            recovery_window: Duration::ZERO,
             verify: true,
             then: Then::Kexec,
             append: String::new(),
@@ -138,17 +151,24 @@ pub enum Mode {
     Plan,
     /// Start what is on the disk, without a network, and write nothing.
     Boot,
+    /// A person decides at the console.
+    Recovery,
 }
 
 impl Mode {
-    const WORDS: [(&str, Self); 3] =
-        [("deploy", Self::Deploy), ("plan", Self::Plan), ("boot", Self::Boot)];
+    const WORDS: [(&str, Self); 4] = [
+        ("deploy", Self::Deploy),
+        ("plan", Self::Plan),
+        ("boot", Self::Boot),
+        ("recovery", Self::Recovery),
+    ];
 
     /// Whether a label is taken from a store.
     fn needs_label(self) -> bool {
         match self {
             Self::Deploy | Self::Plan => true,
-            Self::Boot => false,
+            // A person may say it later.
+            Self::Boot | Self::Recovery => false,
         }
     }
 }
@@ -200,6 +220,8 @@ pub struct Mistakes {
     pub mistakes: Vec<Mistake>,
     /// What to do about it: `inaugurator.onfail=` where that was right.
     pub onfail: OnFail,
+    /// `inaugurator.mode=` where that was right: a person at a console can set the rest right.
+    pub mode: Mode,
 }
 
 /// One thing wrong.
@@ -254,8 +276,7 @@ impl fmt::Display for Mistake {
 impl Config {
     /// The labels as they are written together.
     pub fn label_text(&self) -> String {
-        let names: Vec<&str> = self.labels.iter().map(LabelName::as_str).collect();
-        names.join("+")
+        self.settings.label_text()
     }
 }
 
@@ -274,13 +295,8 @@ fn names() -> Vec<&'static str> {
 impl Config {
     /// Understands the text of `/proc/cmdline`.
     pub fn parse(command_line: &str) -> Result<Self, Mistakes> {
-        let mut settings = Settings::default();
         let words = words::split(command_line);
-        let mut mistakes = Vec::new();
-        for (index, word) in words.iter().enumerate() {
-            let result = take(&mut settings, word, &words[..index]);
-            mistakes.extend(result.err());
-        }
+        let (settings, mut mistakes) = take_all(&words);
         let was_named = |name: &str| words.iter().any(|word| word.key == name);
         let is_required =
             |key: &&Key| key.default == "(must be given)" && settings.mode.needs_label();
@@ -290,15 +306,39 @@ impl Config {
                 .filter(|key| !was_named(key.name))
                 .map(|key| Mistake::Missing { key: key.name, value: key.value }),
         );
-        if settings.network.nic.is_none() {
-            settings.network.nic = settings.ip_nic.take();
-        }
-        if mistakes.is_empty() {
-            let (store, labels) = (settings.store.clone(), settings.labels.clone());
-            return Ok(Self { store, labels, settings });
-        }
-        Err(Mistakes { mistakes, onfail: settings.onfail })
+        let settings = settings.unless(mistakes)?;
+        let (store, labels) = (settings.store.clone(), settings.labels.clone());
+        Ok(Self { store, labels, settings })
     }
+}
+
+impl Settings {
+    /// As [`Config::parse`], of a line that need not say everything.
+    pub fn parse(command_line: &str) -> Result<Self, Mistakes> {
+        let (settings, mistakes) = take_all(&words::split(command_line));
+        settings.unless(mistakes)
+    }
+
+    fn unless(self, mistakes: Vec<Mistake>) -> Result<Self, Mistakes> {
+        if mistakes.is_empty() {
+            return Ok(self);
+        }
+        Err(Mistakes { mistakes, onfail: self.onfail, mode: self.mode })
+    }
+}
+
+/// What could be understood, and what could not.
+fn take_all(words: &[Word]) -> (Settings, Vec<Mistake>) {
+    let mut settings = Settings::default();
+    let mut mistakes = Vec::new();
+    for (index, word) in words.iter().enumerate() {
+        let result = take(&mut settings, word, &words[..index]);
+        mistakes.extend(result.err());
+    }
+    if settings.network.nic.is_none() {
+        settings.network.nic = settings.ip_nic.take();
+    }
+    (settings, mistakes)
 }
 
 /// Takes one word, knowing those before it. Other programs' words are passed over.

@@ -6,7 +6,7 @@ const MAX_DISTANCE: usize = 3;
 const MAX_WORD_BYTES: usize = 64;
 
 /// The one of `right` that `typed` was probably meant to be.
-pub(super) fn nearest<'a>(typed: &str, right: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(typed: &str, right: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     if typed.len() > MAX_WORD_BYTES {
         return None;
     }

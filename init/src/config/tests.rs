@@ -140,7 +140,7 @@ fn every_mistake_is_reported_at_once() {
              path serial wwn model vendor bus-path label size transport rotational removable instead of \"sda\"; \
              a size: digits and K M G T or Ki Mi Gi Ti, as in size>=100G instead of \"size>=big\"",
             "inaugurator.zzzzzz=1: no such key; there are inaugurator.store inaugurator.label inaugurator.disk \
-             inaugurator.wipe inaugurator.nic inaugurator.mode inaugurator.verify inaugurator.then \
+             inaugurator.wipe inaugurator.nic inaugurator.mode inaugurator.recovery-window inaugurator.verify inaugurator.then \
              inaugurator.append inaugurator.onfail inaugurator.net-timeout \
              inaugurator.keep inaugurator.root-fs inaugurator.esp-size inaugurator.swap-size \
              inaugurator.data-size inaugurator.local-store inaugurator.hostname inaugurator.root-password \
@@ -231,7 +231,7 @@ fn a_misspelt_prefix_is_a_mistake() {
         refused(&format!("{right} inaugurater.zzzzzz=1")),
         [
             "inaugurater.zzzzzz=1: no such key; there are inaugurator.store inaugurator.label inaugurator.disk \
-             inaugurator.wipe inaugurator.nic inaugurator.mode inaugurator.verify inaugurator.then \
+             inaugurator.wipe inaugurator.nic inaugurator.mode inaugurator.recovery-window inaugurator.verify inaugurator.then \
              inaugurator.append inaugurator.onfail inaugurator.net-timeout \
              inaugurator.keep inaugurator.root-fs inaugurator.esp-size inaugurator.swap-size \
              inaugurator.data-size inaugurator.local-store inaugurator.hostname inaugurator.root-password \

@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 
-/// Lines kept: more than fit on a screen of 24, for the JSON of the same facts.
-const MAX_LINES: usize = 64;
+/// Lines kept: a boot says some forty, one that is tried again and again some hundreds.
+const MAX_LINES: usize = 512;
+/// Lines of a report: more than fit on a screen of 24, for the JSON of the same facts.
+const REPORTED: usize = 64;
 /// Bytes kept of each: two rows of 80.
 const MAX_LINE_BYTES: usize = 160;
 
@@ -18,6 +20,11 @@ impl Events {
             self.0.pop_front();
         }
         self.0.push_back(cut(line, MAX_LINE_BYTES).to_string());
+    }
+
+    /// The last lines, oldest first, as many as a report takes.
+    pub(super) fn last(&self) -> Vec<String> {
+        self.0.iter().skip(self.0.len().saturating_sub(REPORTED)).cloned().collect()
     }
 
     /// The lines, oldest first.
@@ -45,6 +52,7 @@ mod tests {
         let lines = events.lines();
         assert_eq!(lines.len(), MAX_LINES);
         assert!(lines[0].starts_with("1é") && lines[0].len() <= MAX_LINE_BYTES);
+        assert_eq!((events.last().len(), events.last().last()), (REPORTED, lines.last()));
         assert_eq!(cut("é", 1), "");
     }
 }

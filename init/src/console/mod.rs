@@ -7,26 +7,29 @@
 //! not seen twice unless the operator asked for everything (`debug`,
 //! `ignore_loglevel`), in which case they are left out of it.
 
+mod ask;
+mod editor;
 mod events;
+mod keys;
+mod line;
+mod row;
 mod tty;
+mod watch;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
-
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::termios::{QueueSelector, tcflush};
-use rustix::time::Timespec;
 
 use crate::clock::{since_boot, stamp};
+pub use ask::{Answer, Keys};
 pub(crate) use tty::wait_for;
+pub use watch::Watch;
+
+use editor::History;
 
 use events::Events;
-use tty::{PATIENCE, Tty};
+use tty::Tty;
 
 /// More consoles than this on one machine are a mistake in the command line.
 const MAX_CONSOLES: usize = 8;
@@ -42,6 +45,13 @@ struct Inner {
     ttys: Vec<Tty>,
     kernel_log: Option<File>,
     events: Events,
+    history: History,
+    /// How many take keys one by one: the consoles' settings are given back by the last of them.
+    keys: u32,
+    /// Where the last line was entered.
+    last_used: usize,
+    /// What is asked now.
+    prompt: Option<String>,
 }
 
 impl Console {
@@ -53,10 +63,10 @@ impl Console {
         let mut ttys: Vec<Tty> = active
             .split_whitespace()
             .take(MAX_CONSOLES)
-            .filter_map(|name| open_tty(&Path::new("/dev").join(name)))
+            .filter_map(|name| Tty::open(&Path::new("/dev").join(name)))
             .collect();
         if ttys.is_empty() {
-            ttys.extend(open_tty(Path::new("/dev/console")));
+            ttys.extend(Tty::open(Path::new("/dev/console")));
         }
         let command_line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
         let kernel_log = OpenOptions::new().write(true).open("/dev/kmsg").ok();
@@ -69,7 +79,10 @@ impl Console {
     }
 
     fn new(ttys: Vec<Tty>, kernel_log: Option<File>) -> Self {
-        Self { inner: Mutex::new(Inner { ttys, kernel_log, events: Events::default() }) }
+        let (events, history) = (Events::default(), History::default());
+        let inner =
+            Inner { ttys, kernel_log, events, history, keys: 0, last_used: 0, prompt: None };
+        Self { inner: Mutex::new(inner) }
     }
 
     /// Says one event: `[    2.345] net: eth0 has carrier`. It is remembered for
@@ -98,36 +111,14 @@ impl Console {
         self.lock().show(screen);
     }
 
-    /// The last events, oldest first.
+    /// The last events, oldest first: as many as a failure report takes.
     pub fn events(&self) -> Vec<String> {
+        self.lock().events.last()
+    }
+
+    /// All events that are remembered, oldest first.
+    pub fn log(&self) -> Vec<String> {
         self.lock().events.lines()
-    }
-
-    /// Forgets what was typed so far: it was not meant as an answer.
-    pub fn forget_typed(&self) {
-        for tty in &self.lock().ttys {
-            // Fails on what is not a terminal, and then there is nothing typed.
-            let _ = tcflush(tty.as_fd(), QueueSelector::IFlush);
-        }
-    }
-
-    /// A line typed on any console within `patience`, or `None`. Terminals hand
-    /// over whole lines, so a person has to press Enter.
-    pub fn read_line(&self, patience: Duration) -> Option<String> {
-        let deadline = Instant::now() + patience;
-        // The lock is not held while waiting: others must be able to speak.
-        let mut fds = self.lock().clone_fds();
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let ready = poll_in(&fds, left);
-            let typed = self.lock().ttys.iter_mut().map(Tty::typed).find(|text| !text.is_empty());
-            if typed.is_some() || left.is_zero() {
-                return typed.map(|line| line.trim().to_string());
-            }
-            // A console that hung up is ready for ever and has nothing to say.
-            let mut ready = ready.into_iter();
-            fds.retain(|_| !ready.next().is_some_and(|flags| flags.intersects(GONE)));
-        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -136,38 +127,12 @@ impl Console {
     }
 }
 
-/// What poll says of a console that nobody will type on any more.
-const GONE: PollFlags = PollFlags::HUP.union(PollFlags::ERR).union(PollFlags::NVAL);
-
-/// Waits until something was typed on one of `fds`, at most `patience`, and says
-/// for each what is there.
-fn poll_in(fds: &[OwnedFd], patience: Duration) -> Vec<PollFlags> {
-    let mut polled: Vec<_> = fds.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
-    let timeout = Timespec::try_from(patience).ok();
-    // An error is a signal: the caller's deadline holds all the same.
-    let _ = poll(&mut polled, timeout.as_ref());
-    polled.iter().map(PollFd::revents).collect()
-}
-
 impl Inner {
-    fn clone_fds(&self) -> Vec<OwnedFd> {
-        self.ttys.iter().filter_map(|tty| tty.as_fd().try_clone_to_owned().ok()).collect()
-    }
-
     fn show(&mut self, text: &str) {
         for tty in &mut self.ttys {
             tty.show(text);
         }
     }
-}
-
-fn open_tty(path: &Path) -> Option<Tty> {
-    // O_NONBLOCK also keeps open(2) from waiting for a modem's carrier; O_NOCTTY
-    // keeps it from becoming the terminal whose Ctrl-C reaches PID 1.
-    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
-    let flags = i32::try_from(flags.bits()).unwrap_or(0);
-    let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path).ok()?;
-    Some(Tty::new(file, PATIENCE))
 }
 
 /// True if the kernel shows lines of level debug on its consoles.
@@ -183,6 +148,7 @@ mod tests {
 
     use rustix::pipe::{PipeFlags, pipe_with};
 
+    use super::tty::PATIENCE;
     use super::*;
 
     fn on_a_pipe() -> (Console, File) {
@@ -203,13 +169,6 @@ mod tests {
             text.lines().filter_map(|line| line.split_once("] ")).map(|l| l.1).collect();
         assert_eq!(lines, ["net: one", "net: two", "write: 50%"]);
         assert_eq!(console.events().len(), 2, "progress is not an event");
-    }
-
-    #[test]
-    fn nobody_types_in_vain() {
-        let started = Instant::now();
-        assert_eq!(Console::silent().read_line(Duration::from_millis(20)), None);
-        assert!(started.elapsed() >= Duration::from_millis(20));
     }
 
     #[test]

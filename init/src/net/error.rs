@@ -20,6 +20,9 @@ pub enum NetError {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// A person ended the wait.
+    #[error("no network yet, and a person ended the wait")]
+    Interrupted,
     /// No NIC reached the store before the deadline.
     #[error("{0}")]
     NoNetwork(Box<Failure>),

@@ -33,7 +33,9 @@ mod race;
 
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use args::{
@@ -88,6 +90,8 @@ pub struct NetConfig {
     pub nameservers: Vec<Ipv4Addr>,
     /// Time from start to giving up.
     pub deadline: Duration,
+    /// Waiting ends with [`NetError::Interrupted`] when this is readable.
+    pub interrupt: Option<Arc<OwnedFd>>,
     /// Which links count as NICs.
     pub policy: NicPolicy,
     /// The resolver's file to write.
@@ -104,6 +108,7 @@ impl Default for NetConfig {
             mtu: None,
             nameservers: Vec::new(),
             deadline: DEADLINE,
+            interrupt: None,
             policy: NicPolicy::Physical,
             resolv_conf: PathBuf::from(RESOLV_CONF),
         }

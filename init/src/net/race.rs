@@ -13,6 +13,7 @@ use super::error::{Failure, NetError};
 use super::netlink::{Link, LinkKind, Monitor, Netlink};
 use super::nic::Nic;
 use super::{NetConfig, Network};
+use crate::console::wait_for;
 
 /// How long others wait for the NIC that the machine was booted from, once they are ready and as long
 /// as it has carrier: its server answered a moment ago, so it is about to.
@@ -68,11 +69,20 @@ impl<'a> Race<'a> {
             {
                 return Ok(network);
             }
+            if self.is_interrupted() {
+                return Err(NetError::Interrupted);
+            }
             self.tell(say);
             if self.wait()? {
                 self.list(say)?;
             }
         }
+    }
+
+    fn is_interrupted(&self) -> bool {
+        let interrupt = self.config.interrupt.as_ref();
+        interrupt
+            .is_some_and(|fd| wait_for(fd.as_fd(), rustix::event::PollFlags::IN, Duration::ZERO))
     }
 
     fn now(&self) -> Duration {
@@ -226,6 +236,9 @@ impl<'a> Race<'a> {
     fn wait(&self) -> Result<bool, NetError> {
         let mut fds = vec![PollFd::new(self.monitor.as_fd(), PollFlags::POLLIN)];
         let sockets = self.contenders.values().filter_map(Contender::socket);
+        fds.extend(
+            self.config.interrupt.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)),
+        );
         fds.extend(sockets.map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)));
         match poll(&mut fds, self.timeout()) {
             Ok(_) | Err(Errno::EINTR) => Ok(fds.first().is_some_and(|fd| fd.any() == Some(true))),

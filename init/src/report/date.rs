@@ -2,7 +2,7 @@
 
 /// `2026-11-21 23:40:59 UTC` from seconds since 1970 (civil date from a day
 /// number, Gregorian calendar in eras of 400 years).
-pub(super) fn utc(unix_s: u64) -> String {
+pub(crate) fn utc(unix_s: u64) -> String {
     let (days, second) = (unix_s / 86_400, unix_s % 86_400);
     // Days are counted from 0000-03-01, so that a leap day ends its year.
     let days = days.saturating_add(719_468);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,7 +18,7 @@ use crate::net;
 
 /// How long devices are waited for: a disk that has to start up answers within
 /// it, one that does not answer never does.
-const ANSWER: Duration = Duration::from_secs(10);
+pub(crate) const ANSWER: Duration = Duration::from_secs(10);
 
 /// Facts about the machine, in words.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -54,10 +54,14 @@ impl Facts {
         let until = Instant::now() + ANSWER;
         let (nics, disks) = (look("nics", nics), look("disks", disks));
         let driverless = look("driverless", || lines(&driverless(Path::new("/sys"))));
+        let answer = |seen| {
+            let late = |_| vec![format!("did not answer in {} s", ANSWER.as_secs())];
+            answer(seen, until).unwrap_or_else(late)
+        };
         Self {
-            nics: answer(&nics, until),
-            disks: answer(&disks, until),
-            driverless: answer(&driverless, until),
+            nics: answer(&nics),
+            disks: answer(&disks),
+            driverless: answer(&driverless),
             memory_bytes: memory.0,
             memory_free_bytes: memory.1,
             clock_unix_s: clock.as_secs(),
@@ -83,7 +87,10 @@ fn lines<T: ToString>(things: &[T]) -> Vec<String> {
 }
 
 /// Looks in a thread of its own, which stays behind if the kernel never answers it.
-fn look(name: &str, look: impl FnOnce() -> Vec<String> + Send + 'static) -> Receiver<Vec<String>> {
+pub(crate) fn look<T: Send + 'static>(
+    name: &str,
+    look: impl FnOnce() -> T + Send + 'static,
+) -> Receiver<T> {
     let (send, seen) = channel();
     let run = move || {
         // Nobody listens any more to an answer that is late.
@@ -94,11 +101,9 @@ fn look(name: &str, look: impl FnOnce() -> Vec<String> + Send + 'static) -> Rece
     seen
 }
 
-/// What was seen, or that nothing was until then.
-fn answer(seen: &Receiver<Vec<String>>, until: Instant) -> Vec<String> {
-    let left = until.saturating_duration_since(Instant::now());
-    seen.recv_timeout(left)
-        .unwrap_or_else(|_| vec![format!("did not answer in {} s", ANSWER.as_secs())])
+/// What was seen, if it was until then.
+pub(crate) fn answer<T>(seen: &Receiver<T>, until: Instant) -> Result<T, RecvTimeoutError> {
+    seen.recv_timeout(until.saturating_duration_since(Instant::now()))
 }
 
 /// Memory that could be used now, bytes; `None` where the kernel does not say.
@@ -108,7 +113,7 @@ pub fn memory_available() -> Option<u64> {
 }
 
 /// Total and available bytes of `/proc/meminfo` (`proc_meminfo(5)`, units of 1024).
-fn memory(text: &str) -> (u64, u64) {
+pub(crate) fn memory(text: &str) -> (u64, u64) {
     let fields: BTreeMap<&str, u64> = text
         .lines()
         .filter_map(|line| line.split_once(':'))
@@ -132,13 +137,10 @@ mod tests {
     #[test]
     fn what_does_not_answer_is_said_and_not_waited_for() {
         let started = Instant::now();
-        let hangs = look("hangs", || {
-            thread::sleep(Duration::from_secs(5));
-            Vec::new()
-        });
-        let answers = look("answers", || vec!["eth0".into()]);
-        assert_eq!(answer(&answers, started + ANSWER), ["eth0"]);
-        assert_eq!(answer(&hangs, started), ["did not answer in 10 s"]);
+        let hangs = look("hangs", || thread::sleep(Duration::from_secs(5)));
+        let answers = look("answers", || "eth0");
+        assert_eq!(answer(&answers, started + ANSWER), Ok("eth0"));
+        assert_eq!(answer(&hangs, started), Err(RecvTimeoutError::Timeout));
     }
 
     #[test]

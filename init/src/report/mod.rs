@@ -1,7 +1,7 @@
 //! The failure report: one screen of 80 by 24 for a person, and one line of JSON
 //! with the same facts for a program. Pure functions of a [`Report`].
 
-mod date;
+pub(crate) mod date;
 mod facts;
 
 use std::error::Error;
@@ -9,6 +9,7 @@ use std::error::Error;
 use deploy::disks::size_text;
 use serde::Serialize;
 
+pub(crate) use facts::{ANSWER, answer, look, memory};
 pub use facts::{Facts, memory_available};
 
 /// A failure, with all that is known around it.
@@ -27,7 +28,7 @@ pub struct Report {
 
 /// Columns used: one less than the screen's 80, since some consoles wrap when
 /// the last one is written.
-const WIDTH: usize = 79;
+pub(crate) const WIDTH: usize = 79;
 /// Rows used: one is left for what init says next.
 const HEIGHT: usize = 23;
 /// Rows for the error; what does not fit is in the JSON.
@@ -83,7 +84,7 @@ fn head(report: &Report) -> Vec<String> {
     for (depth, cause) in report.causes.iter().enumerate() {
         let lead = if depth == 0 { "" } else { "because: " };
         for line in format!("{lead}{cause}").lines() {
-            why.extend(wrap(line));
+            why.extend(wrap(line, WIDTH));
         }
     }
     if why.len() > CAUSE_ROWS {
@@ -122,9 +123,9 @@ fn machine(facts: &Facts) -> String {
     )
 }
 
-/// A long line as several rows, broken at blanks where there are any; what
+/// A long line as several rows of `width` columns, broken at blanks where there are any; what
 /// follows is indented by two.
-fn wrap(line: &str) -> Vec<String> {
+pub(crate) fn wrap(line: &str, width: usize) -> Vec<String> {
     let indent = line.len() - line.trim_start().len();
     let mut rows = Vec::new();
     let mut row = String::new();
@@ -133,7 +134,7 @@ fn wrap(line: &str) -> Vec<String> {
         let used = row.chars().count();
         if row.is_empty() {
             row = " ".repeat(start) + word;
-        } else if used + 1 + word.chars().count() <= WIDTH {
+        } else if used + 1 + word.chars().count() <= width {
             row += " ";
             row += word;
         } else {
@@ -147,7 +148,7 @@ fn wrap(line: &str) -> Vec<String> {
 
 /// At most the width of a screen, with a mark where something is cut off, and
 /// nothing that steers a terminal.
-fn fit(row: &str) -> String {
+pub(crate) fn fit(row: &str) -> String {
     let clean: Vec<char> = row.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
     if clean.len() <= WIDTH {
         return clean.into_iter().collect();

@@ -98,9 +98,9 @@ fn causes_are_a_chain_without_repetition() {
 
 #[test]
 fn long_lines_are_broken_at_blanks() {
-    assert_eq!(wrap("short"), ["short"]);
-    let rows = wrap(&format!("  /dev/vda {}", "word ".repeat(30).trim()));
+    assert_eq!(wrap("short", WIDTH), ["short"]);
+    let rows = wrap(&format!("  /dev/vda {}", "word ".repeat(30).trim()), WIDTH);
     assert_eq!(rows.len(), 3);
     assert!(rows[0].starts_with("  /dev") && rows[1].starts_with("    word"));
-    assert_eq!(wrap(&"x".repeat(100)).len(), 1);
+    assert_eq!(wrap(&"x".repeat(100), WIDTH).len(), 1);
 }

@@ -5,4 +5,5 @@ mod lab;
 
 mod ondisk;
 mod pxe;
+mod recovery;
 mod wire;

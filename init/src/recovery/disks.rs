@@ -1,0 +1,144 @@
+//! `disks`: each disk, and what is on it.
+
+use std::time::Instant;
+
+use deploy::disks::{Disk, Places, discover, size_text};
+
+use super::screen::{PAGE_ROWS, column, fact};
+use super::{Halt, Session};
+use crate::boot::{At, Failure, Stage};
+use crate::report::{ANSWER, answer, look};
+
+/// Disks of a page: what is on one takes about two rows.
+const PER_PAGE: usize = PAGE_ROWS / 4;
+
+/// Above the columns.
+pub(super) const HEAD: &str = "  # path            size      how     model                 serial";
+
+impl Session<'_> {
+    pub(super) fn disks(&self) -> Result<(), Halt> {
+        let disks = find()?;
+        if disks.is_empty() {
+            self.show("no disk: no driver in this image, or none in this machine\n");
+            return Ok(());
+        }
+        self.pages("disks", (disks.len(), PER_PAGE), |range| {
+            let first = range.start;
+            let shown = disks[range].iter().enumerate();
+            let rows = shown.flat_map(|(index, disk)| rows(first + index + 1, disk));
+            [HEAD.to_string()].into_iter().chain(rows).collect()
+        })?;
+        Ok(())
+    }
+}
+
+/// The machine's disks, as far as they answer in time.
+pub(super) fn find() -> Result<Vec<Disk>, Failure> {
+    let seen = look("disks", || discover(&Places::default()));
+    // The failure screen says which of them does not answer.
+    answer(&seen, Instant::now() + ANSWER).unwrap_or_else(|_| Ok(Vec::new())).at(Stage::Disk)
+}
+
+/// A disk on a few rows.
+pub(super) fn rows(number: usize, disk: &Disk) -> Vec<String> {
+    let or_none = |text: &str| if text.is_empty() { "-".to_string() } else { text.to_string() };
+    let (path, size) = (column(&disk.path, 15), column(&size_text(disk.size_bytes), 9));
+    let (how, model) = (disk.transport.to_string(), column(&or_none(&disk.model), 21));
+    let head = format!("{number:3} {path} {size} {how:7} {model} {}", or_none(&disk.serial));
+    let notes =
+        [(disk.removable, "removable"), (disk.read_only, "read-only"), (disk.mounted, "in use")];
+    let notes: Vec<&str> =
+        notes.iter().filter(|(holds, _)| *holds).map(|(_, word)| *word).collect();
+    let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join(", ")) };
+    let mut rows = vec![head];
+    let mut on_it = fact("", &format!("{}{notes}", disk.contents));
+    // A page is made for two rows of it.
+    if on_it.len() > 3 {
+        on_it.truncate(2);
+        on_it.push("          ...".into());
+    }
+    rows.extend(on_it);
+    rows
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use deploy::disks::{Contents, DeviceNumber, Partition, TableKind, Transport};
+
+    use super::super::screen::{fits, titled};
+    use super::*;
+
+    /// A disk of 8 GiB that holds a system.
+    pub(in super::super) fn disk(name: &str, serial: &str) -> Disk {
+        let partition = |number: u32, name: &str| Partition {
+            number,
+            start_bytes: 1 << 20,
+            size_bytes: 1 << 30,
+            name: name.into(),
+            signature: None,
+        };
+        Disk {
+            path: format!("/dev/{name}"),
+            name: name.into(),
+            number: DeviceNumber { major: 254, minor: 0 },
+            size_bytes: 8 << 30,
+            logical_sector_bytes: 512,
+            model: String::new(),
+            vendor: String::new(),
+            serial: serial.into(),
+            wwn: String::new(),
+            transport: Transport::Virtio,
+            rotational: false,
+            removable: false,
+            read_only: false,
+            bus_path: format!("pci0000:00/0000:00:04.0/virtio1/{name}"),
+            diskseq: 1,
+            holders: Vec::new(),
+            mounted: false,
+            contents: Contents {
+                table: TableKind::Gpt,
+                partitions: vec![partition(1, "EFI"), partition(2, "root")],
+                ..Contents::default()
+            },
+        }
+    }
+
+    #[test]
+    fn a_disk_and_what_is_on_it() {
+        let blank = Contents { head_is_zero: true, ..Contents::default() };
+        let stick = Disk {
+            removable: true,
+            transport: Transport::Usb,
+            model: "Ultra Fast Memory Stick 3000".into(),
+            contents: blank,
+            ..disk("sda", "")
+        };
+        let mut all = vec![HEAD.to_string()];
+        all.extend(rows(1, &disk("nvme0n1", "S4EWNX0R123456")));
+        all.extend(rows(2, &stick));
+        let expected = "\
+== disks ======================================================================
+  # path            size      how     model                 serial
+  1 /dev/nvme0n1    8.5 GB    virtio  -                     S4EWNX0R123456
+          gpt: 1 unknown \"EFI\", 2 unknown \"root\"
+  2 /dev/sda        8.5 GB    usb     Ultra Fast Memory St> -
+          blank (removable)
+";
+        assert_eq!(titled("disks", all), expected);
+    }
+
+    #[test]
+    fn much_is_cut() {
+        let mut much = disk("mapper/a-very-long-name", &"S".repeat(100));
+        much.contents.partitions = (1..100)
+            .map(|number| Partition {
+                number,
+                name: "n".repeat(36),
+                ..much.contents.partitions[0].clone()
+            })
+            .collect();
+        let all: Vec<String> = (0..PER_PAGE).flat_map(|number| rows(number, &much)).collect();
+        let screen = titled("disks", all);
+        assert!(fits(&screen), "{screen}");
+    }
+}

@@ -1,0 +1,225 @@
+//! The recovery console: a person at any of the machine's consoles looks, sets, and drives the same
+//! stages as an automatic boot does.
+//!
+//! ```text
+//! commands   what can be said           ->  Command; the menu
+//! status network disks labels log       facts -> screens; pure, but for gathering the facts
+//! settings   set, unset                 ->  Changes of the command line
+//! boot       what is on the disks, started
+//! deploy     questions, the plan, the confirmed disk, the stages
+//! pages      long screens, a page at a time
+//! ```
+//!
+//! Never: a byte written before the person has typed which disk it is; an end of PID 1; a wait
+//! without end on a machine that nobody sits at.
+
+mod boot;
+mod commands;
+mod deploy;
+mod disks;
+mod labels;
+mod log;
+mod network;
+mod pages;
+mod screen;
+mod settings;
+mod shell;
+mod status;
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use store::label::LabelName;
+
+use crate::boot::{Cause, Failure, show};
+use crate::config::{Config, Mode, Settings};
+use crate::console::{Answer, Keys};
+use crate::machine::Machine;
+use crate::net::{NetError, Nic};
+use crate::power::{self, leave};
+use commands::Command;
+
+const PROMPT: &str = "recovery> ";
+
+/// A person at the console.
+struct Session<'a> {
+    machine: &'a Machine,
+    keys: Keys,
+    /// So long after the last answer that made sense the person has left.
+    patience: Option<Duration>,
+    last_answer: Cell<Instant>,
+    /// The labels that were listed last, by number.
+    listed: Vec<LabelName>,
+    /// What the NICs brought when the network was raised in vain.
+    heard: Vec<Nic>,
+    /// The last failure: its stage and causes.
+    failure: Option<(String, Vec<String>)>,
+}
+
+/// Why a command ends early.
+enum Halt {
+    /// The stage says why.
+    Failed(Failure),
+    /// The person thought better of it, or is gone.
+    GivenUp,
+}
+
+impl From<Failure> for Halt {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// What follows a command.
+#[derive(PartialEq, Eq)]
+enum Next {
+    /// The next one.
+    Stay,
+    /// The boot, as the settings say.
+    GoOn,
+}
+
+/// Runs the console. Returns when the boot is to go on: because the person says so, or because
+/// nobody said anything for `patience`. `failure` is what led here.
+pub fn run(machine: &Machine, failure: &Failure, patience: Option<Duration>) {
+    let mut session = Session::new(machine, patience);
+    match failure.stopped() {
+        Some(stopped) => machine.console.say("init", &format!("{stopped}: the recovery console")),
+        None => session.remember(failure),
+    }
+    session.keys.forget_typed();
+    machine.console.show(&commands::menu(env!("CARGO_PKG_VERSION")));
+    while session.turn() == Next::Stay {}
+}
+
+impl<'a> Session<'a> {
+    fn new(machine: &'a Machine, patience: Option<Duration>) -> Self {
+        Self {
+            machine,
+            keys: Keys::take(&machine.console),
+            patience,
+            last_answer: Cell::new(Instant::now()),
+            listed: Vec::new(),
+            heard: Vec::new(),
+            failure: None,
+        }
+    }
+
+    /// One command.
+    fn turn(&mut self) -> Next {
+        let line = match self.keys.ask(PROMPT, self.until()) {
+            Answer::Line(line) => line,
+            Answer::Cancelled => return Next::Stay,
+            Answer::Nobody => {
+                self.say("nobody typed a command for long; going on");
+                return Next::GoOn;
+            }
+        };
+        if line.is_empty() {
+            return Next::Stay;
+        }
+        match commands::parse(&line) {
+            Ok((command, rest)) => {
+                self.last_answer.set(Instant::now());
+                let next = self.obey(command, rest);
+                // What took long was no absence.
+                self.last_answer.set(Instant::now());
+                next
+            }
+            Err(answer) => {
+                self.show(&answer);
+                Next::Stay
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command, rest: &str) -> Next {
+        let mut done = Ok(());
+        match command {
+            Command::Status => self.status(),
+            Command::Network => done = self.network(rest),
+            Command::Disks => done = self.disks(),
+            Command::Labels => done = self.labels(rest),
+            Command::Plan => done = self.deploy(rest, Mode::Plan),
+            Command::Deploy => done = self.deploy(rest, Mode::Deploy),
+            Command::Boot => done = self.boot(rest),
+            Command::Set => self.set(rest),
+            Command::Unset => self.unset(rest),
+            Command::Log => done = self.log(rest),
+            Command::GoOn => return self.go_on(),
+            Command::Reboot => leave(power::Leave::Reboot, &self.machine.console),
+            Command::PowerOff => leave(power::Leave::PowerOff, &self.machine.console),
+            Command::Shell => self.shell(),
+            Command::Help => self.show(&commands::menu(env!("CARGO_PKG_VERSION"))),
+        }
+        match done {
+            Ok(()) => {}
+            Err(Halt::GivenUp) => self.show("given up: nothing was written\n"),
+            Err(Halt::Failed(failure)) => self.failed(&failure),
+        }
+        Next::Stay
+    }
+
+    /// Shows why a stage ended here, as an automatic boot would, and comes back to the menu.
+    fn failed(&mut self, failure: &Failure) {
+        if let Some(stopped) = failure.stopped() {
+            self.say(&stopped.to_string());
+            return;
+        }
+        show(self.machine, failure, 1);
+        self.remember(failure);
+    }
+
+    fn remember(&mut self, failure: &Failure) {
+        if let Cause::Network(NetError::NoNetwork(heard)) = &*failure.cause {
+            self.heard.clone_from(&heard.nics);
+        }
+        self.failure = Some((failure.stage.to_string(), failure.causes()));
+    }
+
+    /// Whether the boot can go on by the settings; says what they lack.
+    fn go_on(&mut self) -> Next {
+        let mut changes = self.machine.changes();
+        let is_recovery = match Settings::parse(&self.machine.said()) {
+            Ok(settings) => settings.mode == Mode::Recovery,
+            Err(mistakes) => mistakes.mode == Mode::Recovery,
+        };
+        if is_recovery {
+            // Or it would lead here again.
+            let _ = changes.set("mode=deploy", &self.machine.command_line);
+        }
+        match Config::parse(&changes.apply(&self.machine.command_line)) {
+            Ok(_) => {
+                self.machine.set_changes(changes);
+                Next::GoOn
+            }
+            Err(mistakes) => {
+                self.show(&format!("{mistakes}\n"));
+                Next::Stay
+            }
+        }
+    }
+
+    /// Asks something else than a command.
+    fn ask(&self, prompt: &str) -> Result<String, Halt> {
+        match self.keys.ask(prompt, self.until()) {
+            Answer::Line(line) => {
+                self.last_answer.set(Instant::now());
+                Ok(line)
+            }
+            Answer::Cancelled | Answer::Nobody => Err(Halt::GivenUp),
+        }
+    }
+
+    fn until(&self) -> Option<Instant> {
+        self.patience.map(|patience| self.last_answer.get() + patience)
+    }
+
+    fn show(&self, screen: &str) {
+        self.machine.console.show(screen);
+    }
+
+    fn say(&self, text: &str) {
+        self.machine.console.say("init", text);
+    }
+}

@@ -1,0 +1,176 @@
+//! `network`: each NIC with what was heard on it, and raising it.
+
+use std::net::Ipv4Addr;
+use std::time::Instant;
+
+use deploy::disks::size_text;
+use store::label::LabelName;
+
+use super::screen::{column, fact, titled};
+use super::{Halt, Session};
+use crate::boot;
+use crate::config::Settings;
+use crate::console::Watch;
+use crate::net::{self, Network, Nic};
+use crate::report::{ANSWER, answer, look};
+
+/// Ctrl-C.
+const CANCEL: &[u8] = b"\x03";
+
+impl Session<'_> {
+    pub(super) fn network(&mut self, rest: &str) -> Result<(), Halt> {
+        if rest == "up" {
+            let settings = self.settings()?;
+            self.raise(&settings, settings.labels.first())?;
+        }
+        let seen = look("nics", || net::nics().unwrap_or_default());
+        let nics = answer(&seen, Instant::now() + ANSWER).unwrap_or_default();
+        let nics: Vec<Nic> = nics.into_iter().map(|nic| self.with_heard(nic)).collect();
+        self.show(&screen(&nics, self.machine.network().as_ref()));
+        Ok(())
+    }
+
+    /// Adds what was heard when the network was raised in vain.
+    fn with_heard(&self, nic: Nic) -> Nic {
+        let heard = self.heard.iter().find(|heard| heard.mac == nic.mac);
+        let heard = heard.map_or(nic.heard.clone(), |heard| heard.heard.clone());
+        Nic { heard, ..nic }
+    }
+
+    /// Sees to it that a store is reached, if one needs a network: once, and it stays. Ctrl-C ends
+    /// the wait.
+    pub(super) fn reach(
+        &mut self,
+        settings: &Settings,
+        label: Option<&LabelName>,
+    ) -> Result<(), Halt> {
+        if boot::reaches(self.machine, settings) {
+            return Ok(());
+        }
+        self.raise(settings, label)
+    }
+
+    fn raise(&mut self, settings: &Settings, label: Option<&LabelName>) -> Result<(), Halt> {
+        self.show("raising the network; Ctrl-C gives up\n");
+        let watch = Watch::begin(&self.machine.console, CANCEL).ok();
+        let signal = watch.as_ref().map(Watch::signal);
+        boot::raise(self.machine, settings, label, signal).map_err(Halt::Failed)?;
+        self.heard.clear();
+        Ok(())
+    }
+}
+
+/// The screen: two rows for each card, and the network.
+fn screen(nics: &[Nic], network: Option<&Network>) -> String {
+    let head = "name     address           driver       speed      carrier place";
+    let mut rows = vec![head.to_string()];
+    for nic in nics {
+        let speed = nic.speed_mbps.map_or("-".into(), |speed| format!("{speed} Mb/s"));
+        let (name, driver) = (column(&nic.name, 8), nic.driver.as_deref().unwrap_or("none"));
+        let carrier = if nic.carrier { "yes" } else { "no" };
+        let place = [nic.bus.as_str(), nic.pci_id.as_deref().unwrap_or_default()].join(" ");
+        let (driver, mac, speed) = (column(driver, 12), nic.mac.to_string(), column(&speed, 10));
+        rows.push(format!("{name} {mac} {driver} {speed} {carrier:7} {}", place.trim()));
+        rows.extend(fact("", &heard(nic, network)));
+    }
+    if nics.is_empty() {
+        rows = vec!["no network card: no driver in this image, or none in this machine".into()];
+    }
+    rows.push(String::new());
+    rows.extend(
+        network.map_or_else(|| vec!["not up; network up raises it".to_string()], addresses),
+    );
+    titled("network", rows)
+}
+
+/// What was heard, or that this is the card that is used.
+fn heard(nic: &Nic, network: Option<&Network>) -> String {
+    match network.filter(|network| network.nic.mac == nic.mac) {
+        Some(network) => format!("in use: {}", network.source()),
+        None => nic.heard.clone(),
+    }
+}
+
+fn addresses(network: &Network) -> Vec<String> {
+    let all = |addresses: &[Ipv4Addr]| {
+        addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    let mut rows =
+        fact("address", &format!("{}/{} on {}", network.address, network.prefix, network.nic.name));
+    rows.extend(fact("gateway", &network.gateway.map_or("none".into(), |at| at.to_string())));
+    rows.extend(fact("resolver", &all(&network.nameservers)));
+    rows.extend(fact("time", &all(&network.ntp)));
+    let mtu = network.mtu.map(|mtu| size_text(u64::from(mtu)));
+    rows.extend(fact("MTU", &mtu.unwrap_or_default()));
+    if let Some(lease) = &network.lease {
+        let seconds = match lease.seconds {
+            u32::MAX => "for ever".into(),
+            seconds => format!("for {seconds} s"),
+        };
+        rows.extend(fact("lease", &format!("by {} {seconds}", lease.server)));
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::screen::fits;
+    use super::*;
+    use crate::net::Lease;
+
+    fn nic(name: &str, heard: &str) -> Nic {
+        Nic {
+            name: name.into(),
+            index: 2,
+            mac: "52:54:00:12:34:56".parse().unwrap(),
+            bus: "virtio0".into(),
+            pci_id: Some("1af4:1000".into()),
+            driver: Some("virtio_net".into()),
+            carrier: true,
+            speed_mbps: Some(10_000),
+            heard: heard.into(),
+        }
+    }
+
+    #[test]
+    fn cards_and_what_was_heard() {
+        let other = Nic {
+            mac: "52:54:00:12:34:57".parse().unwrap(),
+            carrier: false,
+            speed_mbps: None,
+            ..nic("eth1", "no carrier")
+        };
+        let server = Ipv4Addr::new(10, 0, 2, 2);
+        let network = Network {
+            nic: nic("eth0", ""),
+            address: Ipv4Addr::new(10, 0, 2, 15),
+            prefix: 24,
+            peer: None,
+            gateway: Some(server),
+            routes: Vec::new(),
+            nameservers: vec![Ipv4Addr::new(10, 0, 2, 3)],
+            domain: None,
+            hostname: None,
+            ntp: Vec::new(),
+            mtu: None,
+            lease: Some(Lease { server, seconds: 86_400, renew_s: 1, rebind_s: 2 }),
+        };
+        let expected = "\
+== network ====================================================================
+name     address           driver       speed      carrier place
+eth0     52:54:00:12:34:56 virtio_net   10000 Mb/s yes     virtio0 1af4:1000
+          in use: lease 10.0.2.15/24 from 10.0.2.2
+eth1     52:54:00:12:34:57 virtio_net   -          no      virtio0 1af4:1000
+          no carrier
+
+address   10.0.2.15/24 on eth0
+gateway   10.0.2.2
+resolver  10.0.2.3
+lease     by 10.0.2.2 for 86400 s
+";
+        assert_eq!(screen(&[nic("eth0", ""), other], Some(&network)), expected);
+        assert!(screen(&[], None).contains("no network card"));
+        let long = nic("a-very-long-name", &"heard this and that, ".repeat(20));
+        assert!(fits(&screen(&[long], None)));
+    }
+}
