@@ -72,7 +72,8 @@ impl Keys {
         Some(inner.ttys.get(inner.last_used)?.path()?.to_owned())
     }
 
-    /// Gives the console at `path` its former settings while `work` uses it.
+    /// Gives the console at `path` its former settings while `work` uses it. It is opened again
+    /// afterwards: a session that ends hangs up its terminal for everybody (`setsid(2)`).
     pub fn lend(&self, path: &std::path::Path, work: impl FnOnce()) {
         let each = |change: fn(&mut Tty)| {
             let mut inner = self.0.lock();
@@ -80,6 +81,7 @@ impl Keys {
         };
         each(Tty::give_keys_back);
         work();
+        each(|tty| tty.open_again(None));
         each(Tty::take_keys);
     }
 }

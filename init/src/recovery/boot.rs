@@ -57,7 +57,7 @@ impl Session<'_> {
             self.show("no disk holds something to boot\n");
             return Ok(String::new());
         }
-        self.pages("on the disks", (entries.len(), PER_PAGE), |range| {
+        self.pages("on the disks", (entries.len(), PER_PAGE, 0), |range| {
             let first = range.start;
             let shown = entries[range].iter().enumerate();
             shown

@@ -22,7 +22,7 @@ impl Session<'_> {
             self.show("no disk: no driver in this image, or none in this machine\n");
             return Ok(());
         }
-        self.pages("disks", (disks.len(), PER_PAGE), |range| {
+        self.pages("disks", (disks.len(), PER_PAGE, 0), |range| {
             let first = range.start;
             let shown = disks[range].iter().enumerate();
             let rows = shown.flat_map(|(index, disk)| rows(first + index + 1, disk));

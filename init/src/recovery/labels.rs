@@ -39,7 +39,7 @@ impl Session<'_> {
             let title =
                 if search.is_empty() { "labels".into() } else { format!("labels: {search}") };
             let listed = &self.listed;
-            let again = self.pages(&title, (listed.len(), PER_PAGE), |range| {
+            let again = self.pages(&title, (listed.len(), PER_PAGE, 0), |range| {
                 let first = range.start;
                 let shown = listed[range].iter().enumerate();
                 let rows = shown.map(|(index, name)| {

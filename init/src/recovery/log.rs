@@ -17,6 +17,9 @@ const KERNEL_LINES: usize = 250;
 /// Records read at most: the kernel's buffer has room for fewer, but goes on being written to.
 const RECORDS_MAX: usize = 100_000;
 
+/// Pages of a log at most.
+const PAGES_MAX: usize = 50;
+
 /// A record with its fields, as `/dev/kmsg` gives it at most.
 const RECORD_MAX_BYTES: usize = 8192;
 
@@ -37,19 +40,15 @@ impl Session<'_> {
                 self.show(&format!("no line has {search:?} in it\n"));
                 return Ok(());
             }
-            // The newest are what is looked for: the last page first.
             let last = found.len().saturating_sub(PAGE_ROWS * PAGES_MAX);
             let title = if is_kernel { "the kernel's log" } else { "log" };
-            match self.rows(title, &found[last..])? {
+            match self.newest(title, &found[last..])? {
                 Some(text) => search = text,
                 None => return Ok(()),
             }
         }
     }
 }
-
-/// Pages of a log at most.
-const PAGES_MAX: usize = 50;
 
 /// The kernel's last lines, without ours that it keeps.
 fn kernel() -> Vec<String> {

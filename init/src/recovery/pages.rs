@@ -31,16 +31,16 @@ fn range(page: usize, count: usize, rows: usize) -> Range<usize> {
 }
 
 impl Session<'_> {
-    /// Shows `count` things, `per_page` at a time, each page made by `rows` when it is looked at.
-    /// Returns a text that the person wants to search for.
+    /// Shows `count` things, `per_page` at a time, each page made by `rows` when it is looked at,
+    /// from page `start` on or from the last one. Returns a text that the person wants to search for.
     pub(super) fn pages(
         &self,
         title: &str,
-        (count, per_page): (usize, usize),
+        (count, per_page, start): (usize, usize, usize),
         mut rows: impl FnMut(Range<usize>) -> Vec<String>,
     ) -> Result<Option<String>, Halt> {
         let last = count.saturating_sub(1) / per_page.max(1);
-        let mut page = 0;
+        let mut page = start.min(last);
         loop {
             let shown = range(page, count, per_page);
             let of = format!("{title}: {} to {} of {count}", shown.start + 1, shown.end);
@@ -59,9 +59,9 @@ impl Session<'_> {
         }
     }
 
-    /// Shows rows that are there already.
-    pub(super) fn rows(&self, title: &str, rows: &[String]) -> Result<Option<String>, Halt> {
-        self.pages(title, (rows.len(), PAGE_ROWS), |range| rows[range].to_vec())
+    /// Shows lines of which the last are the newest: from the last page on.
+    pub(super) fn newest(&self, title: &str, rows: &[String]) -> Result<Option<String>, Halt> {
+        self.pages(title, (rows.len(), PAGE_ROWS, usize::MAX), |range| rows[range].to_vec())
     }
 }
 

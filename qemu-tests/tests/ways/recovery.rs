@@ -3,6 +3,7 @@
 use crate::lab::{LABEL, Lab, machine};
 use anyhow::{Result, ensure};
 use qemu_tests::{Disk, Machine, Running, deadline};
+use serde_json::json;
 
 /// What the console asks with.
 const PROMPT: &str = "recovery> ";
@@ -109,11 +110,13 @@ fn a_key_stops_the_boot_before_a_byte_is_written() -> Result<()> {
     let disk = lab.disk("disk", 0)?;
     let mut machine = Machine {
         disks: vec![disk.clone()],
-        ..machine(&store, LABEL, "inaugurator.recovery-window=600")?
+        ..machine(&store, LABEL, "console=tty0 inaugurator.recovery-window=600")?
     }
     .start()?;
     machine.expect("press r for the recovery console", deadline::BOOT)?;
-    machine.type_line("r")?;
+    // On the keyboard beside the screen; what follows is typed on the serial line.
+    let key = json!({ "keys": [{ "type": "qcode", "data": "r" }] });
+    machine.monitor().execute("send-key", &key)?;
     machine.expect("stopped by a key before anything was written", deadline::INAUGURATE)?;
     machine.expect(PROMPT, deadline::COMMAND)?;
     assert!(is_blank(&disk)?, "something was written");
