@@ -81,8 +81,10 @@ pub fn fail(machine: &Machine, failure: &Failure, attempt: u32) -> u32 {
         recovery::run(machine, failure, patience);
         return 1;
     }
-    let report = show(machine, failure, attempt);
+    let report = report(machine, failure, attempt);
+    // The screen last: it is what stays to be read.
     machine.console.show(&format!("{}\n", report::json(&report)));
+    machine.console.show(&report::screen(&report));
     if is_pressed {
         recovery::run(machine, failure, Some(PERSON_LEFT));
         return 1;
@@ -102,8 +104,8 @@ pub fn fail(machine: &Machine, failure: &Failure, attempt: u32) -> u32 {
     }
 }
 
-/// Shows a failure on every console, and returns what it said.
-pub(crate) fn show(machine: &Machine, failure: &Failure, attempt: u32) -> Report {
+/// Says that a stage failed, and gathers what is to be told of it.
+pub(crate) fn report(machine: &Machine, failure: &Failure, attempt: u32) -> Report {
     let console = &machine.console;
     let causes = failure.causes();
     let stage = failure.stage.to_string();
@@ -114,9 +116,7 @@ pub(crate) fn show(machine: &Machine, failure: &Failure, attempt: u32) -> Report
         console.say("devices", &unfinished.to_string());
     }
     let facts = Facts::gather(console);
-    let report = Report { stage, causes, attempt, facts };
-    console.show(&report::screen(&report));
-    report
+    Report { stage, causes, attempt, facts }
 }
 
 fn config(machine: &Machine) -> Result<Config, Failure> {

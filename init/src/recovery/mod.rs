@@ -5,7 +5,7 @@
 //! commands   what can be said           ->  Command; the menu
 //! status network disks labels log       facts -> screens; pure, but for gathering the facts
 //! settings   set, unset                 ->  Changes of the command line
-//! boot       what is on the disks, started
+//! ondisk     what is on the disks, started
 //! deploy     questions, the plan, the confirmed disk, the stages
 //! pages      long screens, a page at a time
 //! ```
@@ -13,13 +13,13 @@
 //! Never: a byte written before the person has typed which disk it is; an end of PID 1; a wait
 //! without end on a machine that nobody sits at.
 
-mod boot;
 mod commands;
 mod deploy;
 mod disks;
 mod labels;
 mod log;
 mod network;
+mod ondisk;
 mod pages;
 mod screen;
 mod settings;
@@ -31,12 +31,13 @@ use std::time::{Duration, Instant};
 
 use store::label::LabelName;
 
-use crate::boot::{Cause, Failure, show};
+use crate::boot::{self, Cause, Failure};
 use crate::config::{Config, Mode, Settings};
 use crate::console::{Answer, Keys};
 use crate::machine::Machine;
 use crate::net::{NetError, Nic};
 use crate::power::{self, leave};
+use crate::report;
 use commands::Command;
 
 const PROMPT: &str = "recovery> ";
@@ -166,7 +167,7 @@ impl<'a> Session<'a> {
             self.say(&stopped.to_string());
             return;
         }
-        show(self.machine, failure, 1);
+        self.show(&report::screen(&boot::report(self.machine, failure, 1)));
         self.remember(failure);
     }
 
