@@ -2,17 +2,11 @@
 
 use crate::accel::Accel;
 use crate::devices::disk_arguments;
-use crate::machine::{Firmware, Machine};
+use crate::firmware::firmware_arguments;
+use crate::machine::Machine;
 use std::path::Path;
 
-/// Where Debian's `ovmf` keeps the firmware.
-const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
-
-/// The variables that an OVMF machine starts from; every machine gets a copy.
-pub(crate) const OVMF_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
-
-/// Everything but the monitor. `variables` is the machine's own copy of
-/// [`OVMF_VARS`], used with that firmware only.
+/// Everything but the monitor. `variables` is the machine's own copy of what its UEFI keeps.
 pub(crate) fn arguments(machine: &Machine, accel: Accel, variables: &Path) -> Vec<String> {
     let mut all = words(&["-nodefaults", "-no-user-config", "-display", "none"]);
     all.extend(words(&["-serial", "stdio"]));
@@ -26,32 +20,11 @@ pub(crate) fn arguments(machine: &Machine, accel: Accel, variables: &Path) -> Ve
     if let Some(start) = &machine.clock {
         all.extend(words(&["-rtc", &format!("base={start}")]));
     }
-    all.extend(firmware(&machine.firmware, variables));
+    all.extend(firmware_arguments(&machine.firmware, variables));
     all.extend(disk_arguments(&machine.disks));
     all.extend(machine.nics.iter().enumerate().flat_map(|(index, nic)| nic.arguments(index)));
     all.extend(machine.extra.iter().cloned());
     all
-}
-
-fn firmware(firmware: &Firmware, variables: &Path) -> Vec<String> {
-    match firmware {
-        // Without a screen it says on the serial line what it boots, and that it cannot.
-        Firmware::SeaBios => words(&["-machine", "graphics=off"]),
-        Firmware::Ovmf => ovmf(variables),
-        Firmware::Direct { uefi, kernel, initrd, cmdline } => {
-            let mut all = if *uefi { ovmf(variables) } else { Vec::new() };
-            let kernel = kernel.display().to_string();
-            let initrd = initrd.display().to_string();
-            all.extend(words(&["-kernel", &kernel, "-initrd", &initrd, "-append", cmdline]));
-            all
-        }
-    }
-}
-
-fn ovmf(variables: &Path) -> Vec<String> {
-    let code = format!("if=pflash,format=raw,readonly=on,file={OVMF_CODE}");
-    let variables = format!("if=pflash,format=raw,file={}", escaped(variables));
-    words(&["-drive", &code, "-drive", &variables])
 }
 
 /// A path as a value in QEMU's `key=value,...`, where a comma is doubled.
@@ -59,14 +32,14 @@ pub(crate) fn escaped(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
 
-fn words(words: &[&str]) -> Vec<String> {
+pub(crate) fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Bus, Disk, Nic, NicModel};
+    use crate::{Bus, Disk, Firmware, Nic, NicModel};
 
     #[test]
     fn a_machine_reads_as_a_command_line() {
@@ -77,6 +50,7 @@ mod tests {
                 Disk { serial: "S1".into(), ..Disk::at("/a,b.raw") },
                 Disk { bus: Bus::Nvme, sector_size: 4096, ..Disk::at("/n.raw") },
                 Disk { bus: Bus::Ahci, ..Disk::at("/s.raw") },
+                Disk { bus: Bus::Usb, ..Disk::at("/u.raw") },
             ],
             nics: vec![
                 Nic { restrict: true, ..Nic::of(NicModel::E1000) },
@@ -91,13 +65,14 @@ mod tests {
             "-no-reboot",
             "-rtc base=1970-01-01T00:00:10",
             "-kernel /k -initrd /i -append console=ttyS0",
-            "-device ich9-ahci,id=ahci -blockdev",
+            "-device ich9-ahci,id=ahci -device qemu-xhci,id=usb -blockdev",
             "file.filename=/a,,b.raw",
             "-device virtio-blk-pci,id=disk0-device,drive=disk0,logical_block_size=512,\
              physical_block_size=512,serial=S1,werror=report,rerror=report",
             "-device nvme,id=disk1-device,drive=disk1,logical_block_size=4096,\
              physical_block_size=4096,serial=nvme1 ",
             "-device ide-hd,bus=ahci.0,id=disk2-device",
+            "-device usb-storage,bus=usb.0,removable=on,id=disk3-device",
             "-netdev user,id=nic0-net,restrict=on",
             "-device e1000,id=nic0,netdev=nic0-net,mac=52:54:00:1a:06:00,romfile= ",
             "-netdev tap,ifname=tap0,script=no,downscript=no,id=nic1-net",
@@ -106,5 +81,19 @@ mod tests {
             assert!(found.contains(expected), "{expected}\nis not in\n{found}");
         }
         assert!(!found.contains("virtio-scsi"), "{found}");
+    }
+
+    #[test]
+    fn secure_boot_is_another_build_that_guards_its_variables() {
+        let machine = Machine { firmware: Firmware::SecureBoot, ..Machine::default() };
+        let found = arguments(&machine, Accel::Tcg, Path::new("/v")).join(" ");
+        for expected in [
+            "readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.secboot.fd",
+            "-drive if=pflash,format=raw,file=/v",
+            "-machine q35,smm=on",
+            "-global driver=cfi.pflash01,property=secure,value=on",
+        ] {
+            assert!(found.contains(expected), "{expected}\nis not in\n{found}");
+        }
     }
 }

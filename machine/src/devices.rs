@@ -18,6 +18,8 @@ pub enum Bus {
     Ahci,
     /// `/dev/sdX` on a virtio SCSI controller.
     VirtioScsi,
+    /// `/dev/sdX`, a removable stick on an xHCI controller.
+    Usb,
 }
 
 /// How a disk's bytes are kept on the host.
@@ -131,6 +133,7 @@ impl Disk {
             Bus::Nvme => "nvme".into(),
             Bus::Ahci => format!("ide-hd,bus=ahci.{port}"),
             Bus::VirtioScsi => "scsi-hd,bus=scsi.0".into(),
+            Bus::Usb => "usb-storage,bus=usb.0,removable=on".into(),
         };
         let serial = match (self.serial.as_str(), self.bus) {
             // NVMe does not start without one.
@@ -168,11 +171,15 @@ pub(crate) fn disk_arguments(disks: &[Disk]) -> Vec<String> {
 
 /// The controllers that the disks' buses need, each once.
 fn controllers(disks: &[Disk]) -> Vec<String> {
-    [(Bus::Ahci, "ich9-ahci,id=ahci"), (Bus::VirtioScsi, "virtio-scsi-pci,id=scsi")]
-        .iter()
-        .filter(|(bus, _)| disks.iter().any(|disk| disk.bus == *bus))
-        .flat_map(|(_, device)| ["-device".into(), (*device).to_owned()])
-        .collect()
+    [
+        (Bus::Ahci, "ich9-ahci,id=ahci"),
+        (Bus::VirtioScsi, "virtio-scsi-pci,id=scsi"),
+        (Bus::Usb, "qemu-xhci,id=usb"),
+    ]
+    .iter()
+    .filter(|(bus, _)| disks.iter().any(|disk| disk.bus == *bus))
+    .flat_map(|(_, device)| ["-device".into(), (*device).to_owned()])
+    .collect()
 }
 
 /// The kind of a network card.

@@ -10,6 +10,7 @@ mod arguments;
 mod console;
 pub mod deadline;
 mod devices;
+mod firmware;
 mod machine;
 mod qmp;
 mod running;

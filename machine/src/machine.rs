@@ -1,8 +1,9 @@
 //! A machine as a value.
 
 use crate::accel::Accel;
-use crate::arguments::{OVMF_VARS, arguments};
+use crate::arguments::arguments;
 use crate::devices::{Disk, Nic};
+use crate::firmware::Build;
 use crate::running::Running;
 use anyhow::{Context, Result};
 use std::fs;
@@ -43,6 +44,9 @@ pub enum Firmware {
     SeaBios,
     /// UEFI, from the first disk's ESP. Needs Debian's `ovmf`.
     Ovmf,
+    /// The same with Secure Boot: it starts what Debian's snakeoil key signed
+    /// (`/usr/share/ovmf/PkKek-1-snakeoil.key`), and nothing else.
+    SecureBoot,
     /// No boot loader: QEMU has the firmware start these.
     Direct {
         /// The firmware is UEFI (Debian's `ovmf`), not a BIOS.
@@ -88,6 +92,23 @@ impl Machine {
         }
     }
 
+    /// A machine whose UEFI fetches `url` itself and starts it: an address of the user network's,
+    /// as the host is 10.0.2.2 there.
+    pub fn by_http(url: &str) -> Self {
+        // It would try PXE by both protocols first, a minute each.
+        let without = |protocol| format!("name=opt/org.tianocore/{protocol}PXESupport,string=n");
+        let nic = Nic { options: format!("bootfile={url}"), ..Nic::default() };
+        Self {
+            firmware: Firmware::Ovmf,
+            nics: vec![nic],
+            extra: ["IPv4", "IPv6"]
+                .into_iter()
+                .flat_map(|p| ["-fw_cfg".into(), without(p)])
+                .collect(),
+            ..Self::default()
+        }
+    }
+
     /// The same machine with UEFI instead of a BIOS.
     #[must_use]
     pub fn on_uefi(mut self) -> Self {
@@ -105,9 +126,9 @@ impl Machine {
         fs::create_dir_all(&directory)
             .with_context(|| format!("making {}", directory.display()))?;
         let variables = scratch.path().join("efi-variables");
-        if matches!(self.firmware, Firmware::Ovmf | Firmware::Direct { uefi: true, .. }) {
-            fs::copy(OVMF_VARS, &variables)
-                .with_context(|| format!("copying {OVMF_VARS}; is ovmf installed?"))?;
+        if let Some(Build { variables: from, .. }) = Build::of(&self.firmware) {
+            fs::copy(from, &variables)
+                .with_context(|| format!("copying {from}; is ovmf installed?"))?;
         }
         let accel = Accel::of_this_host();
         let arguments = arguments(self, accel, &variables);
