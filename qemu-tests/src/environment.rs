@@ -25,6 +25,11 @@ pub fn debian_kernel() -> Result<PathBuf> {
     file("INAUG_TEST_DEBIAN_KERNEL", "Debian's kernel; scripts/kernel --debian unpacks it")
 }
 
+/// That kernel's package, unpacked: `INAUG_TEST_DEBIAN_TREE`.
+pub fn debian_tree() -> Result<PathBuf> {
+    directory("INAUG_TEST_DEBIAN_TREE", "Debian's kernel; scripts/kernel --debian unpacks it")
+}
+
 /// The initramfs with our init and that kernel's modules: `INAUG_TEST_INIT_THIN`.
 pub fn init_thin() -> Result<PathBuf> {
     file("INAUG_TEST_INIT_THIN", "an initramfs with our init and the thin set of modules")

@@ -7,3 +7,4 @@ mod ondisk;
 mod pxe;
 mod recovery;
 mod wire;
+mod uki;
