@@ -6,5 +6,5 @@ mod lab;
 mod ondisk;
 mod pxe;
 mod recovery;
-mod wire;
 mod uki;
+mod wire;
