@@ -13,24 +13,43 @@ struct Mount {
     at: &'static str,
     flags: MountFlags,
     options: &'static std::ffi::CStr,
+    /// There are kernels and machines without it.
+    optional: bool,
+}
+
+impl Mount {
+    const fn needed(
+        kind: &'static str,
+        at: &'static str,
+        flags: MountFlags,
+        options: &'static std::ffi::CStr,
+    ) -> Self {
+        Self { kind, at, flags, options, optional: false }
+    }
+
+    const fn optional(kind: &'static str, at: &'static str) -> Self {
+        Self { kind, at, flags: SAFE, options: c"", optional: true }
+    }
 }
 
 const SAFE: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
 
-const MOUNTS: [Mount; 6] = [
+const MOUNTS: [Mount; 7] = [
     // Disks and consoles. Often there already: CONFIG_DEVTMPFS_MOUNT, for what
     // it is worth in an initramfs.
-    Mount { kind: "devtmpfs", at: "/dev", flags: MountFlags::NOSUID, options: c"mode=0755" },
+    Mount::needed("devtmpfs", "/dev", MountFlags::NOSUID, c"mode=0755"),
     // The command line, mounts, kernel settings.
-    Mount { kind: "proc", at: "/proc", flags: SAFE, options: c"" },
+    Mount::needed("proc", "/proc", SAFE, c""),
     // Disks, NICs, consoles, modaliases.
-    Mount { kind: "sysfs", at: "/sys", flags: SAFE, options: c"" },
+    Mount::needed("sysfs", "/sys", SAFE, c""),
     // resolv.conf and what stages hand to each other. Bounded, so that a bug
     // cannot eat the memory of the machine.
-    Mount { kind: "tmpfs", at: "/run", flags: SAFE, options: c"mode=0755,size=16m" },
-    Mount { kind: "tmpfs", at: "/tmp", flags: SAFE, options: c"mode=1777,size=16m" },
+    Mount::needed("tmpfs", "/run", SAFE, c"mode=0755,size=16m"),
+    Mount::needed("tmpfs", "/tmp", SAFE, c"mode=1777,size=16m"),
     // Where the next boot finds what this one could not tell. Absent without EFI.
-    Mount { kind: "efivarfs", at: "/sys/firmware/efi/efivars", flags: SAFE, options: c"" },
+    Mount::optional("efivarfs", "/sys/firmware/efi/efivars"),
+    // Whether the kernel is locked down, which is why a kexec may be refused.
+    Mount::optional("securityfs", "/sys/kernel/security"),
 ];
 
 /// A kernel setting of `/proc/sys` and the words of the command line that, if
@@ -76,14 +95,14 @@ pub fn mount_all() -> Vec<MountError> {
 
 fn mount_one(entry: &Mount) -> Result<(), MountError> {
     let wrong = |source| MountError { kind: entry.kind, at: entry.at, source };
-    if entry.kind == "efivarfs" && !Path::new(entry.at).exists() {
+    if entry.optional && !Path::new(entry.at).exists() {
         return Ok(());
     }
     fs::create_dir_all(entry.at).map_err(wrong)?;
     match mount(entry.kind, entry.at, entry.kind, entry.flags, entry.options) {
         Ok(()) | Err(Errno::BUSY) => Ok(()),
-        // A kernel without support for EFI variables, on a machine that has them.
-        Err(Errno::NODEV) if entry.kind == "efivarfs" => Ok(()),
+        // Such as a kernel without support for EFI variables, on a machine that has them.
+        Err(Errno::NODEV) if entry.optional => Ok(()),
         Err(errno) => Err(wrong(errno.into())),
     }
 }

@@ -128,14 +128,23 @@ fn reason(error: &io::Error, policy: &Policy) -> String {
         Some(Errno::PERM) if policy.disabled => {
             "it was switched off (kernel.kexec_load_disabled=1)".into()
         }
-        Some(Errno::PERM | Errno::ACCESS | Errno::KEYREJECTED | Errno::NOKEY) => match policy
-            .locked_down()
-        {
-            Some(mode) => {
-                format!("it is locked down ({mode}) and does not accept this kernel's signature")
-            }
-            None => "it does not accept this kernel's signature, or kexec is not permitted".into(),
+        // What verify_pefile_signature() of Linux says where there is no signature at all.
+        Some(Errno::NODATA) => match policy.locked_down() {
+            Some(mode) => format!("it is locked down ({mode}) and this kernel has no signature"),
+            None => "it starts signed kernels only, and this one has no signature".into(),
         },
+        Some(Errno::PERM | Errno::ACCESS | Errno::KEYREJECTED | Errno::NOKEY | Errno::BADMSG) => {
+            match policy.locked_down() {
+                Some(mode) => {
+                    format!(
+                        "it is locked down ({mode}) and does not accept this kernel's signature"
+                    )
+                }
+                None => {
+                    "it does not accept this kernel's signature, or kexec is not permitted".into()
+                }
+            }
+        }
         Some(Errno::NOSYS) => "it has no kexec_file_load (CONFIG_KEXEC_FILE)".into(),
         Some(Errno::NOEXEC) => "the next kernel is in no format it can start".into(),
         Some(Errno::NOMEM | Errno::ADDRNOTAVAIL) => {
@@ -168,6 +177,17 @@ mod tests {
                 &open,
                 "it does not accept this kernel's signature, or kexec is not permitted",
             ),
+            (
+                Errno::NOKEY,
+                &locked,
+                "it is locked down (integrity) and does not accept this kernel's signature",
+            ),
+            (
+                Errno::NODATA,
+                &locked,
+                "it is locked down (integrity) and this kernel has no signature",
+            ),
+            (Errno::NODATA, &open, "it starts signed kernels only, and this one has no signature"),
             (Errno::NOSYS, &open, "it has no kexec_file_load (CONFIG_KEXEC_FILE)"),
             (Errno::NOEXEC, &open, "the next kernel is in no format it can start"),
             (Errno::IO, &open, "for no reason known here"),
