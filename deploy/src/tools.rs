@@ -57,10 +57,12 @@ pub enum ToolError {
         complaint: String,
     },
     /// It did not end.
-    #[error("{program} did not end within {} s", PATIENCE.as_secs())]
+    #[error("{program} did not end within {waited_s} s")]
     Endless {
         /// Its path.
         program: String,
+        /// How long was waited, seconds.
+        waited_s: u64,
     },
     /// It said more than can be meant.
     #[error("{program} answered with more than {ANSWER_MAX_BYTES} bytes")]
@@ -75,6 +77,8 @@ pub enum ToolError {
 pub struct Tool<'a> {
     program: PathBuf,
     arguments: Vec<String>,
+    variables: Vec<(&'static str, String)>,
+    patience: Duration,
     /// The directory that is its root, where it is not ours.
     inside: Option<BorrowedFd<'a>>,
 }
@@ -97,12 +101,24 @@ impl<'a> Tool<'a> {
     /// The program of this name, wherever it is.
     pub fn named(name: &str) -> Result<Self, ToolError> {
         let program = find(name).ok_or_else(|| ToolError::Missing { program: name.to_owned() })?;
-        Ok(Self { program, arguments: Vec::new(), inside: None })
+        Ok(Self {
+            program,
+            arguments: Vec::new(),
+            variables: Vec::new(),
+            patience: PATIENCE,
+            inside: None,
+        })
     }
 
     /// The program at `path` of the tree below `root`, which is all that it sees.
     pub(crate) fn inside(root: BorrowedFd<'a>, path: &str) -> Self {
-        Self { program: path.into(), arguments: Vec::new(), inside: Some(root) }
+        Self {
+            program: path.into(),
+            arguments: Vec::new(),
+            variables: Vec::new(),
+            patience: PATIENCE,
+            inside: Some(root),
+        }
     }
 
     /// With one more argument.
@@ -118,6 +134,20 @@ impl<'a> Tool<'a> {
         all.into_iter().fold(self, Self::arg)
     }
 
+    /// With a variable in its environment, which has nothing of ours.
+    #[must_use]
+    pub fn variable(mut self, name: &'static str, value: impl fmt::Display) -> Self {
+        self.variables.push((name, value.to_string()));
+        self
+    }
+
+    /// With the longest that it may take, where that is more than minutes.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
     /// Runs it to its end, and returns what it said on its standard output. Whatever it started is
     /// ended with it.
     pub fn run(self) -> Result<Vec<u8>, ToolError> {
@@ -131,11 +161,13 @@ impl<'a> Tool<'a> {
         let stderr = complaints.try_clone().map_err(failed)?;
         let mut command = self.command();
         let mut child = Started::spawn(command.stdout(stdout).stderr(stderr)).map_err(failed)?;
-        let ended = child.pidfd().and_then(|pidfd| wait(&pidfd, Instant::now() + PATIENCE));
+        let ended = child.pidfd().and_then(|pidfd| wait(&pidfd, Instant::now() + self.patience));
         let status = child.end().map_err(failed)?;
         match ended {
             Err(error) => Err(failed(error)),
-            Ok(false) => Err(ToolError::Endless { program: program() }),
+            Ok(false) => {
+                Err(ToolError::Endless { program: program(), waited_s: self.patience.as_secs() })
+            }
             Ok(true) if !status.success() => {
                 let complaint = complaint(complaints).map_err(failed)?;
                 Err(ToolError::Failed { program: program(), status, complaint })
@@ -151,6 +183,7 @@ impl<'a> Tool<'a> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).env_clear();
         command.env("PATH", DIRECTORIES.join(":")).env("LC_ALL", "C");
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null());
         sys::start_alone(&mut command);
         if let Some(root) = self.inside {

@@ -87,6 +87,18 @@ pub(super) fn recognise_md_at_end(superblock: &[u8]) -> Option<Signature> {
     is_md.then(|| Signature { kind: "mdraid", label: String::new(), id })
 }
 
+/// When a CD-ROM was last changed, as blkid(8) writes it for a UUID: 16 digits of the primary volume
+/// descriptor (ECMA-119, 8.4.27); empty if they are none.
+pub(super) fn iso_made(head: &[u8]) -> String {
+    let digits = field(head, 32768 + 830, 16);
+    if digits.len() != 16 || !digits.iter().all(u8::is_ascii_digit) {
+        return String::new();
+    }
+    let text = text(digits);
+    let groups = [&text[..4], &text[4..6], &text[6..8], &text[8..10], &text[10..12]];
+    format!("{}-{}-{}", groups.join("-"), &text[12..14], &text[14..])
+}
+
 /// `len` bytes at `offset`, or none if they are not there.
 fn field(bytes: &[u8], offset: usize, len: usize) -> &[u8] {
     bytes.get(offset..offset.saturating_add(len)).unwrap_or(&[])

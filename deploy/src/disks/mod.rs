@@ -8,6 +8,7 @@
 //!
 //! Nothing here writes.
 
+mod carriers;
 mod contents;
 mod magic;
 mod predicates;
@@ -18,6 +19,7 @@ mod wipe;
 
 use std::fmt;
 
+pub use carriers::{Carrier, STORE_DIRECTORY, STORE_LABEL, carriers};
 pub use contents::{Contents, Partition, sniff};
 pub use magic::Signature;
 pub use predicates::{Comparison, Predicate, PredicateError, Predicates, glob, parse_size};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::carriers::carries_store;
 use super::wipe::in_use_by;
 use super::{DeviceNumber, Disk, Predicates};
 
@@ -44,7 +45,7 @@ impl fmt::Display for Lines<'_> {
 
 /// Chooses the disk among `disks` that all of `wanted` match; exactly one may.
 ///
-/// Never one that is empty, read-only, in use, `booted_from`, or removable (a
+/// Never one that is empty, read-only, in use, `booted_from`, a medium that carries a store, or removable (a
 /// removable one may be asked for by `removable=yes` or by its exact path).
 pub fn select<'a>(
     disks: &'a [Disk],
@@ -80,6 +81,7 @@ fn unfit(disk: &Disk, wanted: &Predicates, booted_from: Option<DeviceNumber>) ->
         (disk.size_bytes == 0, "no medium in it"),
         (disk.read_only, "read-only"),
         (booted_from == Some(disk.number), "this machine was booted from it"),
+        (carries_store(disk), "it is a medium that carries a store (file system INAUG-STORE)"),
         (disk.removable && !wanted.allows_removable(), "removable, and removable=yes is not said"),
     ];
     let mut reasons: Vec<String> =
@@ -91,7 +93,7 @@ fn unfit(disk: &Disk, wanted: &Predicates, booted_from: Option<DeviceNumber>) ->
 #[cfg(test)]
 mod tests {
     use super::super::tests::disk;
-    use super::super::{Contents, Transport};
+    use super::super::{Contents, Signature, Transport};
     use super::*;
 
     fn chosen<'a>(disks: &'a [Disk], wanted: &str) -> Result<&'a str, String> {
@@ -166,6 +168,20 @@ mod tests {
             Disk { holders: vec!["dm-0".into()], ..disk("vda") },
         ] {
             assert!(chosen(&[disk], "/dev/vda").is_err());
+        }
+    }
+
+    #[test]
+    fn a_medium_with_a_store_is_never_chosen_whatever_is_said() {
+        let store = Signature { kind: "ext4", label: "INAUG-STORE".into(), id: String::new() };
+        let stick = Disk {
+            contents: Contents { whole: Some(store), ..Contents::default() },
+            removable: true,
+            ..disk("sdb")
+        };
+        for wanted in ["/dev/sdb", "removable=yes", "label=INAUG-STORE", ""] {
+            let refused = chosen(std::slice::from_ref(&stick), wanted).unwrap_err();
+            assert!(refused.contains("it is a medium that carries a store"), "{refused}");
         }
     }
 

@@ -193,7 +193,7 @@ fn used_numbers(places: &Places) -> Vec<DeviceNumber> {
     by_number.chain(by_name).collect()
 }
 
-fn device_number(dir: &Path) -> Option<DeviceNumber> {
+pub(super) fn device_number(dir: &Path) -> Option<DeviceNumber> {
     parse_number(&text(dir, "dev"))
 }
 
@@ -214,12 +214,12 @@ fn first_text(dir: &Path, attributes: &[&str]) -> String {
     texts.into_iter().find(|text| !text.is_empty()).unwrap_or_default()
 }
 
-fn number(dir: &Path, attribute: &str) -> Option<u64> {
+pub(super) fn number(dir: &Path, attribute: &str) -> Option<u64> {
     text(dir, attribute).parse().ok()
 }
 
 /// An attribute as trimmed text; empty if it is not there.
-fn text(dir: &Path, attribute: &str) -> String {
+pub(super) fn text(dir: &Path, attribute: &str) -> String {
     clean(&read_bounded(&dir.join(attribute)).unwrap_or_default())
 }
 

@@ -20,6 +20,9 @@ pub enum Role {
     /// Where others keep kernels that do not fit onto the EFI system partition (XBOOTLDR): its
     /// entries are booted as well. Never made.
     ExtendedBoot,
+    /// The store of a medium that machines without network boot from. Never made on a disk that
+    /// something is deployed to.
+    Store,
 }
 
 impl Role {
@@ -38,13 +41,18 @@ impl Role {
             Self::Swap => Guid::of(0x0657_FD6D, 0xA4AB, 0x43C4, 0x84E5, 0x0933_C84B_4F4F),
             // Server data, which systemd mounts at /srv by itself where it is told the disk.
             Self::Data => Guid::of(0x3B8F_8425, 0x20E0, 0x4F3B, 0x907F, 0x1A25_A76F_98E8),
+            // Ours alone: no tool mounts it for what it is not.
+            Self::Store => Guid::of(0x8E5C_1F0A, 0x3D27, 0x4B6E, 0x9A41, 0x1A70_D0C5_57E2),
             Self::ExtendedBoot => Guid::of(0xBC13_C2FF, 0x59E6, 0x4262, 0xA352, 0xB275_FD6F_7172),
         }
     }
 
     /// The role of a partition of this type.
     pub fn of(kind: Guid) -> Option<Self> {
-        Self::ALL.into_iter().chain([Self::ExtendedBoot]).find(|role| role.guid() == kind)
+        Self::ALL
+            .into_iter()
+            .chain([Self::ExtendedBoot, Self::Store])
+            .find(|role| role.guid() == kind)
     }
 
     /// The partition's name, and its file system's label.
@@ -56,6 +64,7 @@ impl Role {
             Self::Swap => "swap",
             Self::Data => "data",
             Self::ExtendedBoot => "xbootldr",
+            Self::Store => "store",
         }
     }
 }
