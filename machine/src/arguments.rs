@@ -50,7 +50,8 @@ mod tests {
                 Disk { serial: "S1".into(), ..Disk::at("/a,b.raw") },
                 Disk { bus: Bus::Nvme, sector_size: 4096, ..Disk::at("/n.raw") },
                 Disk { bus: Bus::Ahci, ..Disk::at("/s.raw") },
-                Disk { bus: Bus::Usb, ..Disk::at("/u.raw") },
+                Disk { bus: Bus::AhciCd, ..Disk::at("/c.iso") },
+                Disk { bus: Bus::Usb, boot_index: Some(1), ..Disk::at("/u.img") },
             ],
             nics: vec![
                 Nic { restrict: true, ..Nic::of(NicModel::E1000) },
@@ -72,7 +73,10 @@ mod tests {
             "-device nvme,id=disk1-device,drive=disk1,logical_block_size=4096,\
              physical_block_size=4096,serial=nvme1 ",
             "-device ide-hd,bus=ahci.0,id=disk2-device",
-            "-device usb-storage,bus=usb.0,removable=on,id=disk3-device",
+            "node-name=disk3,read-only=on",
+            "-device ide-cd,bus=ahci.1,id=disk3-device,drive=disk3 ",
+            "-device usb-storage,bus=usb.0,removable=on,id=disk4-device,drive=disk4,\
+             logical_block_size=512,physical_block_size=512,bootindex=1,",
             "-netdev user,id=nic0-net,restrict=on",
             "-device e1000,id=nic0,netdev=nic0-net,mac=52:54:00:1a:06:00,romfile= ",
             "-netdev tap,ifname=tap0,script=no,downscript=no,id=nic1-net",

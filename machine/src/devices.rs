@@ -3,6 +3,7 @@
 use crate::ailment::Ailment;
 use crate::arguments::escaped;
 use anyhow::{Context, Result};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -18,8 +19,28 @@ pub enum Bus {
     Ahci,
     /// `/dev/sdX` on a virtio SCSI controller.
     VirtioScsi,
-    /// `/dev/sdX`, a removable stick on an xHCI controller.
+    /// `/dev/sdX`: a stick on an xHCI controller, which can be taken out.
     Usb,
+    /// `/dev/srX` on an ICH9 AHCI controller. Always read-only.
+    AhciCd,
+    /// `/dev/srX` on a virtio SCSI controller. Always read-only.
+    ScsiCd,
+}
+
+impl Bus {
+    fn is_cd(self) -> bool {
+        matches!(self, Self::AhciCd | Self::ScsiCd)
+    }
+
+    /// What it is plugged into, where that is told to QEMU: its device, and the buses on it.
+    fn controller(self) -> Option<&'static str> {
+        match self {
+            Self::VirtioBlk | Self::Nvme => None,
+            Self::Ahci | Self::AhciCd => Some("ich9-ahci,id=ahci"),
+            Self::VirtioScsi | Self::ScsiCd => Some("virtio-scsi-pci,id=scsi"),
+            Self::Usb => Some("qemu-xhci,id=usb"),
+        }
+    }
 }
 
 /// How a disk's bytes are kept on the host.
@@ -65,6 +86,9 @@ pub struct Disk {
     pub log: Option<PathBuf>,
     /// What is wrong with it; raw disks without a log only.
     pub ailment: Option<Ailment>,
+    /// When the firmware tries to boot from it, the smallest first; without one it decides by
+    /// itself.
+    pub boot_index: Option<u32>,
 }
 
 impl Disk {
@@ -81,6 +105,7 @@ impl Disk {
             discards: true,
             log: None,
             ailment: None,
+            boot_index: None,
         }
     }
 
@@ -98,7 +123,7 @@ impl Disk {
         format!("disk{index}-device")
     }
 
-    /// `port` counts the disks before it on the same bus.
+    /// `port` counts the disks before it on the same controller.
     fn arguments(&self, index: usize, port: usize) -> Vec<String> {
         let objects = self.ailment.iter().flat_map(|ailment| ailment.objects(index));
         let own =
@@ -107,7 +132,7 @@ impl Disk {
     }
 
     fn node(&self, index: usize) -> String {
-        let read_only = if self.read_only { "on" } else { "off" };
+        let read_only = if self.read_only || self.bus.is_cd() { "on" } else { "off" };
         let node = format!("node-name=disk{index},read-only={read_only},discard=unmap");
         let driver = self.format.name();
         let path = escaped(&self.file);
@@ -134,6 +159,8 @@ impl Disk {
             Bus::Ahci => format!("ide-hd,bus=ahci.{port}"),
             Bus::VirtioScsi => "scsi-hd,bus=scsi.0".into(),
             Bus::Usb => "usb-storage,bus=usb.0,removable=on".into(),
+            Bus::AhciCd => format!("ide-cd,bus=ahci.{port}"),
+            Bus::ScsiCd => "scsi-cd,bus=scsi.0".into(),
         };
         let serial = match (self.serial.as_str(), self.bus) {
             // NVMe does not start without one.
@@ -141,19 +168,22 @@ impl Disk {
             (serial, _) => serial.to_owned(),
         };
         let size = self.sector_size;
-        let mut device = vec![
-            model,
-            format!("id={}", Self::device_id(index)),
-            format!("drive=disk{index}"),
-            format!("logical_block_size={size},physical_block_size={size}"),
-        ];
+        let mut device =
+            vec![model, format!("id={}", Self::device_id(index)), format!("drive=disk{index}")];
+        // A CD-ROM has sectors of its own.
+        if !self.bus.is_cd() {
+            device.push(format!("logical_block_size={size},physical_block_size={size}"));
+        }
+        if let Some(boot_index) = self.boot_index {
+            device.push(format!("bootindex={boot_index}"));
+        }
         if !serial.is_empty() {
             device.push(format!("serial={serial}"));
         }
         if self.bus == Bus::VirtioBlk && !self.discards {
             device.push("discard=off,write-zeroes=off".into());
         }
-        if self.report_errors && self.bus != Bus::Nvme {
+        if self.report_errors && self.bus != Bus::Nvme && !self.bus.is_cd() {
             device.push("werror=report,rerror=report".into());
         }
         device.join(",")
@@ -163,7 +193,9 @@ impl Disk {
 /// All disks, after their controllers.
 pub(crate) fn disk_arguments(disks: &[Disk]) -> Vec<String> {
     let each = disks.iter().enumerate().flat_map(|(index, disk)| {
-        let port = disks[..index].iter().filter(|before| before.bus == disk.bus).count();
+        let controller = disk.bus.controller();
+        let port =
+            disks[..index].iter().filter(|before| before.bus.controller() == controller).count();
         disk.arguments(index, port)
     });
     controllers(disks).into_iter().chain(each).collect()
@@ -171,15 +203,9 @@ pub(crate) fn disk_arguments(disks: &[Disk]) -> Vec<String> {
 
 /// The controllers that the disks' buses need, each once.
 fn controllers(disks: &[Disk]) -> Vec<String> {
-    [
-        (Bus::Ahci, "ich9-ahci,id=ahci"),
-        (Bus::VirtioScsi, "virtio-scsi-pci,id=scsi"),
-        (Bus::Usb, "qemu-xhci,id=usb"),
-    ]
-    .iter()
-    .filter(|(bus, _)| disks.iter().any(|disk| disk.bus == *bus))
-    .flat_map(|(_, device)| ["-device".into(), (*device).to_owned()])
-    .collect()
+    let controllers: BTreeSet<&str> =
+        disks.iter().filter_map(|disk| disk.bus.controller()).collect();
+    controllers.into_iter().flat_map(|device| ["-device".into(), device.to_owned()]).collect()
 }
 
 /// The kind of a network card.
