@@ -15,6 +15,7 @@ use crate::report;
 use crate::window::Stopped;
 
 use super::files::FileError;
+use super::medium::MediumError;
 
 /// The stages, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +98,8 @@ pub enum Cause {
     Network(#[from] NetError),
     /// A store of the chain.
     Store(#[from] OpenError),
+    /// The medium of the chain.
+    Medium(#[from] MediumError),
     /// A file of the machine's own.
     File(#[from] FileError),
     /// The disks cannot be listed.

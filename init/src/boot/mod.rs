@@ -6,6 +6,7 @@ mod failure;
 mod files;
 mod image;
 mod leave;
+mod medium;
 mod ondisk;
 mod progress;
 mod stores;
@@ -187,7 +188,7 @@ pub(crate) fn labels(
     config: &Config,
     meter: &Arc<Meter>,
 ) -> Result<Vec<Label>, Failure> {
-    let chain: Vec<Arc<dyn Source>> = open_all(&config.store).at(Stage::Label)?;
+    let chain: Vec<Arc<dyn Source>> = open_all(machine, &config.store).at(Stage::Label)?;
     let mut labels = Vec::new();
     for name in &config.labels {
         let label = deploy::label::resolve(&chain, name, meter).at(Stage::Label)?;

@@ -7,10 +7,13 @@ use store::http::{HttpStore, Timeouts};
 use store::label::LabelName;
 use store::manifest_reader::{ReadError, read_label};
 use store::source::{Item, Source, SourceError};
-use store::{OpenError, is_url, open_chain};
+use store::{is_url, open_chain};
 
+use super::failure::Cause;
 use super::files::Remote;
+use super::medium::{self, MediumError, Wanted};
 use crate::config::FileRequest;
+use crate::machine::Machine;
 
 /// A NIC that is asked whether it reaches the store must answer soon: another
 /// NIC waits for its turn. Three lost SYNs are 7 s; a store in the same network
@@ -22,9 +25,31 @@ const REACH: Timeouts = Timeouts {
     rate_min_bytes: 64,
 };
 
-/// Opens every store of the chain, nearest first. Nothing is sent yet.
-pub(crate) fn open_all(chain: &[String]) -> Result<Vec<Arc<dyn Source>>, OpenError> {
-    open_chain(chain.iter().map(String::as_str))
+/// Opens every store of the chain, nearest first. Nothing is sent yet; a medium is waited for.
+pub(crate) fn open_all(machine: &Machine, chain: &[String]) -> Result<Vec<Arc<dyn Source>>, Cause> {
+    let others = chain.iter().filter(|word| Wanted::of(word).is_none());
+    let mut others = open_chain(others.map(String::as_str))?.into_iter();
+    let mut all = Vec::new();
+    for word in chain {
+        let Some(wanted) = Wanted::of(word) else {
+            all.extend(others.next());
+            continue;
+        };
+        match medium::open(machine, wanted) {
+            Ok(store) => all.push(store),
+            // As with directories: another store may have what this one has.
+            Err(cause) if chain.len() > 1 && !is_refused(&cause) => {
+                all.push(medium::absent(&cause));
+            }
+            Err(cause) => return Err(cause),
+        }
+    }
+    Ok(all)
+}
+
+/// True if it is for a person to say which medium is meant.
+fn is_refused(cause: &Cause) -> bool {
+    matches!(cause, Cause::Medium(MediumError::Several { .. }))
 }
 
 /// Whether any store needs a network, or a file of the machine's own.

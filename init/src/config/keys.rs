@@ -38,12 +38,13 @@ pub(super) struct Key {
 pub(super) const KEYS: [Key; 25] = [
     Key {
         name: "inaugurator.store",
-        value: "URL|PATH[,...]",
+        value: "URL|PATH|medium[=UUID][,...]",
         default: "(must be given)",
-        help: "where labels and packs are, nearest first",
+        help: "where labels and packs are, nearest first; medium: on the stick or CD-ROM that inaug \
+               media made",
         repeats: false,
         set: |settings, value| {
-            settings.store = value.split(',').map(store).collect::<Result<_, _>>()?;
+            settings.store = value.split(',').map(link).collect::<Result<_, _>>()?;
             Ok(())
         },
     },
@@ -324,6 +325,22 @@ fn expected(typed: &str, error: &net::ArgError) -> String {
         Some((found, right)) if found.ends_with(&format!("{typed:?}")) => right.to_string(),
         Some((found, right)) => format!("{right} instead of {found}"),
         None => error,
+    }
+}
+
+/// The word for the store of a medium, found by the label of its file system.
+const MEDIUM: &str = "medium";
+
+/// A link of the chain: a store, or the medium that carries one, which may be named by its UUID.
+fn link(text: &str) -> Result<String, String> {
+    let is_id = |id: &str| {
+        (1..=36).contains(&id.len()) && id.bytes().all(|c| c.is_ascii_hexdigit() || c == b'-')
+    };
+    match text.split_once('=') {
+        None if text == MEDIUM => Ok(text.to_string()),
+        Some((MEDIUM, id)) if is_id(id) => Ok(text.to_string()),
+        Some((MEDIUM, id)) => Err(format!("medium=UUID instead of medium={id:?}")),
+        _ => store(text),
     }
 }
 

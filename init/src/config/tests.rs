@@ -149,7 +149,7 @@ fn every_mistake_is_reported_at_once() {
             "BOOTIF=01-52: expected 01- and six hex pairs such as 01-52-54-00-12-34-56",
             "inaugurator.onfail=retry: contradicts inaugurator.onfail=reboot; say it once",
             "inaugurator.net-timeout=0: expected seconds from 1 to 86400",
-            "inaugurator.store=URL|PATH[,...] is missing",
+            "inaugurator.store=URL|PATH|medium[=UUID][,...] is missing",
         ]
     );
 }
@@ -248,7 +248,7 @@ fn the_error_reads_as_a_list() {
     let error = Config::parse("inaugurator.label=x").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "1 mistake in the kernel command line:\n  inaugurator.store=URL|PATH[,...] is missing"
+        "1 mistake in the kernel command line:\n  inaugurator.store=URL|PATH|medium[=UUID][,...] is missing"
     );
 }
 

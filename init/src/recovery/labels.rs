@@ -27,7 +27,7 @@ impl Session<'_> {
     pub(super) fn labels(&mut self, search: &str) -> Result<(), Halt> {
         let settings = self.with_store()?;
         self.reach(&settings, None)?;
-        let chain = open_all(&settings.store).at(Stage::Label)?;
+        let chain = open_all(self.machine, &settings.store).at(Stage::Label)?;
         let all = self.list(&chain);
         let mut search = search.to_string();
         loop {
