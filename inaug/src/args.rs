@@ -1,11 +1,13 @@
 //! The command line as typed: names and flags are a contract, more may be added.
 
 mod initramfs;
+mod media;
 mod pxe;
 mod serve;
 mod upkeep;
 
 pub(crate) use initramfs::{InitramfsArgs, ModuleSet, UkiArgs};
+pub(crate) use media::{MediaArgs, MediaBootArgs};
 pub(crate) use pxe::PxeConfigArgs;
 pub(crate) use serve::ServeArgs;
 pub(crate) use upkeep::{CopyArgs, GcArgs, RenameArgs, VerifyArgs};
@@ -48,6 +50,7 @@ pub(crate) enum Command {
     PxeConfig(PxeConfigArgs),
     Deploy(DeployArgs),
     Initramfs(InitramfsArgs),
+    Media(MediaArgs),
 }
 
 /// Where the store is: a directory, or the http:// URL of one.

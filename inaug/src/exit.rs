@@ -4,6 +4,7 @@ use crate::output::StdoutError;
 use crate::serve::{FileError, FilesError, ListenError};
 use deploy::Category;
 use deploy::target::TargetError;
+use media::MediaError;
 use std::io;
 use store::OpenError;
 use store::TakeError;
@@ -98,6 +99,9 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = error.downcast_ref::<MakeError>() {
         return of_make(error);
     }
+    if let Some(error) = error.downcast_ref::<MediaError>() {
+        return of_media(error);
+    }
     if let Some(error) = error.downcast_ref::<OpenError>() {
         return Some(of_open(error));
     }
@@ -115,6 +119,19 @@ fn of_make(error: &MakeError) -> Option<u8> {
         MakeError::Object { .. } => Some(VERIFICATION),
         MakeError::Kind { .. } => Some(USAGE),
         // The next in the chain has one, or none has.
+        _ => None,
+    }
+}
+
+fn of_media(error: &MediaError) -> Option<u8> {
+    match error {
+        MediaError::CommandLine { .. } | MediaError::Small { .. } => Some(USAGE),
+        MediaError::NoMedium { .. } | MediaError::Busy { .. } => Some(REFUSED),
+        MediaError::Copy(error) => of_upkeep(error),
+        MediaError::Collect(error) => of_upkeep(error),
+        MediaError::Store(error) => Some(of_dir(error)),
+        MediaError::Io { .. } | MediaError::Volume(_) => Some(STORAGE),
+        // A program or package is missing, or what it made is not right.
         _ => None,
     }
 }

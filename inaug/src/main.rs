@@ -45,5 +45,6 @@ fn run(command: Command, output: &Output) -> anyhow::Result<()> {
         Command::PxeConfig(args) => commands::pxe_config::run(&args, output),
         Command::Deploy(args) => commands::deploy::run(&args, output),
         Command::Initramfs(args) => commands::initramfs::run(&args, output),
+        Command::Media(args) => commands::media::run(&args, output),
     }
 }

@@ -54,7 +54,7 @@ fn options(args: &InitramfsArgs) -> anyhow::Result<Options> {
 }
 
 /// Makes the file system of a root that is there in none of the images.
-const DEFAULT_TOOL: &str = "mke2fs";
+pub(super) const DEFAULT_TOOL: &str = "mke2fs";
 
 /// The programs to carry, by their paths.
 fn tools(args: &InitramfsArgs) -> anyhow::Result<Vec<String>> {
@@ -77,7 +77,7 @@ fn tools(args: &InitramfsArgs) -> anyhow::Result<Vec<String>> {
 
 /// The `init` that was built or installed together with this command. A link is none: `/sbin/init`
 /// is the PID 1 of this host.
-fn init_beside_us() -> anyhow::Result<PathBuf> {
+pub(super) fn init_beside_us() -> anyhow::Result<PathBuf> {
     let ours = std::env::current_exe().context("cannot tell where this command is")?;
     let init = ours.with_file_name("init");
     let is_file = fs::symlink_metadata(&init).is_ok_and(|metadata| metadata.is_file());

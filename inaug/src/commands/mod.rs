@@ -6,6 +6,7 @@ pub(crate) mod diff;
 pub(crate) mod gc;
 pub(crate) mod initramfs;
 pub(crate) mod labels;
+pub(crate) mod media;
 pub(crate) mod push;
 pub(crate) mod pxe_config;
 pub(crate) mod rename;
