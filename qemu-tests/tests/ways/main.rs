@@ -3,6 +3,7 @@
 #[path = "../lab/mod.rs"]
 mod lab;
 
+mod media;
 mod ondisk;
 mod pxe;
 mod recovery;
