@@ -33,6 +33,22 @@ struct Said {
     closed: bool,
 }
 
+/// What [`Console::after`] met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum After {
+    /// The machine said more.
+    Said {
+        /// The bytes, without terminal escapes.
+        text: Vec<u8>,
+        /// Where to go on, counted from power-on.
+        end: usize,
+    },
+    /// The machine is gone, and said nothing more.
+    Closed,
+    /// The deadline passed.
+    Deadline,
+}
+
 /// Why [`Console::wait`] found nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
@@ -76,6 +92,26 @@ impl Console {
     /// Everything that was said, or the last 4 MiB of it.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.said().kept).into_owned()
+    }
+
+    /// Waits for what is said after byte `from`, counted from power-on. Text that is kept no more
+    /// is left out.
+    pub fn after(&self, from: usize, deadline: Instant) -> After {
+        let mut said = self.0.said();
+        loop {
+            let end = said.dropped + said.kept.len();
+            if end > from {
+                let skip = from.saturating_sub(said.dropped);
+                return After::Said { text: said.kept[skip..].to_vec(), end };
+            }
+            if said.closed {
+                return After::Closed;
+            }
+            match self.0.more(said, deadline) {
+                Some(more) => said = more,
+                None => return After::Deadline,
+            }
+        }
     }
 
     /// The line around byte `at`, as far as it has come.
@@ -282,6 +318,17 @@ mod tests {
         let _still_open = writer.join().unwrap();
         assert_eq!(console.wait(6, &["never"], Instant::now()), Err(Missing::Deadline));
         assert!(!console.is_closed());
+    }
+
+    #[test]
+    fn what_is_said_is_followed_to_the_end() {
+        let console = console("one\ntwo");
+        assert_eq!(console.wait_closed(soon()), Ok(()));
+        let all = After::Said { text: b"one\ntwo".to_vec(), end: 7 };
+        assert_eq!(console.after(0, soon()), all);
+        let rest = After::Said { text: b"two".to_vec(), end: 7 };
+        assert_eq!(console.after(4, soon()), rest);
+        assert_eq!(console.after(7, soon()), After::Closed);
     }
 
     #[test]

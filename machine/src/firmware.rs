@@ -8,14 +8,14 @@ use std::path::Path;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Build {
     /// Its code, which machines share.
-    code: &'static str,
+    pub(crate) code: &'static str,
     /// The variables that a machine starts from; every machine gets a copy.
     pub(crate) variables: &'static str,
     /// It keeps its variables where only its own code can change them.
     guarded: bool,
 }
 
-const PLAIN: Build = Build {
+pub(crate) const PLAIN: Build = Build {
     code: "/usr/share/OVMF/OVMF_CODE_4M.fd",
     variables: "/usr/share/OVMF/OVMF_VARS_4M.fd",
     guarded: false,

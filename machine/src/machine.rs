@@ -33,6 +33,9 @@ pub struct Machine {
     /// Where `console.log` (as it came, with escapes) is kept after the test;
     /// `None` throws it away.
     pub directory: Option<PathBuf>,
+    /// virtio-serial ports by name: the machine has each as `/dev/virtio-ports/NAME`, the host
+    /// as a socket, see [`Running::take_port`].
+    pub ports: Vec<String>,
     /// More of QEMU's command line.
     pub extra: Vec<String>,
 }
@@ -72,6 +75,7 @@ impl Default for Machine {
             reboots: false,
             clock: None,
             directory: None,
+            ports: Vec::new(),
             extra: Vec::new(),
         }
     }
@@ -132,6 +136,7 @@ impl Machine {
         }
         let accel = Accel::of_this_host();
         let arguments = arguments(self, accel, &variables);
-        Running::spawn(&self.name, accel, &arguments, &directory.join("console.log"), scratch)
+        let log = directory.join("console.log");
+        Running::spawn(&self.name, accel, &arguments, &self.ports, &log, scratch)
     }
 }

@@ -3,11 +3,13 @@
 use crate::accel::Accel;
 use crate::console::{Console, Found, Missing};
 use crate::devices::{Disk, Nic};
+use crate::needs::QEMU;
 use crate::qmp::Qmp;
 use crate::sys;
 use anyhow::{Context, Error, Result, anyhow};
 use serde_json::json;
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -32,6 +34,8 @@ pub struct Running {
     qmp: Qmp,
     /// Expectations are met in order: the next one looks from here.
     seen: usize,
+    /// Our ends of the virtio-serial ports, until they are taken.
+    ports: Vec<Option<UnixStream>>,
     /// Removed with the machine.
     _scratch: TempDir,
 }
@@ -66,20 +70,24 @@ impl Running {
         name: &str,
         accel: Accel,
         arguments: &[String],
+        ports: &[String],
         log: &Path,
         scratch: TempDir,
     ) -> Result<Self> {
         let (ours, theirs) = UnixStream::pair().context("a socket for the monitor")?;
+        let (ports, ends) = sockets(ports)?;
         let (output, said) = io::pipe().context("a pipe for the console")?;
-        let mut command = Command::new("qemu-system-x86_64");
+        let mut command = Command::new(QEMU);
         command
             .args(arguments)
             .args(monitor(&theirs))
+            .args(ends.iter().enumerate().flat_map(|(index, (name, end))| port(index, name, end)))
             .stdin(Stdio::piped())
             // What QEMU itself complains of belongs beside what the machine says.
             .stderr(said.try_clone().context("the pipe's second end")?)
             .stdout(said);
-        sys::tie_to_this_thread(&mut command, theirs.into());
+        let ends = ends.into_iter().map(|(_, end)| end.into());
+        sys::tie_to_this_thread(&mut command, ends.chain([theirs.into()]).collect());
         let mut child = command.spawn().context("starting qemu-system-x86_64; is it installed?")?;
         // It holds our copies of QEMU's ends, which would keep them from closing.
         drop(command);
@@ -92,7 +100,7 @@ impl Running {
             error.context(format!("{name} did not start: {}", console.text().trim()))
         })?;
         let name = name.to_owned();
-        Ok(Self { name, accel, child, keyboard, console, qmp, seen: 0, _scratch: scratch })
+        Ok(Self { name, accel, child, keyboard, console, qmp, seen: 0, ports, _scratch: scratch })
     }
 
     /// Waits for a text, or for the first of several, behind what earlier
@@ -188,6 +196,22 @@ impl Running {
         &self.console
     }
 
+    /// How its instructions are run.
+    pub fn accel(&self) -> Accel {
+        self.accel
+    }
+
+    /// The host's end of port `index`, in the order of the literal; `None` once it was taken. What
+    /// is written to it waits until the machine opens the port.
+    pub fn take_port(&mut self, index: usize) -> Option<UnixStream> {
+        self.ports.get_mut(index)?.take()
+    }
+
+    /// Presses the power button.
+    pub fn press_power(&mut self) -> Result<()> {
+        self.qmp.execute("system_powerdown", &json!({})).map(drop)
+    }
+
     /// QEMU's monitor, for what has no method here.
     pub fn monitor(&mut self) -> &mut Qmp {
         &mut self.qmp
@@ -233,8 +257,30 @@ impl Drop for Running {
     }
 }
 
+/// A port's name, and QEMU's end of it.
+type NamedEnd<'a> = (&'a str, UnixStream);
+
+/// A pair of sockets for each port: ours, and QEMU's with the port's name.
+fn sockets(ports: &[String]) -> Result<(Vec<Option<UnixStream>>, Vec<NamedEnd<'_>>)> {
+    let mut pairs = (Vec::new(), Vec::new());
+    for name in ports {
+        let (ours, theirs) = UnixStream::pair().context("a socket for a port")?;
+        pairs.0.push(Some(ours));
+        pairs.1.push((name.as_str(), theirs));
+    }
+    Ok(pairs)
+}
+
+/// Port `index`; the first one brings the controller.
+fn port(index: usize, name: &str, inherited: &UnixStream) -> Vec<String> {
+    let controller = (index == 0).then(|| ["-device".into(), "virtio-serial-pci".into()]);
+    let socket = format!("socket,id=port{index},fd={}", inherited.as_raw_fd());
+    let device = format!("virtserialport,chardev=port{index},name={name}");
+    let own = ["-chardev".into(), socket, "-device".into(), device];
+    controller.into_iter().flatten().chain(own).collect()
+}
+
 fn monitor(inherited: &UnixStream) -> [String; 4] {
-    use std::os::fd::AsRawFd;
     let socket = format!("socket,id=qmp,fd={}", inherited.as_raw_fd());
     ["-chardev".into(), socket, "-mon".into(), "chardev=qmp,mode=control".into()]
 }

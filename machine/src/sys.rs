@@ -10,7 +10,7 @@ use std::process::Command;
 
 /// Has the child killed when the thread that starts it ends, and lets it
 /// inherit `kept`. prctl(2) `PR_SET_PDEATHSIG`, fcntl(2) `F_SETFD`.
-pub(crate) fn tie_to_this_thread(command: &mut Command, kept: OwnedFd) {
+pub(crate) fn tie_to_this_thread(command: &mut Command, kept: Vec<OwnedFd>) {
     let parent = getpid();
     let between = move || {
         set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -18,7 +18,9 @@ pub(crate) fn tie_to_this_thread(command: &mut Command, kept: OwnedFd) {
         if getppid() != Some(parent) {
             return Err(io::Error::other("the starting process ended before QEMU started"));
         }
-        fcntl_setfd(&kept, FdFlags::empty())?;
+        for kept in &kept {
+            fcntl_setfd(kept, FdFlags::empty())?;
+        }
         Ok(())
     };
     // SAFETY: the closure runs in the forked child of a process with threads, so
