@@ -36,6 +36,6 @@ pub use error::Error;
 #[cfg(feature = "build")]
 pub use firmware::MissingFirmware;
 #[cfg(feature = "build")]
-pub use modules::{KernelTree, Modules};
+pub use modules::{INDEXES, KernelTree, Modules, module_files};
 #[cfg(feature = "build")]
 pub use tools::find_program;

@@ -45,6 +45,8 @@ mod open;
 #[cfg(feature = "std")]
 mod parallel;
 #[cfg(feature = "std")]
+pub mod pick;
+#[cfg(feature = "std")]
 pub mod push;
 #[cfg(feature = "std")]
 mod restock;

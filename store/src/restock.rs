@@ -9,7 +9,7 @@
 mod frames;
 mod take;
 
-pub(crate) use take::{FrameAt, Want};
+pub(crate) use take::{FrameAt, Want, take};
 
 use crate::Digest;
 use crate::dir::index::{self, Spot, keep};
@@ -180,7 +180,7 @@ impl<'s, 'a> Restock<'s, 'a> {
 
     fn take(&mut self, wants: Vec<(FrameAt, Want)>, lost: OnLoss<'_>) -> Result<(), TakeError> {
         let Self { frames, fresh, taken: counts, taken_bytes: bytes, .. } = self;
-        take::take(&self.sources, wants, &mut |mut taken| {
+        take(&self.sources, wants, &mut |mut taken| {
             for (objects, error) in std::mem::take(&mut taken.lost) {
                 lost(&objects, error)?;
             }

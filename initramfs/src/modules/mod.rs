@@ -56,6 +56,20 @@ impl KernelTree {
     }
 }
 
+/// The files of modules that packing `modules` of `kernel` would read: their paths below
+/// `lib/modules/VERSION`, sorted. Only the indexes have to be there.
+pub fn module_files(kernel: &KernelTree, modules: Modules) -> Result<Vec<String>, Error> {
+    let index = Index::read(&kernel.directory())?;
+    let names = index.closure(&selection::select(modules, &index).names)?;
+    let mut paths: Vec<String> = names.iter().map(|name| index.paths[name].clone()).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+/// The indexes of a kernel that are read, below `lib/modules/VERSION`.
+pub const INDEXES: [&str; 4] =
+    ["modules.dep", "modules.alias", "modules.softdep", "modules.builtin"];
+
 /// What was packed.
 #[derive(Debug, Default)]
 pub(crate) struct Packed {

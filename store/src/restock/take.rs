@@ -51,21 +51,21 @@ pub(super) struct FrameWants {
 }
 
 /// A frame that came, or did not.
-pub(super) struct Taken {
+pub(crate) struct Taken {
     /// Number of the store that it is from.
-    pub(super) source: usize,
+    pub(crate) source: usize,
     /// As it is in the pack.
-    pub(super) packed: Vec<u8>,
+    pub(crate) packed: Vec<u8>,
     /// Decompressed.
-    pub(super) raw: Vec<u8>,
+    pub(crate) raw: Vec<u8>,
     /// The objects that are what they should be, in order.
-    pub(super) proven: Vec<Want>,
+    pub(crate) proven: Vec<Want>,
     /// The others, each with why.
-    pub(super) lost: Vec<(Vec<Digest>, TakeError)>,
+    pub(crate) lost: Vec<(Vec<Digest>, TakeError)>,
 }
 
 /// Takes `wants` from `sources`; hands what comes to `put`, in the order of the frames.
-pub(super) fn take<E>(
+pub(crate) fn take<E>(
     sources: &[&dyn Source],
     mut wants: Vec<(FrameAt, Want)>,
     put: &mut dyn FnMut(Taken) -> Result<(), E>,
