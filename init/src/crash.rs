@@ -26,6 +26,7 @@ pub fn take_over(console: Arc<Console>, onfail: Arc<Mutex<OnFail>>) {
         force_after(READ_IT + PRINT_IT, RebootCommand::Restart);
         let report = Report {
             stage: "init (a bug)".into(),
+            category: "other".into(),
             causes: vec![message(info)],
             attempt: 1,
             facts: Facts::gather(&console),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use deploy::Category;
 use deploy::disks::{self, DiscoverError, SelectError};
 use deploy::target::TargetError;
 use store::OpenError;
@@ -81,6 +82,37 @@ impl Failure {
     /// The causes in words, outermost first.
     pub fn causes(&self) -> Vec<String> {
         report::causes(&*self.cause)
+    }
+
+    /// What kind of failure it is, as [`report::Report::category`] says it.
+    pub fn category(&self) -> &'static str {
+        match &*self.cause {
+            Cause::Config(_) | Cause::ForTrees(_) => "usage",
+            Cause::Network(_) | Cause::Store(_) | Cause::File(_) => "network",
+            Cause::Select(_) | Cause::Refused(_) => "refused",
+            Cause::Discover(_) | Cause::Medium(_) | Cause::Target(_) | Cause::Exchanged(_) => {
+                "storage"
+            }
+            Cause::Image(ImageError::NotProven { .. }) => "verification",
+            Cause::Engine(error) => of_engine(error.category()),
+            Cause::Unfinished(_)
+            | Cause::Image(_)
+            | Cause::Memory(_)
+            | Cause::Kexec(_)
+            | Cause::Choose(_)
+            | Cause::Start(_)
+            | Cause::Stopped(_) => "other",
+        }
+    }
+}
+
+fn of_engine(category: Category) -> &'static str {
+    match category {
+        Category::Network => "network",
+        Category::Verification => "verification",
+        Category::Storage => "storage",
+        Category::Refused => "refused",
+        Category::Other => "other",
     }
 }
 

@@ -117,7 +117,8 @@ pub(crate) fn report(machine: &Machine, failure: &Failure, attempt: u32) -> Repo
         console.say("devices", &unfinished.to_string());
     }
     let facts = Facts::gather(console);
-    Report { stage, causes, attempt, facts }
+    let category = failure.category().into();
+    Report { stage, category, causes, attempt, facts }
 }
 
 fn config(machine: &Machine) -> Result<Config, Failure> {

@@ -17,6 +17,9 @@ pub use facts::{Facts, memory_available};
 pub struct Report {
     /// The stage that failed.
     pub stage: String,
+    /// What kind of failure it is, in the words of the operator's command: `usage`, `network`,
+    /// `verification`, `storage`, `refused` or `other`.
+    pub category: String,
     /// The error and its causes, outermost first.
     pub causes: Vec<String>,
     /// Which attempt this was, from 1.

@@ -18,6 +18,7 @@ fn facts() -> Facts {
 fn report() -> Report {
     Report {
         stage: "label".into(),
+        category: "network".into(),
         causes: vec![
             "cannot read label record debian/12/demo from http://10.0.2.2:8080/store".into(),
             "connection refused".into(),
@@ -76,7 +77,7 @@ fn nothing_at_all_still_says_so() {
 
 #[test]
 fn json_says_the_same() {
-    let expected = "{\"stage\":\"label\",\"causes\":[\"cannot read label record debian/12/demo from \
+    let expected = "{\"stage\":\"label\",\"category\":\"network\",\"causes\":[\"cannot read label record debian/12/demo from \
         http://10.0.2.2:8080/store\",\"connection refused\"],\"attempt\":2,\"nics\":[\"eth0 52:54:00:12:34:56 \
         virtio0 1af4:1000 virtio_net carrier: carrier\"],\"disks\":[\"/dev/vda 8.5 GB virtio: blank\"],\
         \"driverless\":[],\"memory_bytes\":494444544,\"memory_free_bytes\":441581568,\"clock_unix_s\":1795304459,\
