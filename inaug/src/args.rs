@@ -1,11 +1,13 @@
 //! The command line as typed: names and flags are a contract, more may be added.
 
+mod boot;
 mod initramfs;
 mod media;
 mod pxe;
 mod serve;
 mod upkeep;
 
+pub(crate) use boot::{BootArgs, BootDisk, BootKernel};
 pub(crate) use initramfs::{InitramfsArgs, ModuleSet, UkiArgs};
 pub(crate) use media::{MediaArgs, MediaBootArgs};
 pub(crate) use pxe::PxeConfigArgs;
@@ -51,6 +53,7 @@ pub(crate) enum Command {
     Deploy(DeployArgs),
     Initramfs(InitramfsArgs),
     Media(MediaArgs),
+    Boot(BootArgs),
 }
 
 /// Where the store is: a directory, or the http:// URL of one.

@@ -1,5 +1,6 @@
 //! From an error to the exit code that scripts decide by.
 
+use crate::commands::boot::{BootError, NotRun};
 use crate::output::StdoutError;
 use crate::serve::{FileError, FilesError, ListenError};
 use deploy::Category;
@@ -21,17 +22,23 @@ use store::source::{Item, SourceError};
 use store::tree::walk::WalkError;
 
 /// Something went wrong that has no code of its own.
-const FAILED: u8 = 1;
+pub(crate) const FAILED: u8 = 1;
 /// The command line makes no sense; clap exits with the same.
-const USAGE: u8 = 2;
+pub(crate) const USAGE: u8 = 2;
 /// Bytes are not what their digest says.
-const VERIFICATION: u8 = 3;
+pub(crate) const VERIFICATION: u8 = 3;
 /// The network or the server.
-const NETWORK: u8 = 4;
+pub(crate) const NETWORK: u8 = 4;
 /// A disk, or the store's directory.
-const STORAGE: u8 = 5;
+pub(crate) const STORAGE: u8 = 5;
 /// Refused for safety.
-const REFUSED: u8 = 6;
+pub(crate) const REFUSED: u8 = 6;
+/// Time was over, as timeout(1) says it.
+pub(crate) const DEADLINE: u8 = 124;
+/// The machine never got as far as what was to be run in it, as docker-run(1) says it.
+pub(crate) const NOT_RUN: u8 = 125;
+/// Added to the number of the signal that ended the command, as shells do.
+pub(crate) const SIGNALLED: u8 = 128;
 
 /// The command line as typed parses, but means nothing.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +67,12 @@ pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
 }
 
 fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
+    if error.is::<NotRun>() {
+        return Some(NOT_RUN);
+    }
+    if let Some(BootError { code, .. }) = error.downcast_ref::<BootError>() {
+        return Some(*code);
+    }
     if error.is::<Usage>() {
         return Some(USAGE);
     }
@@ -95,6 +108,9 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     }
     if let Some(code) = of_upkeep(error) {
         return Some(code);
+    }
+    if let Some(error) = error.downcast_ref::<TakeError>() {
+        return Some(of_take(error));
     }
     if let Some(error) = error.downcast_ref::<MakeError>() {
         return of_make(error);

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let output = Output::new(args.json);
     match run(args.command, &output) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) if exit::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let code = exit::code(&error);
@@ -30,8 +30,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command, output: &Output) -> anyhow::Result<()> {
-    match command {
+/// Most commands end well or in an error; `boot` also returns the status of what it ran.
+fn run(command: Command, output: &Output) -> anyhow::Result<ExitCode> {
+    let done = match command {
         Command::Push(args) => commands::push::run(args, output),
         Command::Labels(args) => commands::labels::run(&args, output),
         Command::Show(args) => commands::show::run(&args, output),
@@ -46,5 +47,7 @@ fn run(command: Command, output: &Output) -> anyhow::Result<()> {
         Command::Deploy(args) => commands::deploy::run(&args, output),
         Command::Initramfs(args) => commands::initramfs::run(&args, output),
         Command::Media(args) => commands::media::run(&args, output),
-    }
+        Command::Boot(args) => return commands::boot::run(&args, output).map(ExitCode::from),
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }

@@ -24,6 +24,11 @@ impl Output {
         Self { json, answered: Cell::new(false) }
     }
 
+    /// Whether answers are JSON documents.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Prints the answer: the document, or the same as text.
     pub(crate) fn answer<T>(&self, document: &T) -> Result<(), StdoutError>
     where

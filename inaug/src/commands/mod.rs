@@ -1,5 +1,6 @@
 //! The commands: one module for each, and what they share.
 
+pub(crate) mod boot;
 pub(crate) mod copy;
 pub(crate) mod deploy;
 pub(crate) mod diff;
@@ -15,11 +16,11 @@ pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod verify;
 
-mod boot;
+mod boot_facts;
 mod open;
 mod read;
 
-pub(crate) use boot::BootDocument;
+pub(crate) use boot_facts::BootDocument;
 pub(crate) use open::{open_chain, open_dir, open_source};
 
 use serde::ser::{Serialize, Serializer};

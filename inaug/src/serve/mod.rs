@@ -61,6 +61,18 @@ pub(crate) fn serve(
     Ok(())
 }
 
+/// Serves the store in `dir` to this host alone, on a free port, for as long as `runtime` lives.
+pub(crate) fn serve_beside(runtime: &Runtime, dir: PathBuf) -> anyhow::Result<SocketAddr> {
+    let listener = runtime.block_on(bind("127.0.0.1:0"))?;
+    let address = listener.local_addr()?;
+    runtime.spawn(listen::serve(
+        listener,
+        routes::routes(dir, None, false),
+        std::future::pending(),
+    ));
+    Ok(address)
+}
+
 /// `:PORT` is that port of every address, as people write it for other servers.
 async fn bind(address: &str) -> Result<TcpListener, ListenError> {
     let every = if address.starts_with(':') { "0.0.0.0" } else { "" };

@@ -6,6 +6,7 @@ mod booting;
 mod deploying;
 mod directories;
 mod documents;
+mod in_qemu;
 mod serving;
 mod stores;
 mod support;

@@ -34,6 +34,19 @@ fn wrong_usage_is_two() {
         &["initramfs", "-o", "out", "--modules", "thin", "--init", "/bin/true"],
         &["initramfs", "-o", "out", "--modules", "some"],
         &["initramfs", "-o", "out", "--modules", "none", "--embed", "file=relative"],
+        &["boot", "x"],
+        &["boot", "--store", "s"],
+        &["boot", "a//b", "--store", "s"],
+        &["boot", "x", "--store", "s", "--memory", "64"],
+        &["boot", "x", "--store", "s", "--cpus", "0"],
+        &["boot", "x", "--store", "s", "--disk", "much"],
+        &["boot", "x", "--store", "s", "--disk", "1G", "--disk-file", "f"],
+        &["boot", "x", "--store", "s", "--expect", "a", "--test", "b"],
+        &["boot", "x", "--store", "s", "--timeout", "0"],
+        &["boot", "x", "--store", "s", "--kernel", "k"],
+        &["boot", "x", "--store", "s", "--initramfs", "i"],
+        &["boot", "x", "--store", "s", "--kernel-tree", "t", "--kernel-version", "v"],
+        &["boot", "x", "--store", "s", "--kernel", "k", "--initramfs", "i", "--init", "j"],
     ] {
         let ran = inaug(arguments);
         assert_eq!(ran.code, 2, "{arguments:?}: {ran:#?}");

@@ -3,6 +3,7 @@
 #[path = "../lab/mod.rs"]
 mod lab;
 
+mod ci;
 mod media;
 mod ondisk;
 mod pxe;
