@@ -4,6 +4,7 @@
 mod lab;
 
 mod ci;
+mod drivers;
 mod media;
 mod ondisk;
 mod pxe;
