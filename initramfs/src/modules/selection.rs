@@ -32,7 +32,9 @@ const THIN: &[(&str, &str)] = &[
     ("af_packet", "packet sockets, which DHCP runs on"),
     ("qemu_fw_cfg", "configuration handed over by QEMU"),
     ("efivarfs", "boot entries of EFI machines"),
-    ("ext4", "the root of a tree"),
+    ("ext4", "the root of a tree, and the store of a stick"),
+    ("sr_mod", "CD-ROMs, also of QEMU and clouds"),
+    ("isofs", "the store of a CD-ROM"),
 ];
 
 /// [`Modules::Fat`]: prefixes of paths below the kernel's directory, and why.
@@ -58,6 +60,8 @@ const FAT: &[(&str, &str)] = &[
     ("kernel/drivers/hid/usbhid/", "keyboards, also those of BMCs"),
     ("kernel/drivers/hid/hid-generic", "the driver behind usbhid"),
     ("kernel/drivers/watchdog/", "a machine that hangs must come back"),
+    ("kernel/drivers/cdrom/", "CD-ROMs, also those of BMCs"),
+    ("kernel/fs/isofs/", "the store of a CD-ROM"),
 ];
 
 /// What [`Modules::Fat`] leaves out although a prefix covers it.
@@ -80,8 +84,10 @@ const ALWAYS: &[(&str, &str)] = &[
 
 /// Loaded on every machine after all drivers: nothing on the way to the store needs them, and
 /// they take longer than a NIC's driver.
-const LAST: &[(&str, &str)] =
-    &[("ext4", "the same as with sockets: mount(2) would have modprobe load it")];
+const LAST: &[(&str, &str)] = &[
+    ("ext4", "the same as with sockets: mount(2) would have modprobe load it"),
+    ("isofs", "the same; of a CD-ROM"),
+];
 
 /// The chosen modules, before their dependencies.
 #[derive(Debug, Default)]
