@@ -4,7 +4,7 @@ use crate::support::{Bench, Ran, inaug};
 use std::process::Command;
 
 /// As much of a bzImage with an EFI stub as is looked at.
-fn kernel() -> Vec<u8> {
+pub(crate) fn kernel() -> Vec<u8> {
     let mut kernel = vec![0; 0x2000];
     kernel[..2].copy_from_slice(b"MZ");
     kernel[0x3c] = 0x40;

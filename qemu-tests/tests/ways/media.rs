@@ -2,7 +2,7 @@
 
 use crate::lab::{LABEL, Lab};
 use anyhow::{Context, Result, ensure};
-use qemu_tests::{Bus, Disk, Firmware, Machine, Running, deadline, environment};
+use qemu_tests::{Ailment, Bus, Disk, Firmware, Machine, Running, deadline, environment};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -147,4 +147,23 @@ fn a_refreshed_stick_has_the_new_label_and_not_the_old_one() -> Result<()> {
     // The old one is not on it.
     let told = told(vec![stick(&image), lab.disk("disk", 0)?], "")?;
     refuses(told, &["no such label: lab/first"])
+}
+
+/// What a stick gives in a second, where it is to be pulled out in the middle, bytes.
+const SLOW: u64 = 4 << 20;
+
+#[test]
+fn a_stick_that_is_pulled_out_in_the_middle_is_said_so() -> Result<()> {
+    let lab = Lab::new()?;
+    let image = lab.path("usb.img");
+    media(&lab, &image, &[LABEL], &[])?;
+    let slow = Some(Ailment::Slow { bytes_per_s: SLOW });
+    let disk = lab.disk("disk", 0)?;
+    let disks = vec![Disk { ailment: slow, ..stick(&image) }, disk.clone()];
+    let mut running = told(disks, "")?;
+    running.wait_written(1, 1 << 20, deadline::INAUGURATE)?;
+    running.monitor().execute("device_del", &serde_json::json!({"id": "disk0-device"}))?;
+    refuses(running, &["expected the medium in its place, found that it was pulled out"])?;
+    ensure!(crate::lab::cannot_boot(&disk.file)?, "the disk looks bootable");
+    Ok(())
 }
