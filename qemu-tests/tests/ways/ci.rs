@@ -5,6 +5,7 @@ use anyhow::{Context, Result, ensure};
 use qemu_tests::{TestImage, environment};
 use serde_json::Value;
 use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -199,5 +200,24 @@ fn what_fails_in_the_machine_is_the_exit_code() -> Result<()> {
     assert!(said(&late).contains("did not get there within 1 s"), "{}", said(&late));
     let never = boot("lab/first", &["--timeout", "1", "--test", "true"])?;
     ended(&never, 125);
+    user.is_tidy()
+}
+
+#[test]
+fn a_boot_that_is_told_to_stop_leaves_no_machine_and_no_file() -> Result<()> {
+    let user = User::new()?;
+    let lab = lab(&user)?;
+    let never = ["lab/first", "--memory", "256", "--expect", "what nobody says"];
+    let mut boot = user.boot(&lab.store(), &[&never[..], &GIVEN].concat());
+    let mut child = boot.stderr(Stdio::piped()).spawn()?;
+    let mut lines = BufReader::new(child.stderr.take().context("its stderr")?).lines();
+    let is_up = |line: &String| line.contains("config: label lab/first from http://10.0.2.2:");
+    ensure!(lines.by_ref().map_while(Result::ok).any(|line| is_up(&line)), "it never came up");
+    let told = Command::new("kill").args(["-TERM", &child.id().to_string()]).status()?;
+    ensure!(told.success(), "kill");
+    // QEMU has the other end of none of our pipes: the end of these is that of the command alone.
+    let last: Vec<String> = lines.map_while(Result::ok).collect();
+    assert_eq!(child.wait()?.code(), Some(143), "{last:?}");
+    assert_eq!(last.last().map(String::as_str), Some("inaug: stopped by signal 15"));
     user.is_tidy()
 }

@@ -162,30 +162,31 @@ fn of_host() -> anyhow::Result<Kernel> {
     installed(KernelTree { root: PathBuf::from("/"), version }, "host", &what)
 }
 
-/// Order of versions: numbers as numbers, the rest as text.
+/// A stretch of a version: digits are a number, and numbers come before text.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stretch<'a> {
+    Number(u64),
+    Text(&'a str),
+}
+
+/// Order of versions as people see it: 6.1.0-9 is before 6.1.0-10.
 fn by_version(one: &str, other: &str) -> Ordering {
-    let parts = |version: &str| -> Vec<(u64, String)> {
-        let is_edge = |pair: &[char]| pair[0].is_ascii_digit() != pair[1].is_ascii_digit();
-        let mut parts = vec![String::new()];
-        let letters: Vec<char> = version.chars().collect();
-        for (index, letter) in letters.iter().enumerate() {
-            if index > 0 && is_edge(&letters[index - 1..=index]) {
-                parts.push(String::new());
-            }
-            if let Some(part) = parts.last_mut() {
-                part.push(*letter);
-            }
-        }
-        parts.into_iter().map(|part| (part.parse().unwrap_or(0), part)).collect()
-    };
-    let (one, other) = (parts(one), parts(other));
-    let key = |parts: &[(u64, String)]| -> Vec<(u64, Option<String>)> {
-        let is_number = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
-        let part =
-            |(number, text): &(u64, String)| (*number, (!is_number(text)).then(|| text.clone()));
-        parts.iter().map(part).collect()
-    };
-    key(&one).cmp(&key(&other))
+    stretches(one).cmp(&stretches(other))
+}
+
+fn stretches(version: &str) -> Vec<Stretch<'_>> {
+    let is_digit = |byte: &u8| byte.is_ascii_digit();
+    let mut rest = version;
+    let mut all = Vec::new();
+    while let Some(first) = rest.as_bytes().first() {
+        let differs = |byte: &u8| is_digit(byte) != is_digit(first);
+        let end = rest.bytes().position(|byte| differs(&byte)).unwrap_or(rest.len());
+        let (stretch, after) = rest.split_at(end);
+        // A number that is too long for one is compared as text.
+        all.push(stretch.parse().map_or(Stretch::Text(stretch), Stretch::Number));
+        rest = after;
+    }
+    all
 }
 
 /// The release that a bzImage says it is.

@@ -74,8 +74,8 @@ impl Outcome {
         }
     }
 
-    /// What to exit with. `is_test`: there was a command to run, whose status 0 to 124 and more is
-    /// told from our own by none of ours but 125 and those of a deadline and of signals.
+    /// What to exit with. With `is_test` there was a command to run, whose own status is told from
+    /// this command's by nothing but 124, 125 and those of signals.
     pub(super) fn code(&self, is_test: bool) -> u8 {
         match self {
             Self::Reached(_) => 0,
