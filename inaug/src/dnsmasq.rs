@@ -19,7 +19,7 @@ pub(crate) struct Config<'a> {
     /// The URL of the script for iPXE.
     pub(crate) script: &'a str,
     /// The URL of what UEFI boots over HTTP.
-    pub(crate) uki: &'a str,
+    pub(crate) http: &'a str,
     /// Where iPXE is.
     pub(crate) tftp: &'a Path,
     /// iPXE for UEFI.
@@ -59,12 +59,17 @@ const KINDS: [(&str, &str, &[u16]); 3] =
 /// UEFI's HTTP boot on x86-64.
 const HTTP: u16 = 16;
 
+/// In the directory of a running dnsmasq, `port=0` would turn off the DNS that it serves.
+const HEADER: &str = "# Made by inaug pxe-config; see docs/pxe.md.\n\
+                      # For a dnsmasq of its own: dnsmasq --keep-in-foreground -C FILE. In\n\
+                      # /etc/dnsmasq.d/ it turns off the DNS server that is configured there.\n";
+
 /// A lease outlives an inaugurator, which does not renew it.
 const LEASE: &str = "12h";
 
 /// The configuration as dnsmasq reads it.
 pub(crate) fn config(config: &Config) -> String {
-    let mut text = String::from("# Made by inaug pxe-config; see docs/pxe.md.\n");
+    let mut text = String::from(HEADER);
     let mut line = |words: String| {
         // Writing to a string does not fail.
         let _ = writeln!(text, "{words}");
@@ -115,10 +120,13 @@ pub(crate) fn config(config: &Config) -> String {
             line(format!("dhcp-boot=tag:ipxe,{},,{address}", config.script));
         }
     }
-    line("\n# UEFI that boots over HTTP: the answer must name its vendor class.".into());
-    line(format!("dhcp-match=set:http,option:client-arch,{HTTP}"));
-    line("dhcp-option-force=tag:http,option:vendor-class,HTTPClient".into());
-    line(format!("dhcp-boot=tag:http,tag:!ipxe,{}", config.uki));
+    if let Addresses::Range(_) = config.addresses {
+        // As a proxy dnsmasq answers clients of PXE alone.
+        line("\n# UEFI that boots over HTTP: the answer must name its vendor class.".into());
+        line(format!("dhcp-match=set:http,option:client-arch,{HTTP}"));
+        line("dhcp-option-force=tag:http,option:vendor-class,HTTPClient".into());
+        line(format!("dhcp-boot=tag:http,tag:!ipxe,{}", config.http));
+    }
     text
 }
 
@@ -195,7 +203,7 @@ mod tests {
             router: None,
             dns: None,
             script: "http://d/boot.ipxe",
-            uki: "http://d/boot/inaugurator.efi",
+            http: "http://d/boot/ipxe.efi",
             tftp: Path::new("/usr/lib/ipxe"),
             efi: "ipxe.efi",
             leases: None,
@@ -205,6 +213,7 @@ mod tests {
         assert!(text.contains("\ndhcp-boot=tag:ipxe,http://d/boot.ipxe,,10.0.0.1\n"), "{text}");
         assert!(text.contains("\npxe-service=tag:!ipxe,x86PC,\"iPXE\",undionly.kpxe\n"), "{text}");
         assert!(!text.contains("dhcp-authoritative"), "{text}");
+        assert!(!text.contains("HTTPClient"), "{text}");
         let range = Config {
             addresses: Addresses::Range("10.0.0.10-10.0.0.20/24".parse().unwrap()),
             ..proxy
@@ -213,5 +222,7 @@ mod tests {
         assert!(text.contains("\ndhcp-range=10.0.0.10,10.0.0.20,255.255.255.0,12h\n"), "{text}");
         assert!(text.contains("\ndhcp-option=option:router\n"), "{text}");
         assert!(text.contains("\ndhcp-boot=tag:efi9,tag:!ipxe,ipxe.efi\n"), "{text}");
+        let http = "\ndhcp-boot=tag:http,tag:!ipxe,http://d/boot/ipxe.efi\n";
+        assert!(text.contains(http), "{text}");
     }
 }

@@ -9,7 +9,8 @@ mod fields;
 mod kernel;
 mod pe;
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 pub use kernel::kernel_release;
@@ -88,7 +89,15 @@ pub enum UkiError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// A part is longer than it can be.
+    /// A file has no end where the part that it should be has one.
+    #[error("{}: expected at most {limit_bytes} bytes, found more", path.display())]
+    Long {
+        /// The file.
+        path: PathBuf,
+        /// The bound in bytes.
+        limit_bytes: u64,
+    },
+    /// A part is empty, or longer than it can be.
     #[error("{part}: expected 1 to {limit_bytes} bytes, found {found_bytes}")]
     Size {
         /// Which one.
@@ -153,13 +162,31 @@ pub fn assemble(parts: &Parts) -> Result<Uki, UkiError> {
 /// The stub in the file `path`, or where packages put it.
 pub fn read_stub(path: Option<&Path>) -> Result<Vec<u8>, UkiError> {
     let (path, is_given) = (path.unwrap_or(Path::new(STUB)), path.is_some());
-    std::fs::read(path).map_err(|source| {
-        let path = path.to_owned();
-        match source.kind() {
-            io::ErrorKind::NotFound if !is_given => UkiError::NoStub { path },
-            _ => UkiError::Read { path, source },
+    read_part(path, MAX_STUB_BYTES).map_err(|error| match error {
+        UkiError::Read { path, source }
+            if !is_given && source.kind() == io::ErrorKind::NotFound =>
+        {
+            UkiError::NoStub { path }
         }
+        error => error,
     })
+}
+
+/// The kernel in the file `path`.
+pub fn read_kernel(path: &Path) -> Result<Vec<u8>, UkiError> {
+    read_part(path, MAX_KERNEL_BYTES)
+}
+
+/// The file `path`, which may be one without an end.
+fn read_part(path: &Path, limit_bytes: u64) -> Result<Vec<u8>, UkiError> {
+    let mut bytes = Vec::new();
+    let file = File::open(path);
+    let read = file.and_then(|file| file.take(limit_bytes + 1).read_to_end(&mut bytes));
+    read.map_err(|source| UkiError::Read { path: path.to_owned(), source })?;
+    if bytes.len() as u64 > limit_bytes {
+        return Err(UkiError::Long { path: path.to_owned(), limit_bytes });
+    }
+    Ok(bytes)
 }
 
 fn check_size(part: &'static str, bytes: &[u8], limit_bytes: u64) -> Result<(), UkiError> {

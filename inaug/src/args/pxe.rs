@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 /// Print a configuration for dnsmasq that boots machines from `inaug serve --boot`
 ///
-/// Machines with a BIOS or UEFI get iPXE by TFTP, those with iPXE get the script of the depot, and
-/// UEFI's HTTP boot gets the depot's /boot/inaugurator.efi. Addresses are given from --range; with
+/// Machines with a BIOS or UEFI get iPXE by TFTP, UEFI's HTTP boot gets it from the depot's /boot/,
+/// and all that have iPXE get the script of the depot, which asks the machines file. Addresses are given from --range; with
 /// --proxy the DHCP server that is there gives them, and stays as it is.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PxeConfigArgs {
@@ -37,6 +37,11 @@ pub(crate) struct PxeConfigArgs {
     /// iPXE for UEFI: ipxe.efi has drivers of its own, snponly.efi uses the firmware's
     #[arg(long, value_name = "NAME", default_value = "ipxe.efi", value_parser = parse_word)]
     pub(crate) efi: String,
+
+    /// Let UEFI's HTTP boot get /boot/inaugurator.efi instead of iPXE, for machines with Secure
+    /// Boot: its label is in the file, and the machines file does not apply
+    #[arg(long, conflicts_with = "proxy")]
+    pub(crate) uki: bool,
 
     /// Where dnsmasq keeps what addresses it gave [default: where Debian's does]
     #[arg(long, value_name = "FILE", value_parser = parse_path)]

@@ -15,18 +15,35 @@ pub(crate) fn run(args: &PxeConfigArgs, output: &Output) -> anyhow::Result<()> {
         (None, Some(network)) => Addresses::Proxy(network),
         _ => return Err(Usage("expected either --range or --proxy".to_owned()).into()),
     };
+    check_resolver(args)?;
+    // Its own name in the directory of boot files, wherever TFTP has it.
+    let ipxe = args.efi.rsplit('/').next().unwrap_or_default();
+    let http = if args.uki { UKI } else { ipxe };
     let config = config(&Config {
         interface: &args.interface,
         addresses,
         router: args.router,
         dns: args.dns,
         script: &args.url.at(SCRIPT_PATH),
-        uki: &format!("{}{UKI}", args.url.at(BOOT_PATH)),
+        http: &format!("{}{http}", args.url.at(BOOT_PATH)),
         tftp: &args.tftp,
         efi: &args.efi,
         leases: args.leases.as_deref(),
     });
     Ok(output.answer(&Document { schema: "inaug/pxe-config/1", config })?)
+}
+
+/// Machines that get their addresses from us resolve no name unless they are told who does.
+fn check_resolver(args: &PxeConfigArgs) -> anyhow::Result<()> {
+    match args.url.host_name() {
+        Some(name) if args.addresses.range.is_some() && args.dns.is_none() => {
+            let sentence = format!(
+                "no machine would find {name}: give --dns, or --url with this host's address"
+            );
+            Err(Usage(sentence).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 #[derive(Serialize)]

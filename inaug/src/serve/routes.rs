@@ -1,17 +1,18 @@
 //! What is where on the server.
 
 use super::answer::{Resource, answer};
-use super::boot::Booter;
+use super::boot::{Booter, UKI};
 use super::log;
 use super::path::Served;
 use axum::body::Body;
-use axum::extract::{RawQuery, State};
-use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST};
+use axum::extract::{ConnectInfo, RawQuery, State};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, RANGE};
 use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Router, middleware};
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::dir::DirStore;
@@ -81,6 +82,7 @@ async fn script(
 /// Everything that is no route: a file of the store, a boot file, or nothing.
 async fn file(
     State(depot): State<Arc<Depot>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -97,11 +99,16 @@ async fn file(
         let refusal = [(ALLOW, "GET, HEAD")];
         return (StatusCode::METHOD_NOT_ALLOWED, refusal, "it is read only\n").into_response();
     }
+    let is_start = method == Method::GET && !headers.contains_key(RANGE);
+    let boots = (is_start && path.strip_prefix(BOOT_PATH) == Some(UKI)).then_some(peer.ip());
     // Opening may wait for a disk.
     let answered = tokio::task::spawn_blocking(move || {
         let answered = answer(&resource, &method, &headers);
         if let (Ok(_), Some(served)) = (&answered, &served) {
             used(&depot.store, served);
+        }
+        if let (Ok(_), Some(machine)) = (&answered, boots) {
+            log::event(&format!("{machine} boots {UKI}, whatever is said of machines"));
         }
         answered.map_err(|error| (resource, error))
     });

@@ -103,6 +103,10 @@ fn boot_files_have_ranges_and_tags_and_nothing_else_is_served() {
     let uki = server.ask("HEAD /boot/inaugurator.efi", &[]);
     assert_eq!((uki.status, uki.field("content-length")), (200, "2"));
     assert_eq!(uki.field("content-type"), "application/efi");
+    assert!(!log(&bench).contains("boots inaugurator.efi"));
+    assert_eq!(server.ask("GET /boot/inaugurator.efi", &[]).status, 200);
+    let said = "127.0.0.1 boots inaugurator.efi, whatever is said of machines\n";
+    assert!(log(&bench).ends_with(said), "{}", log(&bench));
     assert_eq!(server.ask("POST /boot/vmlinuz", &[]).status, 405);
     std::fs::create_dir(bench.path("boot/dir")).unwrap();
     for path in ["", ".hidden", "../machines.json", "%2e%2e/machines.json", "dir", "dir/", "none"] {
@@ -145,7 +149,8 @@ fn what_cannot_boot_a_machine_is_an_error_at_the_start() {
     let boot = bench.text("boot");
     let wrong = bench.file("wrong.json", br#"{"machines": [{"mac": "52"}]}"#);
     let ran = serve(&["--boot", &boot, "--machines", &wrong]).expect(2);
-    let expected = format!("inaug: {wrong} has a mistake\n  because: machines[0] (mac \"52\")\n");
+    let expected =
+        format!("inaug: {wrong} has a mistake\n  because: machines[0] (mac \"52\"): mac: \"52\": ");
     assert!(ran.stderr.starts_with(&expected), "{}", ran.stderr);
     serve(&["--boot", &boot, "--machines", "/nonexistent"]).expect(5);
     serve(&["--boot", &boot, "--url", "ftp://x"]).expect(2);
@@ -177,12 +182,26 @@ fn dnsmasq_is_configured_for_an_interface_and_a_network() {
         "interface=eth1\n",
         "dhcp-range=10.0.0.100,10.0.0.200,255.255.255.0,12h\n",
         "dhcp-boot=tag:ipxe,http://10.0.0.1:8080/boot.ipxe\n",
-        "dhcp-boot=tag:http,tag:!ipxe,http://10.0.0.1:8080/boot/inaugurator.efi\n",
+        "dhcp-boot=tag:http,tag:!ipxe,http://10.0.0.1:8080/boot/ipxe.efi\n",
     ] {
         assert!(ran.stdout.contains(line), "{line} is not in {}", ran.stdout);
     }
+    let range = ["--range", "10.0.0.100-10.0.0.200/24"];
+    let http = |more: &[&str]| {
+        let out = run(&[&range, more].concat()).expect(0).stdout;
+        out.lines().find_map(|line| Some(line.strip_prefix("dhcp-boot=tag:http,")?.to_owned()))
+    };
+    let of = |name| Some(format!("tag:!ipxe,http://10.0.0.1:8080/boot/{name}"));
+    assert_eq!(http(&["--uki"]), of("inaugurator.efi"));
+    assert_eq!(http(&["--efi", "efi/snponly.efi"]), of("snponly.efi"));
     let ran = run(&["--proxy", "10.0.0.1/24", "--json"]).expect(0);
     assert_eq!(ran.json()["schema"], "inaug/pxe-config/1");
+    let named = ["pxe-config", "--interface", "eth1", "--url", "http://depot:8080"];
+    let ran = inaug(&[&named[..], &range].concat()).expect(2);
+    assert!(ran.stderr.contains("no machine would find depot: give --dns"), "{}", ran.stderr);
+    inaug(&[&named[..], &range, &["--dns", "10.0.0.2"]].concat()).expect(0);
+    inaug(&[&named[..], &["--proxy", "10.0.0.1/24"]].concat()).expect(0);
+    run(&["--proxy", "10.0.0.1/24", "--uki"]).expect(2);
     run(&[]).expect(2);
     run(&["--range", "10.0.0.200-10.0.0.100/24"]).expect(2);
     run(&["--proxy", "10.0.0.1/24", "--router", "10.0.0.1"]).expect(2);

@@ -7,6 +7,7 @@ mod deploying;
 mod directories;
 mod documents;
 mod in_qemu;
+mod lab;
 mod media;
 mod serving;
 mod stores;

@@ -70,6 +70,18 @@ fn a_signature_is_of_the_whole_file_and_what_it_takes_is_said() {
     bench.file("tampered.efi", &bytes);
     assert!(!verify("tampered.efi").success());
 
+    // As firmware's own tools have it.
+    let der = bench.text("cert.der");
+    let made = Command::new("openssl")
+        .args(["x509", "-in", &certificate, "-outform", "der", "-out", &der])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let wrong = ["--secure-boot-key", &key, "--secure-boot-cert", &der];
+    let refused = build(&bench, "refused.efi", &wrong).expect(1);
+    let said = format!("key {key} with the certificate {der}: expected both in PEM");
+    assert!(refused.stdout.contains(&said), "{refused:#?}");
+
     let locked = bench.text("locked.pem");
     let made = Command::new("openssl")
         .args(["rsa", "-aes128", "-passout", "pass:secret", "-in", &key, "-out", &locked])
@@ -86,7 +98,8 @@ fn a_signature_is_of_the_whole_file_and_what_it_takes_is_said() {
 fn what_cannot_boot_is_refused_before_anything_is_written() {
     let bench = Bench::new();
     let nowhere = ["--stub", "/nowhere/stub"];
-    let table: [(&[&str], i32, &str); 4] = [
+    let table: [(&[&str], i32, &str); 5] = [
+        (&["--stub", "/dev/zero"], 1, "/dev/zero: expected at most 4194304 bytes, found more"),
         (&nowhere, 1, "cannot read /nowhere/stub"),
         (&["--secure-boot-key", "/nowhere/key"], 2, "--secure-boot-cert"),
         (&["--stub", "/bin/true"], 1, "stub: expected a PE executable"),

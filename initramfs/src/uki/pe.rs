@@ -147,7 +147,7 @@ impl Headers {
         for header in self.table(stub) {
             let file_bytes = u32_at(header, section::FILE_BYTES) as usize;
             let file_at = u32_at(header, section::FILE_AT) as usize;
-            let file_end = file_at + file_bytes;
+            let file_end = file_at.saturating_add(file_bytes);
             let address = u64::from(u32_at(header, section::ADDRESS));
             let memory_bytes = u64::from(u32_at(header, section::MEMORY_BYTES));
             if file_bytes > 0 && (file_at < self.size_bytes || file_end > stub.len()) {
@@ -237,9 +237,11 @@ impl Image {
     /// Follows the contents of sections, which moved by `grown` bytes of headers.
     fn shift(&mut self, grown: usize) {
         for index in 0..self.headers.sections {
-            let at = self.headers.table_at + index * SECTION_BYTES + section::FILE_AT;
-            let file_at = u32_at(&self.bytes, at);
-            if file_at > 0 {
+            let header = self.headers.table_at + index * SECTION_BYTES;
+            let at = header + section::FILE_AT;
+            // Where nothing is in the file, the place may be any number.
+            if u32_at(&self.bytes, header + section::FILE_BYTES) > 0 {
+                let file_at = u32_at(&self.bytes, at);
                 put_u32(&mut self.bytes, at, file_at + grown as u32);
             }
         }

@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::rc::Rc;
 
 use bootfacts::{Tree, TreeEntry, examine_tree, read_located_in_tree};

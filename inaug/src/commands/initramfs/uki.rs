@@ -5,7 +5,7 @@ use crate::exit::Usage;
 use anyhow::Context;
 use deploy::tools::{Tool, ToolError};
 use initramfs::KernelTree;
-use initramfs::uki::{Parts, STUB, SectionSize, assemble, read_stub};
+use initramfs::uki::{Parts, STUB, SectionSize, assemble, read_kernel, read_stub};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -30,7 +30,7 @@ pub(super) fn make(
         return Ok(None);
     }
     let path = kernel(args, modules)?;
-    let kernel = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let kernel = read_kernel(&path)?;
     let stub = read_stub(args.stub.as_deref())?;
     let cmdline = args.cmdline.clone().unwrap_or_default();
     let parts = Parts { stub: &stub, kernel: &kernel, initrd, cmdline: &cmdline };
@@ -75,25 +75,29 @@ fn sign(unsigned: &[u8], key: &Path, certificate: &Path) -> anyhow::Result<Vec<u
     let scratch = tempfile::tempdir().context("a directory to sign in")?;
     let (from, to) = (scratch.path().join("unsigned.efi"), scratch.path().join("signed.efi"));
     fs::write(&from, unsigned).with_context(|| format!("cannot write {}", from.display()))?;
-    let tool = Tool::named("sbsign").map_err(|error| explain(error, key))?;
+    let explain = |error| explain(error, key, certificate);
+    let tool = Tool::named("sbsign").map_err(explain)?;
     let options = [("--key", key), ("--cert", certificate), ("--output", &to)];
     let tool =
         options.iter().fold(tool, |tool, (option, path)| tool.arg(option).arg(path.display()));
-    tool.arg(from.display()).run().map_err(|error| explain(error, key))?;
+    tool.arg(from.display()).run().map_err(explain)?;
     fs::read(&to).with_context(|| format!("cannot read {}", to.display()))
 }
 
 /// What OpenSSL complains of where it may not ask for a passphrase.
 const ASKS: &str = "problems getting password";
 
-fn explain(error: ToolError, key: &Path) -> anyhow::Error {
-    let key = key.display();
+fn explain(error: ToolError, key: &Path, certificate: &Path) -> anyhow::Error {
+    let (key, certificate) = (key.display(), certificate.display());
     let what = match &error {
         ToolError::Missing { .. } => "sbsign, of package sbsigntool, makes signatures".to_owned(),
         ToolError::Failed { complaint, .. } if complaint.contains(ASKS) => {
             format!("{key} has a passphrase: give a key without one (openssl pkey -in {key})")
         }
-        _ => format!("cannot sign by {key}"),
+        _ => format!(
+            "cannot sign by the key {key} with the certificate {certificate}: expected both in \
+             PEM, the certificate that of the key"
+        ),
     };
     anyhow::Error::new(error).context(what)
 }

@@ -17,7 +17,7 @@ pub(crate) struct Asked {
 impl Asked {
     /// Reads a query; `None` if it says nothing of who asks, as in the first request of all.
     ///
-    /// What is empty or no right word was not filled in by the firmware, and is passed over.
+    /// What is empty, no right word, or the same in many machines was not filled in by the firmware, and is passed over.
     pub(crate) fn parse(query: &str) -> Option<Self> {
         let mut asked = Self::default();
         let (mut mac, mut uuid, mut serial) = (None, None, None);
@@ -29,8 +29,7 @@ impl Asked {
             match &*key {
                 "mac" => mac = value.parse().ok().map(Identity::Mac),
                 "uuid" => uuid = value.parse().ok().map(Identity::Uuid),
-                "serial" if value.is_empty() => serial = None,
-                "serial" => serial = Some(Identity::Serial(value.to_owned())),
+                "serial" => serial = Identity::serial(value).ok(),
                 "manufacturer" => asked.manufacturer = words::shown(value),
                 "product" => asked.product = words::shown(value),
                 "buildarch" => asked.platform = words::shown(value),
@@ -80,6 +79,8 @@ mod tests {
         assert_eq!(Asked::parse(""), None);
         assert_eq!(Asked::parse("x=1&product=a"), None);
         assert_eq!(Asked::parse("mac=&uuid=&serial="), Some(Asked::default()));
+        let many = "serial=Default%20string&uuid=03000200-0400-0500-0006-000700080009";
+        assert_eq!(Asked::parse(many), Some(Asked::default()));
         let asked = Asked::parse("mac=%0a&uuid=zz&serial=%20%0areboot%20%24%7bip%7d").unwrap();
         assert_eq!(asked.who(), "serial reboot ??ip?");
     }

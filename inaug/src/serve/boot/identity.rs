@@ -24,6 +24,44 @@ impl fmt::Display for Identity {
     }
 }
 
+/// What boards say whose maker filled nothing in, in lower case: many machines say the same.
+const PLACEHOLDERS: [&str; 14] = [
+    "to be filled by o.e.m.",
+    "to be filled by o.e.m",
+    "default string",
+    "system serial number",
+    "not specified",
+    "not applicable",
+    "not available",
+    "none",
+    "n/a",
+    "unknown",
+    "invalid",
+    "0",
+    "0123456789",
+    "123456789",
+];
+
+/// The same of UUIDs, in both orders of bytes.
+const UUID_PLACEHOLDERS: [&str; 4] = [
+    "03000200-0400-0500-0006-000700080009",
+    "00020003-0004-0005-0006-000700080009",
+    "12345678-1234-5678-90ab-cddeefaabbcc",
+    "78563412-3412-7856-90ab-cddeefaabbcc",
+];
+
+impl Identity {
+    /// A serial number as typed, which has to be of one machine.
+    pub(crate) fn serial(text: &str) -> Result<Self, WordError> {
+        let text = text.trim();
+        if text.is_empty() || PLACEHOLDERS.contains(&&*text.to_ascii_lowercase()) {
+            let expected = "the serial number of one machine, not what many have";
+            return Err(WordError { word: text.to_owned(), expected });
+        }
+        Ok(Self::Serial(text.to_owned()))
+    }
+}
+
 /// The address of an Ethernet card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Mac([u8; 6]);
@@ -84,11 +122,15 @@ impl FromStr for Uuid {
         let is_none = |digit: u8| {
             text.bytes().all(|byte| matches!(byte, b'-') || byte.eq_ignore_ascii_case(&digit))
         };
-        if digits && lengths.eq(UUID_GROUPS) && !is_none(b'0') && !is_none(b'f') {
-            return Ok(Self(text.to_ascii_lowercase()));
+        let wrong = |expected| Err(WordError { word: text.to_owned(), expected });
+        if !digits || !lengths.eq(UUID_GROUPS) {
+            return wrong("a UUID such as 4c4c4544-0042-3510-8054-b9c04f503733");
         }
-        let expected = "a UUID such as 4c4c4544-0042-3510-8054-b9c04f503733";
-        Err(WordError { word: text.to_owned(), expected })
+        let lower = text.to_ascii_lowercase();
+        if is_none(b'0') || is_none(b'f') || UUID_PLACEHOLDERS.contains(&&*lower) {
+            return wrong("the UUID of one machine, not what many have");
+        }
+        Ok(Self(lower))
     }
 }
 
@@ -133,8 +175,14 @@ mod tests {
             &lower[1..],
             &lower.replace('-', ""),
             &format!("{lower}-0"),
+            "03000200-0400-0500-0006-000700080009",
         ] {
             assert_eq!(uuid(wrong), None, "{wrong:?}");
+        }
+        let serial = |text: &str| Identity::serial(text).ok().map(|one| one.to_string());
+        assert_eq!(serial(" AB 1 ").as_deref(), Some("serial AB 1"));
+        for wrong in ["", "  ", "To Be Filled By O.E.M.", "Default string", "0"] {
+            assert_eq!(serial(wrong), None, "{wrong:?}");
         }
     }
 }

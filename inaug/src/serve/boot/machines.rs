@@ -1,5 +1,6 @@
 //! Which machine boots what: the file that the operator writes.
 
+use super::cmdline::{self, WORDS_MAX, Word};
 use super::identity::{Identity, Mac, Uuid, WordError};
 use super::words;
 use serde::Deserialize;
@@ -8,9 +9,8 @@ use std::collections::HashMap;
 use std::fmt;
 use store::label::LabelName;
 
-/// Characters of the words for a kernel: its command line ends at 2047 on x86, and what we say
-/// ourselves takes some hundreds.
-const APPEND_MAX: usize = 1024;
+/// Mistakes that are said at once: a screen of them.
+const MISTAKES_MAX: usize = 20;
 
 /// What each machine boots.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ pub(crate) struct Entry {
     pub(crate) name: Option<String>,
     pub(crate) does: Does,
     /// Words for the command line of the inaugurator's kernel.
-    pub(crate) append: Vec<String>,
+    pub(crate) append: Vec<Word>,
 }
 
 /// What is booted.
@@ -41,13 +41,46 @@ pub(crate) enum Does {
     Disk,
 }
 
+impl Does {
+    /// How init is told; nothing where it is not booted.
+    pub(super) fn word(&self) -> String {
+        match self {
+            Self::Deploy(label) => format!("{LABEL}={label}"),
+            Self::Recovery => "inaugurator.mode=recovery".to_owned(),
+            Self::Disk => String::new(),
+        }
+    }
+}
+
+/// The key of a label, which `append` cannot say beside the field.
+const LABEL: &str = "inaugurator.label";
+
 /// The file makes no sense.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MachinesError {
     #[error("not the JSON of a machines file")]
     Json(#[source] serde_json::Error),
-    #[error("{place}")]
-    Entry { place: Place, source: EntryError },
+    /// All that is wrong with entries.
+    #[error("{}", listed(.0))]
+    Entries(Vec<Mistake>),
+}
+
+/// What is wrong with an entry, and with which.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {wrong}")]
+pub(crate) struct Mistake {
+    place: Place,
+    wrong: EntryError,
+}
+
+/// As many as can be read at once.
+fn listed(mistakes: &[Mistake]) -> String {
+    let shown = mistakes.iter().take(MISTAKES_MAX).map(ToString::to_string);
+    let mut text = shown.collect::<Vec<_>>().join("; ");
+    if mistakes.len() > MISTAKES_MAX {
+        text.push_str("; and more of them");
+    }
+    text
 }
 
 /// What is wrong with an entry.
@@ -67,6 +100,10 @@ pub(crate) enum EntryError {
     Both,
     #[error("says neither label nor boot, and neither does the default")]
     Nothing,
+    #[error("append: {key} is given twice")]
+    TwoValues { key: String },
+    #[error("its command line has {found} bytes beside what is always on it; {WORDS_MAX} fit")]
+    Line { found: usize },
     #[error("{identity} is that of machines[{other}] too")]
     Twice { identity: Identity, other: usize },
 }
@@ -95,10 +132,10 @@ impl fmt::Display for Place {
 /// The file as typed.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Document {
-    default: Option<Value>,
-    #[serde(default)]
-    machines: Vec<Value>,
+struct Document<E> {
+    default: Option<E>,
+    #[serde(default = "Vec::new")]
+    machines: Vec<E>,
 }
 
 /// An entry as typed.
@@ -129,41 +166,59 @@ enum Boot {
 }
 
 impl Machines {
-    /// Reads the file's bytes; the first mistake is an error that names its entry.
+    /// Reads the file's bytes; all mistakes in entries are one error.
     pub(crate) fn parse(json: &[u8]) -> Result<Self, MachinesError> {
-        let document: Document = serde_json::from_slice(json).map_err(MachinesError::Json)?;
-        let at = |place: Place| move |source| MachinesError::Entry { place, source };
+        let document: Document<Value> =
+            serde_json::from_slice(json).map_err(MachinesError::Json)?;
         let mut machines = Self::default();
+        let mut mistakes = Vec::new();
         let mut inherited = Inherited::default();
         if let Some(value) = document.default {
-            inherited = default(value).map_err(at(Place::Default))?;
+            let at = |wrong| Mistake { place: Place::Default, wrong };
+            match default(value) {
+                Ok(found) => inherited = found,
+                Err(all) => mistakes.extend(all.into_iter().map(at)),
+            }
             machines.default = inherited.entry();
         }
         for (index, value) in document.machines.into_iter().enumerate() {
-            let place = Place::Machine { index, says: says(&value) };
-            machines.add(index, value, &inherited).map_err(at(place))?;
+            let says = says(&value);
+            let at = |wrong| Mistake { place: Place::Machine { index, says: says.clone() }, wrong };
+            if let Err(all) = machines.add(index, value, &inherited) {
+                mistakes.extend(all.into_iter().map(at));
+            }
         }
-        Ok(machines)
+        if mistakes.is_empty() {
+            once(json).map(|()| machines)
+        } else {
+            Err(MachinesError::Entries(mistakes))
+        }
     }
 
-    fn add(&mut self, index: usize, value: Value, from: &Inherited) -> Result<(), EntryError> {
-        let typed: Typed = serde_json::from_value(value)?;
-        let identities = identities(&typed)?;
-        if identities.is_empty() {
-            return Err(EntryError::Nobody);
+    fn add(&mut self, index: usize, value: Value, from: &Inherited) -> Result<(), Vec<EntryError>> {
+        let typed: Typed = serde_json::from_value(value).map_err(|error| vec![error.into()])?;
+        let mut wrong = Vec::new();
+        let identities = found(identities(&typed), &mut wrong);
+        if identities.as_ref().is_some_and(Vec::is_empty) {
+            wrong.push(EntryError::Nobody);
         }
-        let does = does(&typed)?.or_else(|| from.does.clone()).ok_or(EntryError::Nothing)?;
-        let mut append = from.append.clone();
-        append.extend(append_words(&typed)?);
-        self.entries.push(Entry { name: name(&typed)?, does, append });
-        for identity in identities {
+        for identity in identities.into_iter().flatten() {
             if let Some(other) = self.by_identity.insert(identity.clone(), index)
                 && other != index
             {
-                return Err(EntryError::Twice { identity, other });
+                wrong.push(EntryError::Twice { identity, other });
             }
         }
-        Ok(())
+        let own = found(does(&typed), &mut wrong);
+        let words = found(append_words(&typed), &mut wrong);
+        let name = found(name(&typed), &mut wrong).flatten();
+        let append = cmdline::joined(&from.append, &words.unwrap_or_default());
+        let does = own.map(|own| own.or_else(|| from.does.clone()).ok_or(EntryError::Nothing));
+        if let Some(does) = does.and_then(|does| found(does, &mut wrong)) {
+            found(check_line(&does, &append), &mut wrong);
+            self.entries.push(Entry { name, does, append });
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     }
 
     /// What a machine with these identities boots: the first of them that the file names decides;
@@ -181,7 +236,7 @@ impl Machines {
 #[derive(Default)]
 struct Inherited {
     does: Option<Does>,
-    append: Vec<String>,
+    append: Vec<Word>,
 }
 
 impl Inherited {
@@ -191,12 +246,28 @@ impl Inherited {
     }
 }
 
-fn default(value: Value) -> Result<Inherited, EntryError> {
-    let typed: Typed = serde_json::from_value(value)?;
-    if !identities(&typed)?.is_empty() || typed.name.is_some() {
-        return Err(EntryError::Somebody);
+fn default(value: Value) -> Result<Inherited, Vec<EntryError>> {
+    let typed: Typed = serde_json::from_value(value).map_err(|error| vec![error.into()])?;
+    let mut wrong = Vec::new();
+    let identities = found(identities(&typed), &mut wrong);
+    if identities.is_some_and(|all| !all.is_empty()) || typed.name.is_some() {
+        wrong.push(EntryError::Somebody);
     }
-    Ok(Inherited { does: does(&typed)?, append: append_words(&typed)? })
+    let does = found(does(&typed), &mut wrong).flatten();
+    let append = found(append_words(&typed), &mut wrong).unwrap_or_default();
+    let line = does.as_ref().map(|does| check_line(does, &append));
+    line.and_then(|line| found(line, &mut wrong));
+    if wrong.is_empty() { Ok(Inherited { does, append }) } else { Err(wrong) }
+}
+
+/// What was found, or one mistake more.
+fn found<T>(result: Result<T, EntryError>, wrong: &mut Vec<EntryError>) -> Option<T> {
+    result.map_err(|error| wrong.push(error)).ok()
+}
+
+/// Refuses fields that stand twice: in a [`Value`] the last one has taken the place of others.
+fn once(json: &[u8]) -> Result<(), MachinesError> {
+    serde_json::from_slice::<Document<Typed>>(json).map(drop).map_err(MachinesError::Json)
 }
 
 fn identities(typed: &Typed) -> Result<Vec<Identity>, EntryError> {
@@ -205,20 +276,16 @@ fn identities(typed: &Typed) -> Result<Vec<Identity>, EntryError> {
         Some(OneOrMany::One(mac)) => std::slice::from_ref(mac),
         Some(OneOrMany::Many(macs)) => macs,
     };
+    let at = |field| move |wrong| EntryError::Word { field, wrong };
     let mut all = Vec::new();
     for text in macs {
-        let mac: Result<Mac, _> = text.parse();
-        all.push(Identity::Mac(mac.map_err(|wrong| EntryError::Word { field: "mac", wrong })?));
+        all.push(Identity::Mac(text.parse::<Mac>().map_err(at("mac"))?));
     }
     if let Some(text) = &typed.uuid {
-        let uuid: Result<Uuid, _> = text.parse();
-        all.push(Identity::Uuid(uuid.map_err(|wrong| EntryError::Word { field: "uuid", wrong })?));
+        all.push(Identity::Uuid(text.parse::<Uuid>().map_err(at("uuid"))?));
     }
-    if let Some(serial) = typed.serial.as_deref().map(str::trim) {
-        if serial.is_empty() {
-            return Err(text_error("serial", serial, "is nobody's"));
-        }
-        all.push(Identity::Serial(serial.to_owned()));
+    if let Some(text) = &typed.serial {
+        all.push(Identity::serial(text).map_err(at("serial"))?);
     }
     Ok(all)
 }
@@ -244,13 +311,29 @@ fn joined(text: &str) -> Result<String, EntryError> {
     Ok(labels.join("+"))
 }
 
-fn append_words(typed: &Typed) -> Result<Vec<String>, EntryError> {
+fn append_words(typed: &Typed) -> Result<Vec<Word>, EntryError> {
     let text = typed.append.as_deref().unwrap_or_default();
-    if text.len() > APPEND_MAX {
-        return Err(text_error("append", text, &format!("is longer than {APPEND_MAX} bytes")));
-    }
     harmless("append", text)?;
-    Ok(text.split_whitespace().map(str::to_owned).collect())
+    let words = cmdline::words(text);
+    let words =
+        words.ok_or_else(|| text_error("append", text, "has a quote that is not closed"))?;
+    let mut keys = Vec::new();
+    for key in words.iter().filter_map(Word::single) {
+        if key == LABEL {
+            return Err(text_error("append", key, "is said by the field label"));
+        }
+        if keys.contains(&key) {
+            return Err(EntryError::TwoValues { key: key.to_owned() });
+        }
+        keys.push(key);
+    }
+    Ok(words)
+}
+
+/// Refuses what the kernel would cut.
+fn check_line(does: &Does, append: &[Word]) -> Result<(), EntryError> {
+    let found = cmdline::length(&does.word(), append);
+    if found > WORDS_MAX { Err(EntryError::Line { found }) } else { Ok(()) }
 }
 
 fn name(typed: &Typed) -> Result<Option<String>, EntryError> {

@@ -6,6 +6,7 @@
 
 mod asked;
 mod base;
+mod cmdline;
 mod files;
 mod identity;
 mod machines;
@@ -22,7 +23,7 @@ use super::log;
 use asked::Asked;
 use files::Files;
 use machines::{Does, Machines};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use watch::Watched;
 
@@ -82,7 +83,7 @@ impl Booter {
 
     /// Where the operator says what machines boot, as it may be shown.
     fn place(&self) -> String {
-        let path = self.machines.as_ref().map(Watched::path).map(Path::display);
-        path.map_or_else(|| NO_FILE.to_owned(), |path| words::shown(&path.to_string()))
+        let path = self.machines.as_ref().map(Watched::path);
+        path.map_or_else(|| NO_FILE.to_owned(), words::shown_path)
     }
 }

@@ -1,12 +1,14 @@
 //! Scripts for iPXE: pure functions to text.
 //!
 //! A machine asks twice. The first script, the same for all, asks again with what the machine is
-//! known by; the second is the machine's own. Whatever fails is said and tried again from the
-//! first, so that a depot that comes back, or a changed machines file, is enough. Commands are
+//! known by; the second is the machine's own. Whatever fails after the first is said and tried
+//! again from it, so that a depot that comes back, or a changed machines file, is enough; a machine
+//! that cannot fetch the first goes on to what its firmware tries next. Commands are
 //! those of iPXE of 2015 and later.
 
 use super::asked::Asked;
 use super::base::Base;
+use super::cmdline::{self, Word};
 use super::files::{INITRAMFS, KERNEL};
 use super::identity::Identity;
 use super::machines::{Does, Entry};
@@ -44,27 +46,20 @@ pub(crate) fn of_machine(base: &Base, asked: &Asked, entry: Option<&Entry>, file
     match &entry.does {
         Does::Deploy(label) => {
             let says = format!("{name} gets {label} from {base}");
-            boot(base, &says, &format!("inaugurator.label={label}"), &entry.append)
+            boot(base, &says, &entry.does, &entry.append)
         }
         Does::Recovery => {
             let says = format!("{name} gets a console to recover it, from {base}");
-            boot(base, &says, "inaugurator.mode=recovery", &entry.append)
+            boot(base, &says, &entry.does, &entry.append)
         }
         Does::Disk => disk(name),
     }
 }
 
-/// Boots the inaugurator. `initrd=` is for UEFI, where the kernel looks for it by that name.
-fn boot(base: &Base, says: &str, key: &str, append: &[String]) -> String {
+/// Boots the inaugurator.
+fn boot(base: &Base, says: &str, does: &Does, append: &[Word]) -> String {
     let (kernel, initramfs) = (file_url(base, KERNEL), file_url(base, INITRAMFS));
-    let store = base.at(STORE_PATH);
-    let mut cmdline = format!(
-        "initrd={INITRAMFS} BOOTIF=01-${{netX/mac:hexhyp}} inaugurator.store={store} {key}"
-    );
-    for word in append {
-        cmdline.push(' ');
-        cmdline.push_str(word);
-    }
+    let cmdline = cmdline::line(&base.at(STORE_PATH), &does.word(), append);
     let again = base.at(SCRIPT_PATH);
     format!(
         "#!ipxe\n\
@@ -115,7 +110,7 @@ fn unknown(base: &Base, asked: &Asked, file: &str) -> String {
         format!("inaugurator: it is {}", asked.who()),
         format!("inaugurator: to add it, put one of these into \"machines\" of {file}"),
     ];
-    lines.extend(asked.identities.iter().map(hint));
+    lines.extend(asked.identities.iter().filter_map(hint));
     let echoes = lines.join("\necho ");
     format!(
         "#!ipxe\necho {echoes}\n\
@@ -124,14 +119,15 @@ fn unknown(base: &Base, asked: &Asked, file: &str) -> String {
     )
 }
 
-/// An entry to be copied by a person.
-fn hint(identity: &Identity) -> String {
+/// An entry to be copied by a person; `None` of what cannot be shown as it is.
+fn hint(identity: &Identity) -> Option<String> {
     let (field, value) = match identity {
         Identity::Mac(mac) => ("mac", mac.to_string()),
         Identity::Uuid(uuid) => ("uuid", uuid.to_string()),
-        Identity::Serial(serial) => ("serial", words::shown(serial)),
+        Identity::Serial(serial) => ("serial", serial.clone()),
     };
-    format!("{{ \"{field}\": \"{value}\", \"label\": \"...\" }}")
+    let line = || format!("{{ \"{field}\": \"{value}\", \"label\": \"...\" }}");
+    (words::shown(&value) == value).then(line)
 }
 
 #[cfg(test)]
@@ -156,7 +152,7 @@ mod tests {
         let entry = Entry {
             name: Some("db1".into()),
             does: Does::Deploy("lab/db".into()),
-            append: vec!["console=ttyS0".into(), "quiet".into()],
+            append: cmdline::words("console=ttyS0 quiet").unwrap(),
         };
         let script = of_machine(&base(), &Asked::default(), Some(&entry), "f");
         let kernel = "kernel --name vmlinuz http://depot:8080/boot/vmlinuz initrd=initramfs.img \
@@ -191,16 +187,18 @@ mod tests {
 
     #[test]
     fn an_unknown_machine_is_told_how_to_be_added_and_injects_nothing() {
-        let query = "mac=52-54-00-ab-34-56&serial=x%0areboot%20%26%26%20%24%7bip%7d%22";
+        let query = "mac=52-54-00-ab-34-56&serial=x%0areboot%20%26%26%20%24%7bip%7d%22\
+                     &uuid=4c4c4544-0042-3510-8054-b9c04f503733";
         let asked = Asked::parse(query).unwrap();
         let script = of_machine(&base(), &asked, None, "/etc/machines.json");
         for line in [
             "echo { \"mac\": \"52:54:00:ab:34:56\", \"label\": \"...\" }\n",
-            "echo { \"serial\": \"x?reboot ?? ??ip??\", \"label\": \"...\" }\n",
+            "echo { \"uuid\": \"4c4c4544-0042-3510-8054-b9c04f503733\", \"label\": \"...\" }\n",
             "into \"machines\" of /etc/machines.json\n",
         ] {
             assert!(script.contains(line), "{line} is not in {script}");
         }
+        assert!(!script.contains("\"serial\""), "what is not shown as it is matches nothing");
         assert!(script.ends_with("exit 1\n") && !script.contains("\nreboot"), "{script}");
     }
 }

@@ -52,8 +52,9 @@ impl Watched {
 
     /// What the file says now; while it is broken or gone, what it said when it was last right.
     pub(crate) fn now(&self) -> Arc<Machines> {
-        let read = read(&self.path).map_err(|error| error.to_string());
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read while nobody else does: else what was there earlier could count later.
+        let read = read(&self.path).map_err(|error| error.to_string());
         if last.read != read {
             match understood(&read) {
                 Ok(machines) => last.machines = Arc::new(machines),

@@ -4,8 +4,13 @@
 //! words `&&`, `||` and `;` end a command, a word that begins with `#` the line, and a backslash at
 //! the end of the line joins the next. So such words are not let in, and nothing is escaped.
 
+use std::path::Path;
+
 /// Characters of somebody else's text that are shown in a script or a log.
 const SHOWN_MAX: usize = 64;
+
+/// Characters of a path that are shown: some lines of a screen.
+const PATH_MAX: usize = 400;
 
 /// What is wrong with a word that is to stand on a line of an iPXE script; `None` if nothing is.
 pub(crate) fn fault(word: &str) -> Option<&'static str> {
@@ -27,8 +32,17 @@ pub(crate) fn fault(word: &str) -> Option<&'static str> {
 /// Text of a machine, or of whoever pretends to be one, as it may be shown: short, and without
 /// anything that means something to iPXE, JSON or a terminal.
 pub(crate) fn shown(text: &str) -> String {
+    shown_within(text, SHOWN_MAX)
+}
+
+/// The same of a file's path, which is of use only as a whole.
+pub(crate) fn shown_path(path: &Path) -> String {
+    shown_within(&path.display().to_string(), PATH_MAX)
+}
+
+fn shown_within(text: &str, max: usize) -> String {
     let harmless = |c: char| c.is_ascii_alphanumeric() || " ._-:,()/+@".contains(c);
-    text.chars().take(SHOWN_MAX).map(|c| if harmless(c) { c } else { '?' }).collect()
+    text.chars().take(max).map(|c| if harmless(c) { c } else { '?' }).collect()
 }
 
 #[cfg(test)]
@@ -52,5 +66,7 @@ mod tests {
         assert_eq!(shown("To be filled by O.E.M."), "To be filled by O.E.M.");
         assert_eq!(shown("a\n${ip} \"#;|&\\\u{1b}[2J\u{e4}"), "a???ip? ????????2J?");
         assert_eq!(shown(&"x".repeat(1000)).len(), SHOWN_MAX);
+        let path = format!("/{}/machines.json", "x".repeat(100));
+        assert_eq!(shown_path(Path::new(&path)), path);
     }
 }

@@ -67,6 +67,12 @@ fn headers_without_room_are_made_longer_and_contents_move_with_them() {
     assert_eq!(table(&grown), table(&plain));
     assert_eq!(grown[1024..], plain[1024..]);
 
+    let mut empty = near.clone();
+    let header = full - SECTION_BYTES;
+    put_u32(&mut empty, header + section::FILE_BYTES, 0);
+    put_u32(&mut empty, header + section::FILE_AT, 0xffff_ff00);
+    assert_eq!(table(&with_sections(&empty, &many).unwrap())[0].4, 0xffff_ff00);
+
     let mut tight = near;
     let address = full - SECTION_BYTES + section::ADDRESS;
     put_u32(&mut tight, address, 512);
@@ -119,8 +125,9 @@ fn refusals_say_what_is_wrong_with_the_stub() {
 proptest! {
     /// A stub is a file of the operator's: whatever it holds, it is refused or taken.
     #[test]
-    fn any_damage(at in 0_usize..600, value in any::<u32>()) {
-        let mut stub = stub(1024);
+    fn any_damage(at in 0_usize..600, value in any::<u32>(), is_short in any::<bool>()) {
+        // Headers of 512 bytes have to grow.
+        let mut stub = stub(if is_short { 512 } else { 1024 });
         put_u32(&mut stub, at, value);
         if let Ok(image) = with_sections(&stub, &TWO) {
             prop_assert!(Headers::of(&image).is_ok());
