@@ -2,9 +2,10 @@
 //! depot's script and files, the label. Each in a network of its own.
 
 use crate::lab::{LABEL, Lab};
+use crate::uki::Uki;
 use crate::wire::{self, BRIDGE, Daemon, HOST, RANGE};
 use anyhow::{Context, Result, ensure};
-use qemu_tests::{Disk, Firmware, Machine, Nic, Running, deadline, environment};
+use qemu_tests::{Bus, Disk, Firmware, Machine, Nic, Running, deadline, environment};
 use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -33,6 +34,7 @@ impl Depot {
         fs::create_dir(&boot)?;
         fs::copy(environment::kernel()?, boot.join("vmlinuz"))?;
         fs::copy(environment::init()?, boot.join("initramfs.img"))?;
+        fs::copy("/usr/lib/ipxe/ipxe.efi", boot.join("ipxe.efi"))?;
         fs::write(lab.path("machines.json"), machines)?;
         let path = |name: &str| lab.path(name).display().to_string();
         let (url, leases) = (format!("http://{DEPOT}"), path("leases"));
@@ -149,7 +151,8 @@ fn beside_another_dhcp_server_a_proxy_says_what_to_boot() -> Result<()> {
 #[test]
 fn uefi_boots_one_file_over_http() -> Result<()> {
     wire::plug_in(&["tap0"])?;
-    let depot = Depot::new("{}", &range())?;
+    let [key, range] = range();
+    let depot = Depot::new("{}", &[key, range, "--uki"])?;
     let words = format!(
         "console=ttyS0 panic=-1 inaugurator.store=http://{DEPOT}/store/ inaugurator.label={LABEL} \
          inaugurator.onfail=poweroff"
@@ -166,6 +169,35 @@ fn uefi_boots_one_file_over_http() -> Result<()> {
     let mut machine = machine.start()?;
     machine.expect(&format!("URI: http://{DEPOT}/boot/inaugurator.efi")[..], FIRMWARE)?;
     depot.inaugurates(&mut machine, power_on)
+}
+
+/// Firmware tries PXE first, then HTTP, both of the same card, and only then the disk.
+#[test]
+fn uefi_whose_machine_is_to_boot_its_disk_comes_up_from_it() -> Result<()> {
+    wire::plug_in(&["tap0"])?;
+    let machines = format!(
+        r#"{{"default": {{"label": "{LABEL}"}},
+        "machines": [{{"name": "kept", "mac": "{MAC}", "boot": "disk"}}]}}"#
+    );
+    let depot = Depot::new(&machines, &range())?;
+    let store = depot.lab.serve(vec![])?;
+    let medium = Uki::ours(&depot.lab, &store, &[])?.on_disk(Bus::VirtioBlk)?;
+    let disk = Disk { boot_index: Some(2), ..medium };
+    let before = fs::read(&disk.file)?;
+    let file = disk.file.clone();
+    let machine = Machine { disks: vec![disk], ..depot.uefi_machine()? };
+    let mut machine = machine.start()?;
+    machine.expect("kept boots from its disk", FIRMWARE)?;
+    machine.expect(&format!("URI: http://{DEPOT}/boot/ipxe.efi")[..], FIRMWARE)?;
+    machine.expect("kept boots from its disk", FIRMWARE)?;
+    // What only the disk's command line says.
+    let line = machine.expect_line("Command line:", FIRMWARE)?;
+    ensure!(line.contains("inaugurator.disk=serial=TARGET"), "not the disk's: {line}");
+    machine.kill()?;
+    let log = depot.serve.log();
+    ensure!(!log.contains("/boot/vmlinuz") && !log.contains("inaugurator.efi"), "{log}");
+    ensure!(fs::read(file)? == before, "something was written");
+    Ok(())
 }
 
 #[test]

@@ -113,13 +113,13 @@ fn left(lab: &Lab) -> Result<String> {
 }
 
 /// A unified kernel image, in the lab's directory.
-struct Uki {
+pub(crate) struct Uki {
     file: PathBuf,
 }
 
 impl Uki {
     /// Of our kernel, told to take the lab's label.
-    fn ours(lab: &Lab, store: &StaticServer, signed: &[OsString]) -> Result<Self> {
+    pub(crate) fn ours(lab: &Lab, store: &StaticServer, signed: &[OsString]) -> Result<Self> {
         let kernel = environment::kernel()?.into_os_string();
         let kernel = ["--modules".into(), "none".into(), "--kernel".into(), kernel];
         Self::of(lab, &told(store, LABEL, CMDLINE), &[&kernel, signed].concat())
@@ -140,7 +140,7 @@ impl Uki {
     }
 
     /// A disk with this on its EFI system partition, where firmware looks on media.
-    fn on_disk(&self, bus: Bus) -> Result<Disk> {
+    pub(crate) fn on_disk(&self, bus: Bus) -> Result<Disk> {
         let file = self.file.with_extension(format!("{bus:?}"));
         // The table before and behind it, and what FAT keeps for itself.
         let mib = fs::metadata(&self.file)?.len().div_ceil(1 << 20) + 4;

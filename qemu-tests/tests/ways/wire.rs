@@ -9,8 +9,9 @@ use anyhow::{Context, Result, ensure};
 use nix::sched::{CloneFlags, unshare};
 use std::io::{BufRead, BufReader, PipeReader, Write, pipe};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 /// The name of this host's end.
 pub(crate) const BRIDGE: &str = "br0";
@@ -23,6 +24,9 @@ pub(crate) const RANGE: &str = "10.77.0.100-10.77.0.200/24";
 
 /// A DHCP server of others.
 const OTHER: &str = "10.77.0.2";
+
+/// How long a program may take until it serves: it starts at once where nothing is wrong.
+const READY: Duration = Duration::from_mins(1);
 
 /// Moves this thread into a network with `taps` for machines.
 pub(crate) fn plug_in(taps: &[&str]) -> Result<()> {
@@ -52,29 +56,76 @@ fn ip(words: &str) -> Result<()> {
 
 /// A program that serves the network until it is dropped.
 pub(crate) struct Daemon {
+    name: String,
     child: Child,
-    log: Arc<Mutex<String>>,
+    log: Arc<Log>,
+}
+
+/// What a program has said.
+#[derive(Default)]
+struct Log {
+    said: Mutex<Said>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct Said {
+    text: String,
+    is_all: bool,
 }
 
 impl Daemon {
     /// Starts it and waits until it says `ready`.
     pub(crate) fn start(program: &str, words: &[&str], ready: &str) -> Result<Self> {
-        Self::start_told(program, words, Stdio::null())?.until(ready)
+        let daemon = Self::start_told(program, words, Stdio::null())?;
+        daemon.until(ready)?;
+        Ok(daemon)
     }
 
-    fn start_told(program: &str, words: &[&str], stdin: Stdio) -> Result<Starting> {
+    fn start_told(program: &str, words: &[&str], stdin: Stdio) -> Result<Self> {
         let (output, said) = pipe()?;
         // It dies with this thread: prctl(2), PR_SET_PDEATHSIG.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--", program]).args(words).stdin(stdin);
         command.stdout(said.try_clone()?).stderr(said);
         let child = command.spawn().with_context(|| format!("starting {program}"))?;
-        Ok(Starting { name: program.to_owned(), child, output })
+        let log = Arc::new(Log::default());
+        let kept = Arc::clone(&log);
+        thread::spawn(move || kept.take(output));
+        Ok(Self { name: program.to_owned(), child, log })
+    }
+
+    /// Waits until it has said `ready`.
+    fn until(&self, ready: &str) -> Result<()> {
+        let said = self.log.lock();
+        let is_waiting = |said: &mut Said| !said.is_all && !said.text.contains(ready);
+        let (said, _) = (self.log.more.wait_timeout_while(said, READY, is_waiting))
+            .unwrap_or_else(PoisonError::into_inner);
+        ensure!(said.text.contains(ready), "{} does not say {ready}: {}", self.name, said.text);
+        Ok(())
     }
 
     /// What it has said.
     pub(crate) fn log(&self) -> String {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.log.lock().text.clone()
+    }
+}
+
+impl Log {
+    fn lock(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes all that `output` brings.
+    fn take(&self, output: PipeReader) {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            let text = &mut self.lock().text;
+            text.push_str(&line);
+            text.push('\n');
+            self.more.notify_all();
+        }
+        self.lock().is_all = true;
+        self.more.notify_all();
     }
 }
 
@@ -83,34 +134,6 @@ impl Drop for Daemon {
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// A program that does not serve yet.
-struct Starting {
-    name: String,
-    child: Child,
-    output: PipeReader,
-}
-
-impl Starting {
-    fn until(self, ready: &str) -> Result<Daemon> {
-        let mut lines = BufReader::new(self.output);
-        let mut said = String::new();
-        while !said.contains(ready) {
-            let read = lines.read_line(&mut said)?;
-            ensure!(read > 0, "{} ended: {said}", self.name);
-        }
-        let log = Arc::new(Mutex::new(said));
-        let kept = Arc::clone(&log);
-        thread::spawn(move || {
-            for line in lines.lines().map_while(Result::ok) {
-                let mut log = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
-        Ok(Daemon { child: self.child, log })
     }
 }
 
@@ -133,17 +156,11 @@ pub(crate) fn other_dhcp() -> Result<Daemon> {
     // It has its namespace when it says so, and waits for the cable.
     let say = format!("echo plugged; {serve}");
     let words = ["--net", "sh", "-c", &say];
-    let mut starting = Daemon::start_told("unshare", &words, Stdio::piped())?;
-    let mut cable = starting.child.stdin.take().context("it has no standard input")?;
-    let mut line = String::new();
-    // Unbuffered: what follows is for whoever waits next.
-    while !line.ends_with('\n') {
-        let mut byte = [0];
-        std::io::Read::read_exact(&mut starting.output, &mut byte)
-            .with_context(|| format!("unshare ended: {line}"))?;
-        line.push(char::from(byte[0]));
-    }
-    ip(&format!("link set inner netns {}", starting.child.id()))?;
+    let mut daemon = Daemon::start_told("unshare", &words, Stdio::piped())?;
+    let mut cable = daemon.child.stdin.take().context("it has no standard input")?;
+    daemon.until("plugged")?;
+    ip(&format!("link set inner netns {}", daemon.child.id()))?;
     cable.write_all(b"\n")?;
-    starting.until("sockets bound")
+    daemon.until("sockets bound")?;
+    Ok(daemon)
 }
