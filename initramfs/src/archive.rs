@@ -7,22 +7,9 @@
 use std::collections::BTreeMap;
 
 use crate::Error;
-
-/// Name of the entry that ends an archive.
-const TRAILER: &str = "TRAILER!!!";
-
-/// Archives are padded to whole blocks, as cpio(1) does.
-const BLOCK_BYTES: usize = 512;
-
-/// The kernel's `PATH_MAX`, with its final NUL.
-const MAX_NAME_BYTES: usize = 4096;
-
-/// The file size field has eight hexadecimal digits.
-const MAX_FILE_BYTES: usize = u32::MAX as usize;
-
-const S_IFDIR: u32 = 0o040_000;
-const S_IFREG: u32 = 0o100_000;
-const S_IFCHR: u32 = 0o020_000;
+use crate::newc::{
+    BLOCK_BYTES, Header, MAX_FILE_BYTES, MAX_NAME_BYTES, TRAILER, align, kind, push,
+};
 
 /// What the archive will hold, by path without a leading slash.
 #[derive(Debug, Default)]
@@ -47,7 +34,7 @@ impl Archive {
     pub(crate) fn add(&mut self, path: &str, node: Node) -> Result<(), Error> {
         let refuse = |detail| Error::Path { path: path.to_owned(), detail };
         let name = checked(path).map_err(refuse)?;
-        if matches!(&node, Node::File { bytes, .. } if bytes.len() > MAX_FILE_BYTES) {
+        if matches!(&node, Node::File { bytes, .. } if bytes.len() as u64 > MAX_FILE_BYTES) {
             return Err(refuse("a file has at most 4 GiB"));
         }
         for (slash, _) in name.match_indices('/') {
@@ -82,10 +69,10 @@ impl Archive {
                 Node::Directory(_) => 2 + self.subdirectories(name),
                 _ => 1,
             };
-            entry(&mut out, name, &Header::of(number, links, node), node.bytes());
+            entry(&mut out, name, header(number, links, node), node.bytes());
         }
         let end = Header { links: 1, ..Header::default() };
-        entry(&mut out, TRAILER, &end, &[]);
+        entry(&mut out, TRAILER, end, &[]);
         out.resize(out.len().next_multiple_of(BLOCK_BYTES), 0);
         out
     }
@@ -111,56 +98,22 @@ impl Node {
     }
 }
 
-/// The fields that are not zero in every entry.
-#[derive(Debug, Default)]
-struct Header {
-    number: u32,
-    mode: u32,
-    links: u32,
-    major: u32,
-    minor: u32,
+fn header(number: u32, links: u32, node: &Node) -> Header {
+    let (mode, major, minor) = match *node {
+        Node::Directory(permissions) => (kind::DIRECTORY | permissions, 0, 0),
+        Node::File { permissions, .. } => (kind::FILE | permissions, 0, 0),
+        Node::Character { permissions, major, minor } => {
+            (kind::CHARACTER | permissions, major, minor)
+        }
+    };
+    Header { number, mode, links, major, minor, ..Header::default() }
 }
 
-impl Header {
-    fn of(number: u32, links: u32, node: &Node) -> Self {
-        let (mode, major, minor) = match *node {
-            Node::Directory(permissions) => (S_IFDIR | permissions, 0, 0),
-            Node::File { permissions, .. } => (S_IFREG | permissions, 0, 0),
-            Node::Character { permissions, major, minor } => (S_IFCHR | permissions, major, minor),
-        };
-        Self { number, mode, links, major, minor }
-    }
-}
-
-fn entry(out: &mut Vec<u8>, name: &str, header: &Header, bytes: &[u8]) {
-    out.extend_from_slice(b"070701");
-    let fields = [
-        header.number,
-        header.mode,
-        0, // user
-        0, // group
-        header.links,
-        0, // time of change
-        bytes.len() as u32,
-        0, // device of the file system
-        0,
-        header.major,
-        header.minor,
-        name.len() as u32 + 1,
-        0, // checksum, of another variant of the format
-    ];
-    for field in fields {
-        out.extend_from_slice(format!("{field:08X}").as_bytes());
-    }
-    out.extend_from_slice(name.as_bytes());
-    out.push(0);
-    align(out);
+fn entry(out: &mut Vec<u8>, name: &str, header: Header, bytes: &[u8]) {
+    let size_bytes = bytes.len() as u32;
+    push(out, name.as_bytes(), &Header { size_bytes, ..header });
     out.extend_from_slice(bytes);
     align(out);
-}
-
-fn align(out: &mut Vec<u8>) {
-    out.resize(out.len().next_multiple_of(4), 0);
 }
 
 /// The path as newc stores it: relative, no empty, `.` or `..` part.

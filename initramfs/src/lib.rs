@@ -7,9 +7,10 @@
 //!
 //! [`uki::assemble`] joins it with a kernel into one executable for EFI firmware.
 //!
-//! [`table`] is the file by which the builder tells PID 1 what to load. It is the only part
-//! that PID 1 itself links (`default-features = false`).
+//! [`table`] is the file by which the builder tells PID 1 what to load, and [`newc`] one record of an
+//! archive. They are the only parts that PID 1 itself links (`default-features = false`).
 
+pub mod newc;
 pub mod table;
 
 #[cfg(feature = "build")]
