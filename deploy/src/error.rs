@@ -2,6 +2,7 @@
 
 use crate::boot::CoreError;
 use crate::layout::{LayoutRefusal, Role};
+use crate::live::LiveRefusal;
 use crate::plan::Refusal;
 use crate::target::TargetError;
 use crate::tree::{TreeError, TreeRefusal};
@@ -222,6 +223,9 @@ pub enum Error {
         /// What the label has.
         found: String,
     },
+    /// The label cannot be run from memory; nothing was fetched.
+    #[error(transparent)]
+    Live(#[from] LiveRefusal),
     /// Another worker failed first; its error is the one that is reported.
     #[error("stopped because another part failed")]
     Stopped,
@@ -281,6 +285,7 @@ impl Error {
             | Self::Vfat(_)
             | Self::NowhereLocal { .. }
             | Self::Volume(VolumeError::Undivided { .. })
+            | Self::Live(_)
             | Self::Kind { .. } => Category::Refused,
             Self::Tree(error) => error.category(),
             Self::Target(_) | Self::Volume(_) | Self::NoPartition { .. } => Category::Storage,

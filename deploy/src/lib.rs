@@ -17,6 +17,7 @@ pub mod disks;
 pub mod install;
 pub mod label;
 pub mod layout;
+pub mod live;
 pub mod meter;
 pub mod plan;
 pub mod settle;

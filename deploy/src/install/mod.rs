@@ -32,8 +32,10 @@ pub use disk::{Disk, Look};
 pub(crate) use notice::says_unfinished;
 #[cfg(test)]
 pub(crate) use notice::unfinished_boot_code;
+pub(crate) use own::CONSOLE;
 pub use own::{Own, OwnFile};
 pub use parse::{meet, parse_file_path, parse_hostname, parse_password, parse_ssh_key};
+pub(crate) use plan::shadow;
 pub use plan::{Options, Plan, Sizes, plan};
 pub use settle::{Settled, Verified, settle, verify};
 pub use write::{Written, write};

@@ -55,29 +55,59 @@ const ROOTS: &[u8] = b"root:";
 /// Where it is.
 pub(crate) const SHADOW: &str = "etc/shadow";
 
+/// What the kernel gives PID 1 to talk on (`Documentation/admin-guide/devices.txt`: 5, 1).
+pub(crate) const CONSOLE: &str = "dev/console";
+
 impl Own {
     /// The files, as they are written, compared and proven like those of the label.
     pub(crate) fn overlay(&self, facts: &Facts<'_>) -> Overlay {
         let mut files = Files::made_at(facts.labels.first().map_or(0, |l| l.record.pushed_unix_s));
         files.text("etc/fstab", 0o644, fstab(facts.mounts));
-        let records: Vec<String> = facts.labels.iter().map(|l| l.record.encode()).collect();
-        files.text("etc/inaugurator/label", 0o644, records.join("\n"));
-        for (number, label) in (1..).zip(facts.labels) {
-            let name = if number == 1 { String::new() } else { format!(".{number}") };
-            let path = format!("etc/inaugurator/manifest{name}");
-            files.file(&path, 0o644, label.manifest.encode());
-        }
         files.directory(&facts.mounts.esp.1[1..], 0o755);
-        if let Some(name) = &self.hostname {
-            files.text("etc/hostname", 0o644, format!("{name}\n"));
-        }
         if facts.has_machine_id {
             files.text("etc/machine-id", 0o444, format!("{}\n", machine_id(facts.root_guid)));
         }
         if let Some(entry) = facts.grub {
             files.text("boot/grub/grub.cfg", 0o600, grub_config(entry));
         }
-        if let (Some(hash), Some((meta, shadow))) = (&self.root_password, &facts.shadow) {
+        self.add_to(&mut files, facts.labels, facts.shadow.as_ref());
+        files.overlay
+    }
+
+    /// The files of a machine that runs from memory: nothing of a disk, an identity for each boot,
+    /// and the console that the kernel opens before anything is mounted.
+    pub(crate) fn live_overlay(
+        &self,
+        labels: &[Label],
+        (has_machine_id, has_console): (bool, bool),
+        shadow: Option<&(Meta, Vec<u8>)>,
+    ) -> Overlay {
+        let mut files = Files::made_at(labels.first().map_or(0, |l| l.record.pushed_unix_s));
+        if has_machine_id {
+            files.text("etc/machine-id", 0o444, String::new());
+        }
+        if !has_console {
+            let (path, meta) = (CONSOLE.as_bytes().to_vec(), files.meta(0o600));
+            let kind = NodeKind::CharDevice { major: 5, minor: 1 };
+            files.overlay.node(Node { path, kind, meta });
+        }
+        self.add_to(&mut files, labels, shadow);
+        files.overlay
+    }
+
+    /// What does not depend on where the root is. What the operator names comes last.
+    fn add_to(&self, files: &mut Files, labels: &[Label], shadow: Option<&(Meta, Vec<u8>)>) {
+        let records: Vec<String> = labels.iter().map(|l| l.record.encode()).collect();
+        files.text("etc/inaugurator/label", 0o644, records.join("\n"));
+        for (number, label) in (1..).zip(labels) {
+            let name = if number == 1 { String::new() } else { format!(".{number}") };
+            let path = format!("etc/inaugurator/manifest{name}");
+            files.file(&path, 0o644, label.manifest.encode());
+        }
+        if let Some(name) = &self.hostname {
+            files.text("etc/hostname", 0o644, format!("{name}\n"));
+        }
+        if let (Some(hash), Some((meta, shadow))) = (&self.root_password, shadow) {
             files.overlay.file(SHADOW.as_bytes(), meta.clone(), with_password(shadow, hash));
             files.file(SHADOW_COPY, 0o600, shadow.clone());
         }
@@ -88,7 +118,6 @@ impl Own {
         for OwnFile { path, mode, content } in &self.files {
             files.overlay.file(path, files.meta(*mode), content.clone());
         }
-        files.overlay
     }
 }
 

@@ -375,7 +375,7 @@ fn mounts(table: &Table, root_kind: FileSystem, root_uuid: &str) -> Result<Mount
 }
 
 /// The label's password file, where it is to be changed.
-fn shadow(
+pub(crate) fn shadow(
     drawn: &Drawn,
     own: &Own,
     seen: Option<(&Root, &tree::Inventory)>,

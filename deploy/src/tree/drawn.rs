@@ -4,6 +4,7 @@
 use super::inventory::Inventory;
 use super::keep::Keep;
 use super::load::Objects;
+use super::nodes::What;
 use super::overlay::Overlay;
 use super::plan::{Job, Plan, joined, plan_again, under};
 use super::rights::Rights;
@@ -163,6 +164,45 @@ impl Drawn {
         wanted.nodes.part_links(|path| keep.keeper_of(path).map(<[u8]>::to_vec));
         let diffs = Vec::new();
         plan_again(Job { root, labels, objects, diffs, wanted, keep, meter }, inventory)
+    }
+
+    /// What messages call the labels.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The nodes, and the pieces of files.
+    pub(crate) fn wanted(&self) -> &Wanted {
+        &self.wanted
+    }
+
+    /// Live counters.
+    pub(crate) fn meter(&self) -> &Arc<Meter> {
+        &self.meter
+    }
+
+    /// Whether something that is no directory is where `path` leads, links followed.
+    pub(crate) fn leads_to_program(&self, path: &[u8]) -> bool {
+        let found = Overlay::default().follow(&self.wanted.nodes, path);
+        let found = found.and_then(|path| self.wanted.nodes.find(&path));
+        let what = found.map(|index| self.wanted.nodes.what(self.wanted.nodes.first(index)));
+        matches!(what, Some(What::File(_)))
+    }
+
+    /// The want of an object of the labels for the address `at`, and the label's number.
+    pub(crate) fn want_of(
+        &self,
+        place: u32,
+        object: (Digest, u64),
+        at: u64,
+    ) -> Result<(usize, Want), Error> {
+        // Segments are only taken where the map has a place for each of their objects.
+        self.want(place, object, at).ok_or_else(|| Error::Map {
+            manifest: self.labels[0].record.manifest,
+            segment: 0,
+            expected: place as usize + 1,
+            found: self.objects.count() as usize,
+        })
     }
 
     fn want(&self, place: u32, object: (Digest, u64), at: u64) -> Option<(usize, Want)> {

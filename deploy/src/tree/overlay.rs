@@ -55,6 +55,15 @@ impl Overlay {
 
     /// Where `path` leads; `None` where that cannot be told.
     fn resolve(&self, label: &Nodes, path: &[u8]) -> Option<Vec<u8>> {
+        self.walk(label, path, false)
+    }
+
+    /// Where `path` leads, a link at its end followed as well.
+    pub(crate) fn follow(&self, label: &Nodes, path: &[u8]) -> Option<Vec<u8>> {
+        self.walk(label, path, true)
+    }
+
+    fn walk(&self, label: &Nodes, path: &[u8], follows_last: bool) -> Option<Vec<u8>> {
         let mut way: Vec<Vec<u8>> = names(path);
         way.reverse();
         let (mut at, mut links) = (Vec::new(), 0);
@@ -68,7 +77,7 @@ impl Overlay {
                 _ => at.push(step),
             }
             // What it has itself takes the place of the label's.
-            if way.is_empty() || self.nodes.contains_key(&at) {
+            if (way.is_empty() && !follows_last) || self.nodes.contains_key(&at) {
                 continue;
             }
             let found = label.find(&at.join(&b'/')).map(|index| label.what(label.first(index)));

@@ -8,6 +8,7 @@ mod faults;
 mod fidelity;
 mod gates;
 mod kept;
+mod live;
 mod memory;
 mod model;
 mod oracle;
