@@ -6,6 +6,7 @@ mod failure;
 mod files;
 mod image;
 mod leave;
+mod live;
 mod medium;
 mod ondisk;
 mod progress;
@@ -46,13 +47,17 @@ pub fn boot(machine: &Machine) -> Result<Infallible, Failure> {
     }
     let meter = Arc::new(Meter::new());
     // What is on the disk is read and hashed while the network comes up.
-    let early = Early::begin(machine, &config, &meter);
+    let early = match config.settings.mode {
+        Mode::Live => Early::none(),
+        _ => Early::begin(machine, &config, &meter),
+    };
     network(machine, &config)?;
     let labels = labels(machine, &config, &meter)?;
     deploy(machine, &config, (labels, early), &Unattended(machine), &meter)
 }
 
-/// Puts the labels on the disk, if `gate` lets the plan pass, and does what follows.
+/// Puts the labels on the disk, or runs them from memory, if `gate` lets the plan pass, and does
+/// what follows.
 pub(crate) fn deploy(
     machine: &Machine,
     config: &Config,
@@ -60,6 +65,10 @@ pub(crate) fn deploy(
     gate: &dyn Gate,
     meter: &Arc<Meter>,
 ) -> Result<Infallible, Failure> {
+    if config.settings.mode == Mode::Live {
+        drop(early);
+        return live::run(machine, config, labels, gate, meter);
+    }
     if labels[0].manifest.image().is_some() {
         drop(early);
         let settled = image::deploy(machine, config, labels, gate, meter)?;
@@ -135,6 +144,11 @@ fn config(machine: &Machine) -> Result<Config, Failure> {
     let (label, stores) = (config.label_text(), config.store.join(", "));
     let what = match config.settings.mode {
         Mode::Boot => "boot what is on the disk".to_owned(),
+        Mode::Live => {
+            let text = format!("label {label} from {stores}, run from memory");
+            machine.console.say("config", &text);
+            return Ok(config);
+        }
         Mode::Deploy | Mode::Plan | Mode::Recovery => format!("label {label} from {stores}"),
     };
     machine.console.say("config", &format!("{what}, disk: {}", config.settings.disk));

@@ -166,8 +166,11 @@ mod tests {
     fn what_is_wrong_is_said_as_on_the_command_line_and_changes_nothing() {
         let table = [
             ("lable=a", "inaugurator.lable: no such key; did you mean inaugurator.label= ?"),
-            ("mode=later", "inaugurator.mode=later: expected one of deploy, plan, boot, recovery"),
-            ("mode", "inaugurator.mode=: expected inaugurator.mode=deploy|plan|boot|recovery"),
+            (
+                "mode=later",
+                "inaugurator.mode=later: expected one of deploy, plan, boot, live, recovery",
+            ),
+            ("mode", "inaugurator.mode=: expected inaugurator.mode=deploy|plan|boot|live|recovery"),
             (
                 "append=a \"b\" c",
                 "append=a \"b\" c: a value with a \" cannot be said on a command line",

@@ -106,10 +106,11 @@ pub(super) const KEYS: [Key; 25] = [
     },
     Key {
         name: "inaugurator.mode",
-        value: "deploy|plan|boot|recovery",
+        value: "deploy|plan|boot|live|recovery",
         default: "deploy",
         help: "plan: print what would be done, and stop; boot: start what is on the disk, without \
-               store, label and network, and write nothing; recovery: a menu on every console, \
+               store, label and network, and write nothing; live: run the label, a tree, from memory, \
+               and touch no disk; recovery: a menu on every console, \
                where a person looks, sets and deploys",
         repeats: false,
         set: |settings, value| choose(value, &Mode::WORDS, &mut settings.mode),

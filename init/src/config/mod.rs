@@ -93,7 +93,7 @@ impl Settings {
     pub fn access(&self) -> Access {
         match self.mode {
             Mode::Deploy | Mode::Recovery => Access::ReadOnly,
-            Mode::Plan | Mode::Boot => Access::AsItIs,
+            Mode::Plan | Mode::Boot | Mode::Live => Access::AsItIs,
         }
     }
 
@@ -151,27 +151,42 @@ pub enum Mode {
     Plan,
     /// Start what is on the disk, without a network, and write nothing.
     Boot,
+    /// Run the label from memory, and touch no disk.
+    Live,
     /// A person decides at the console.
     Recovery,
 }
 
 impl Mode {
-    const WORDS: [(&str, Self); 4] = [
+    const WORDS: [(&str, Self); 5] = [
         ("deploy", Self::Deploy),
         ("plan", Self::Plan),
         ("boot", Self::Boot),
+        ("live", Self::Live),
         ("recovery", Self::Recovery),
     ];
 
     /// Whether a label is taken from a store.
     fn needs_label(self) -> bool {
         match self {
-            Self::Deploy | Self::Plan => true,
+            Self::Deploy | Self::Plan | Self::Live => true,
             // A person may say it later.
             Self::Boot | Self::Recovery => false,
         }
     }
 }
+
+/// What says something of a disk: with [`Mode::Live`] there is none.
+pub(crate) const OF_DISKS: [&str; 8] = [
+    "inaugurator.disk",
+    "inaugurator.wipe",
+    "inaugurator.keep",
+    "inaugurator.root-fs",
+    "inaugurator.esp-size",
+    "inaugurator.swap-size",
+    "inaugurator.data-size",
+    "inaugurator.local-store",
+];
 
 /// What follows success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,6 +263,13 @@ pub enum Mistake {
         /// The first word as typed.
         first: String,
     },
+    /// A key that means nothing for a label that runs from memory.
+    NotLive {
+        /// The word as typed.
+        typed: String,
+        /// Why not.
+        why: &'static str,
+    },
     /// A key that must be given.
     Missing {
         /// The key.
@@ -268,6 +290,9 @@ impl fmt::Display for Mistake {
             }
             Self::BadValue { typed, expected } => write!(f, "{typed}: expected {expected}"),
             Self::Twice { typed, first } => write!(f, "{typed}: contradicts {first}; say it once"),
+            Self::NotLive { typed, why } => {
+                write!(f, "{typed}: contradicts inaugurator.mode=live, which {why}")
+            }
             Self::Missing { key, value } => write!(f, "{key}={value} is missing"),
         }
     }
@@ -278,6 +303,21 @@ impl Config {
     pub fn label_text(&self) -> String {
         self.settings.label_text()
     }
+}
+
+/// What is wrong with a word where a label is to run from memory.
+fn not_live(word: &Word) -> Option<Mistake> {
+    let leaves = ["reboot", "poweroff"];
+    let why = if OF_DISKS.contains(&word.key.as_str()) {
+        "touches no disk"
+    } else if word.key == "inaugurator.then"
+        && word.value.as_deref().is_some_and(|value| leaves.contains(&value))
+    {
+        "starts the label and leaves nothing to be started later"
+    } else {
+        return None;
+    };
+    Some(Mistake::NotLive { typed: word.typed.clone(), why })
 }
 
 fn counted(count: usize) -> String {
@@ -297,6 +337,9 @@ impl Config {
     pub fn parse(command_line: &str) -> Result<Self, Mistakes> {
         let words = words::split(command_line);
         let (settings, mut mistakes) = take_all(&words);
+        if settings.mode == Mode::Live {
+            mistakes.extend(words.iter().filter_map(not_live));
+        }
         let was_named = |name: &str| words.iter().any(|word| word.key == name);
         let is_required =
             |key: &&Key| key.default == "(must be given)" && settings.mode.needs_label();

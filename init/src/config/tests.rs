@@ -60,6 +60,25 @@ fn what_is_on_the_disk_needs_no_store_and_no_label() {
 }
 
 #[test]
+fn what_runs_from_memory_has_no_disk_and_nothing_after_it() {
+    let own = "inaugurator.mode=live inaugurator.hostname=web1 inaugurator.then=kexec";
+    assert_eq!(parsed(own).settings.mode, Mode::Live);
+    let line = format!(
+        "{STORE} inaugurator.label=a inaugurator.disk=serial=A inaugurator.wipe=1a2b3c4d \
+         inaugurator.then=reboot inaugurator.mode=live inaugurator.data-size=1G"
+    );
+    let expected = [
+        "inaugurator.disk=serial=A: contradicts inaugurator.mode=live, which touches no disk",
+        "inaugurator.wipe=1a2b3c4d: contradicts inaugurator.mode=live, which touches no disk",
+        "inaugurator.then=reboot: contradicts inaugurator.mode=live, which starts the label and \
+         leaves nothing to be started later",
+        "inaugurator.data-size=1G: contradicts inaugurator.mode=live, which touches no disk",
+    ];
+    assert_eq!(refused(&line), expected);
+    assert_eq!(refused("inaugurator.mode=live").len(), 2);
+}
+
+#[test]
 fn everything_said_of_a_tree() {
     let settings = parsed(
         "inaugurator.keep=/srv,var/lib/x inaugurator.keep=/home inaugurator.root-fs=xfs \

@@ -103,6 +103,25 @@ impl SealedImage {
         Ok(Self { file, size_bytes })
     }
 
+    /// Has `write_into` write an image into memory, and seals it. Proving it is the caller's, by
+    /// what it was made from. It has no bound here: whoever makes it knows its size before.
+    pub fn make<T, E: From<ImageError>>(
+        what: &'static str,
+        write_into: impl FnOnce(&File) -> Result<T, E>,
+    ) -> Result<(Self, T), E> {
+        let failed = |source| ImageError::Hold { what, name: "made here".to_owned(), source };
+        let file = memory_file(what).map_err(failed)?;
+        let made = write_into(&file)?;
+        seal(&file).map_err(failed)?;
+        let size_bytes = file.metadata().map_err(failed)?.len();
+        Ok((Self { file, size_bytes }, made))
+    }
+
+    /// The memory, to be read.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Size in bytes.
     pub fn size_bytes(&self) -> u64 {
         self.size_bytes

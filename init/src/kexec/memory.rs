@@ -4,10 +4,10 @@ use deploy::disks::size_text;
 
 /// How often an image is in memory at the worst moment: sealed, read by
 /// `kexec_file_load(2)`, and in the pages that become the next kernel.
-const COPIES: u64 = 3;
+pub const COPIES: u64 = 3;
 /// For what the next kernel unpacks itself into, which this one sets aside, and
 /// for init: a process that is killed for want of memory here is PID 1.
-const MARGIN_BYTES: u64 = 32 << 20;
+pub const MARGIN_BYTES: u64 = 32 << 20;
 
 /// The images are not even tried: the kernel would run out of memory over them.
 #[derive(Debug, thiserror::Error)]

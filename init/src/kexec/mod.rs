@@ -19,7 +19,7 @@ use rustix::system::{RebootCommand, reboot};
 
 use crate::console::Console;
 pub use image::{ImageError, MAX_IMAGE_BYTES, ProvenImage, SealedImage};
-pub use memory::{TooLittleMemory, fits};
+pub use memory::{COPIES, MARGIN_BYTES, TooLittleMemory, fits};
 
 /// `COMMAND_LINE_SIZE` of x86-64, without the zero that ends it: a longer one is cut by the kernel.
 const MAX_COMMAND_LINE_BYTES: usize = 2047;

@@ -14,6 +14,7 @@ pub(super) enum Command {
     Labels,
     Plan,
     Deploy,
+    Live,
     Boot,
     Set,
     Unset,
@@ -38,7 +39,7 @@ struct Entry {
 pub(super) const SHELL: &str = "/bin/sh";
 
 /// The menu, numbered from 1.
-const TABLE: [Entry; 15] = [
+const TABLE: [Entry; 16] = [
     Entry {
         command: Command::Status,
         names: &["status"],
@@ -74,6 +75,12 @@ const TABLE: [Entry; 15] = [
         names: &["deploy"],
         arguments: "[LABEL]",
         help: "put a label on a disk, which has to be confirmed",
+    },
+    Entry {
+        command: Command::Live,
+        names: &["live"],
+        arguments: "[LABEL]",
+        help: "run a label from memory; no disk is touched",
     },
     Entry {
         command: Command::Boot,
@@ -172,6 +179,7 @@ mod tests {
             ("NET", Ok((Command::Network, ""))),
             ("labels  debian/12 ", Ok((Command::Labels, "debian/12"))),
             ("6 debian/12", Ok((Command::Deploy, "debian/12"))),
+            ("live debian/12", Ok((Command::Live, "debian/12"))),
             ("retry", Ok((Command::GoOn, ""))),
             ("set append=a  b", Ok((Command::Set, "append=a  b"))),
             ("stauts", Err("\"stauts\" is none of the commands; did you mean status?\n")),

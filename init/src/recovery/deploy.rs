@@ -8,7 +8,7 @@ use deploy::{Label, Meter};
 use super::screen::{fact, titled};
 use super::{Halt, Session, disks};
 use crate::boot::{self, At, Early, Failure, Stage};
-use crate::config::{Changes, Config, Mode};
+use crate::config::{Changes, Config, Mode, OF_DISKS};
 use crate::window::{Gate, Stopped};
 
 impl Session<'_> {
@@ -33,6 +33,24 @@ impl Session<'_> {
         let gate = Confirm { session: self, disk: &disk, label: config.label_text(), loss };
         let labels = (labels, Early::none());
         match boot::deploy(self.machine, &config, labels, &gate, &meter) {
+            Err(failure) => Err(failure.into()),
+            Ok(never) => match never {},
+        }
+    }
+
+    /// Runs a label from memory. No disk is asked for, whatever the settings say of one.
+    pub(super) fn live(&mut self, typed: &str) -> Result<(), Halt> {
+        let settings = self.with_store()?;
+        let mut choice = Choice::new(self.machine.changes(), &self.machine.command_line);
+        self.label(&mut choice, typed, &settings.label_text())?;
+        choice.set("mode=live");
+        choice.set("then=kexec");
+        choice.without_disks();
+        let config = choice.config()?;
+        self.reach(&config.settings, config.labels.first())?;
+        let meter = Arc::new(Meter::new());
+        let labels = boot::labels(self.machine, &config, &meter)?;
+        match boot::deploy(self.machine, &config, (labels, Early::none()), &Harmless, &meter) {
             Err(failure) => Err(failure.into()),
             Ok(never) => match never {},
         }
@@ -103,6 +121,14 @@ impl Choice {
         let _ = self.changes.set(word, &self.line);
     }
 
+    /// Takes back what is said of a disk.
+    fn without_disks(&mut self) {
+        for key in OF_DISKS {
+            // Each of them is a key.
+            let _ = self.changes.unset(key);
+        }
+    }
+
     fn config(&self) -> Result<Config, Failure> {
         Config::parse(&self.changes.apply(&self.line)).at(Stage::Config)
     }
@@ -158,6 +184,15 @@ impl Loss {
                  of inaugurator.keep=, stay"
             }
         }
+    }
+}
+
+/// Where nothing is lost, nothing has to be confirmed.
+struct Harmless;
+
+impl Gate for Harmless {
+    fn pass(&self) -> Result<(), Stopped> {
+        Ok(())
     }
 }
 

@@ -143,6 +143,7 @@ impl<'a> Session<'a> {
             Command::Labels => done = self.labels(rest),
             Command::Plan => done = self.deploy(rest, Mode::Plan),
             Command::Deploy => done = self.deploy(rest, Mode::Deploy),
+            Command::Live => done = self.live(rest),
             Command::Boot => done = self.boot(rest),
             Command::Set => self.set(rest),
             Command::Unset => self.unset(rest),

@@ -112,6 +112,12 @@ pub fn memory_available() -> Option<u64> {
     (available > 0).then_some(available)
 }
 
+/// Total and available bytes of memory, where the kernel says so.
+pub fn memory_now() -> Option<(u64, u64)> {
+    let found = memory(&fs::read_to_string("/proc/meminfo").unwrap_or_default());
+    (found.0 > 0 && found.1 > 0).then_some(found)
+}
+
 /// Total and available bytes of `/proc/meminfo` (`proc_meminfo(5)`, units of 1024).
 pub(crate) fn memory(text: &str) -> (u64, u64) {
     let fields: BTreeMap<&str, u64> = text

@@ -10,7 +10,7 @@ use deploy::disks::size_text;
 use serde::Serialize;
 
 pub(crate) use facts::{ANSWER, answer, look, memory};
-pub use facts::{Facts, memory_available};
+pub use facts::{Facts, memory_available, memory_now};
 
 /// A failure, with all that is known around it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
