@@ -5,6 +5,7 @@ mod lab;
 
 mod ci;
 mod drivers;
+mod live;
 mod media;
 mod ondisk;
 mod pxe;
