@@ -26,6 +26,9 @@ pub enum Stopped {
     /// At the console the disk was not confirmed.
     #[error("not confirmed, and nothing was written")]
     NotConfirmed,
+    /// Another disk has taken the place of the one that was confirmed.
+    #[error("the disk was exchanged since it was confirmed, and nothing was written")]
+    Exchanged,
 }
 
 /// Open or not.

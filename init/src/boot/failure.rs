@@ -7,7 +7,7 @@ use deploy::disks::{self, DiscoverError, SelectError};
 use deploy::target::TargetError;
 use store::OpenError;
 
-use crate::config::Mistakes;
+use crate::config::{ChangeError, Mistakes};
 use crate::devices::Unfinished;
 use crate::kexec::{ImageError, KexecError, TooLittleMemory};
 use crate::net::NetError;
@@ -87,7 +87,7 @@ impl Failure {
     /// What kind of failure it is, as [`report::Report::category`] says it.
     pub fn category(&self) -> &'static str {
         match &*self.cause {
-            Cause::Config(_) | Cause::ForTrees(_) => "usage",
+            Cause::Config(_) | Cause::Change(_) | Cause::ForTrees(_) => "usage",
             Cause::Network(_) | Cause::Store(_) | Cause::File(_) => "network",
             Cause::Select(_) | Cause::Refused(_) => "refused",
             Cause::Discover(_) | Cause::Medium(_) | Cause::Target(_) | Cause::Exchanged(_) => {
@@ -122,6 +122,8 @@ fn of_engine(category: Category) -> &'static str {
 pub enum Cause {
     /// The command line.
     Config(#[from] Mistakes),
+    /// A change of it.
+    Change(#[from] ChangeError),
     /// Nothing failed: a person decides.
     Stopped(#[from] Stopped),
     /// Keys that mean nothing for an image.

@@ -230,7 +230,6 @@ fn show_plan(
     if config.settings.mode != Mode::Plan {
         return gate.pass().at(Stage::Plan);
     }
-    machine.console.say("plan", "inaugurator.mode=plan: nothing was written");
     match config.settings.then {
         Then::Reboot => leave(power::Leave::Reboot, &machine.console),
         Then::PowerOff => leave(power::Leave::PowerOff, &machine.console),

@@ -10,7 +10,7 @@ const CHANGES_MAX: usize = 64;
 /// Changes to a command line: keys that are taken out of it, and words put at its end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
-    without: Vec<&'static str>,
+    without: Vec<String>,
     added: Vec<Word>,
 }
 
@@ -40,7 +40,7 @@ impl Changes {
     /// `line` with the changes.
     pub fn apply(&self, line: &str) -> String {
         let words = words::split(line);
-        let kept = words.iter().filter(|word| !self.without.contains(&word.key.as_str()));
+        let kept = words.iter().filter(|word| !self.without.contains(&word.key));
         let all: Vec<String> = kept.chain(&self.added).map(quoted).collect();
         all.join(" ")
     }
@@ -58,7 +58,7 @@ impl Changes {
         }
         let mut changed = self.clone();
         if !key.repeats {
-            changed.remove(key);
+            changed.remove(key.name);
         }
         let typed = format!("{}={value}", key.name);
         changed.added.push(Word { typed, key: key.name.into(), value: Some(value.into()) });
@@ -81,17 +81,24 @@ impl Changes {
         Ok(())
     }
 
-    /// Takes a key back: its default holds, whatever the line says.
-    pub fn unset(&mut self, name: &str) -> Result<(), ChangeError> {
-        let key = key(name.trim())?;
-        self.remove(key);
+    /// Takes a key back: its default holds, whatever `line` says. What stands there and is no key
+    /// is taken out as well, or a misspelt one could not be mended.
+    pub fn unset(&mut self, name: &str, line: &str) -> Result<(), ChangeError> {
+        let name = name.trim();
+        let stands = [name.to_string(), format!("{PREFIX}{name}")].into_iter().find(|full| {
+            full.starts_with(PREFIX) && words::split(line).iter().any(|word| word.key == *full)
+        });
+        match stands {
+            Some(full) => self.remove(&full),
+            None => self.remove(key(name)?.name),
+        }
         Ok(())
     }
 
-    fn remove(&mut self, key: &Key) {
-        self.added.retain(|word| word.key != key.name);
-        if !self.without.contains(&key.name) {
-            self.without.push(key.name);
+    fn remove(&mut self, name: &str) {
+        self.added.retain(|word| word.key != name);
+        if !self.without.iter().any(|taken| taken == name) {
+            self.without.push(name.to_string());
         }
     }
 
@@ -193,14 +200,21 @@ mod tests {
     fn a_key_is_taken_back_and_the_settings_are_shown() {
         let mut changes = Changes::default();
         changes.set("disk=/dev/vda", LINE).unwrap();
-        changes.unset("append").unwrap();
+        changes.unset("append", LINE).unwrap();
         let shown = changes.shown(LINE);
         let expected =
             [("inaugurator.label", "a/b", false), ("inaugurator.disk", "/dev/vda", true)];
         assert_eq!(shown, expected.map(|(key, value, new)| (key.into(), value.into(), new)));
-        changes.unset("inaugurator.disk").unwrap();
-        assert!(changes.unset("dsik").is_err());
+        changes.unset("inaugurator.disk", LINE).unwrap();
+        assert!(changes.unset("dsik", LINE).is_err() && changes.unset("", LINE).is_err());
         assert_eq!(changes.shown(LINE).len(), 1);
+        // A misspelt key of the line goes, and nothing that is not ours.
+        for typed in ["lable", "inaugurator.lable"] {
+            let (mut changes, line) = (Changes::default(), "console=ttyS0 inaugurator.lable=x");
+            changes.unset(typed, line).unwrap();
+            assert_eq!(changes.apply(line), "console=ttyS0");
+            assert!(changes.unset("console", line).is_err());
+        }
     }
 
     #[test]

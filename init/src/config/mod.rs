@@ -23,7 +23,7 @@ use deploy::volumes::{Access, FileSystem};
 use store::label::LabelName;
 
 use crate::net::{NetConfig, NicChoice};
-pub use changes::Changes;
+pub use changes::{ChangeError, Changes};
 use keys::{KEYS, Key, PREFIX};
 pub use own_file::FileRequest;
 use words::Word;
@@ -92,8 +92,8 @@ impl Settings {
     /// How the disk is looked at: a plan leaves it as it is.
     pub fn access(&self) -> Access {
         match self.mode {
-            Mode::Deploy | Mode::Recovery => Access::ReadOnly,
-            Mode::Plan | Mode::Boot | Mode::Live => Access::AsItIs,
+            Mode::Deploy => Access::ReadOnly,
+            Mode::Plan | Mode::Recovery | Mode::Boot | Mode::Live => Access::AsItIs,
         }
     }
 

@@ -88,6 +88,7 @@ impl Console {
     /// Says one event: `[    2.345] net: eth0 has carrier`. It is remembered for
     /// the failure report and kept in the kernel's log.
     pub fn say(&self, stage: &str, text: &str) {
+        let text = harmless(text);
         let mut inner = self.lock();
         for text in text.lines() {
             let line = format!("{}{stage}: {text}", stamp(since_boot()));
@@ -103,12 +104,13 @@ impl Console {
     /// Says how far a stage is: shown, and neither remembered nor logged, for
     /// there is one a second.
     pub fn progress(&self, stage: &str, text: &str) {
+        let text = harmless(text);
         self.lock().show(&format!("{}{stage}: {text}\n", stamp(since_boot())));
     }
 
-    /// Shows a screen as it is.
+    /// Shows a screen.
     pub fn show(&self, screen: &str) {
-        self.lock().show(screen);
+        self.lock().show(&harmless(screen));
     }
 
     /// The last events, oldest first: as many as a failure report takes.
@@ -125,6 +127,11 @@ impl Console {
         // A thread that panicked while speaking left whole lines behind.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Text without what would steer a terminal: names come from disks, stores and the wire.
+fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
 }
 
 impl Inner {

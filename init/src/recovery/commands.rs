@@ -147,8 +147,15 @@ pub(super) fn parse(line: &str) -> Result<(Command, &str), String> {
     let number = word.parse::<usize>().ok();
     let found = table()
         .find(|(index, entry)| number == Some(*index) || entry.names.contains(&word.as_str()));
-    if let Some((_, Entry { command, .. })) = found {
-        return Ok((*command, rest));
+    if let Some((_, Entry { command, names, arguments, .. })) = found {
+        // A line that some other program said is no command.
+        let is_command = rest.is_empty() || !arguments.is_empty();
+        let name = names[0];
+        return if is_command {
+            Ok((*command, rest))
+        } else {
+            Err(format!("{name} takes nothing after it\n"))
+        };
     }
     let names = || table().flat_map(|(_, entry)| entry.names.iter().copied());
     Err(match nearest(&word, names()) {
@@ -182,6 +189,7 @@ mod tests {
             ("live debian/12", Ok((Command::Live, "debian/12"))),
             ("retry", Ok((Command::GoOn, ""))),
             ("set append=a  b", Ok((Command::Set, "append=a  b"))),
+            ("12 reboot               reset the machine", Err("continue takes nothing after it\n")),
             ("stauts", Err("\"stauts\" is none of the commands; did you mean status?\n")),
             ("xyzzy", Err("\"xyzzy\" is none of the commands; help shows them\n")),
             ("99", Err("\"99\" is none of the commands; help shows them\n")),

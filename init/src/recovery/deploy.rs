@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use deploy::disks::{Disk, Refusal, SelectError, may_overwrite, select, size_text, wipe_token};
+use deploy::disks::{
+    Disk, Places, Refusal, SelectError, is_same_disk, may_overwrite, select, size_text, wipe_token,
+};
 use deploy::{Label, Meter};
 
 use super::screen::{fact, titled};
 use super::{Halt, Session, disks};
-use crate::boot::{self, At, Early, Failure, Stage};
+use crate::boot::{self, At, Early, Exchanged, Failure, Stage};
 use crate::config::{Changes, Config, Mode, OF_DISKS};
 use crate::window::{Gate, Stopped};
 
@@ -17,24 +19,60 @@ impl Session<'_> {
         let settings = self.with_store()?;
         let mut choice = Choice::new(self.machine.changes(), &self.machine.command_line);
         self.label(&mut choice, typed, &settings.label_text())?;
-        choice.set(if mode == Mode::Plan { "mode=plan" } else { "mode=deploy" });
-        if mode == Mode::Plan {
-            // The plan is what was asked for: nothing follows it.
-            choice.set("then=kexec");
-        }
+        choice.set("mode=deploy")?;
         let config = choice.config()?;
         self.reach(&config.settings, config.labels.first())?;
         let meter = Arc::new(Meter::new());
         let labels = boot::labels(self.machine, &config, &meter)?;
         let disk = self.disk(&config)?;
-        choice.pin(&disk);
+        choice.pin(&disk)?;
         let loss = choice.allow(&disk, &labels, &config)?;
+        self.plan(&choice, (labels, &disk), &meter)?;
+        if mode == Mode::Plan {
+            self.say(&Stopped::Planned.to_string());
+            return Ok(());
+        }
         let config = choice.config()?;
-        let gate = Confirm { session: self, disk: &disk, label: config.label_text(), loss };
-        let labels = (labels, Early::none());
+        self.confirm(&disk, &config.label_text(), loss)?;
+        // Some time has passed since: the label is asked for once more, and the plan made anew.
+        let labels = boot::labels(self.machine, &config, &meter)?;
+        let (labels, gate) = ((labels, Early::none()), Same(&disk));
         match boot::deploy(self.machine, &config, labels, &gate, &meter) {
             Err(failure) => Err(failure.into()),
             Ok(never) => match never {},
+        }
+    }
+
+    /// Makes the plan and shows it, with the disk left as it is: not even its journal is carried out,
+    /// which a mounted root's would be.
+    fn plan(
+        &self,
+        choice: &Choice,
+        (labels, disk): (Vec<Label>, &Disk),
+        meter: &Arc<Meter>,
+    ) -> Result<(), Halt> {
+        let mut only = Choice { changes: choice.changes.clone(), line: choice.line.clone() };
+        only.set("mode=plan")?;
+        // The plan is what was asked for: nothing follows it.
+        only.set("then=kexec")?;
+        let labels = (labels, Early::none());
+        match boot::deploy(self.machine, &only.config()?, labels, &Same(disk), meter) {
+            Err(failure) if failure.stopped() == Some(Stopped::Planned) => Ok(()),
+            Err(failure) => Err(failure.into()),
+            Ok(never) => match never {},
+        }
+    }
+
+    /// Asks the person, by the disk's serial number, whether the plan is carried out.
+    fn confirm(&self, disk: &Disk, label: &str, loss: Loss) -> Result<(), Halt> {
+        same(disk).at(Stage::Disk)?;
+        self.show(&screen(disk, label, loss));
+        // What was typed ahead was not meant as this answer.
+        self.keys.forget_typed();
+        let (what, expected) = confirmation(disk);
+        match self.ask(&format!("{what} of the disk to write: ")) {
+            Ok(typed) if typed == expected => Ok(()),
+            Ok(_) | Err(_) => Err(Failure::of(Stage::Plan, Stopped::NotConfirmed).into()),
         }
     }
 
@@ -43,8 +81,8 @@ impl Session<'_> {
         let settings = self.with_store()?;
         let mut choice = Choice::new(self.machine.changes(), &self.machine.command_line);
         self.label(&mut choice, typed, &settings.label_text())?;
-        choice.set("mode=live");
-        choice.set("then=kexec");
+        choice.set("mode=live")?;
+        choice.set("then=kexec")?;
         choice.without_disks();
         let config = choice.config()?;
         self.reach(&config.settings, config.labels.first())?;
@@ -117,15 +155,15 @@ impl Choice {
     }
 
     /// A word that is right in itself; what else the line says is judged by [`Choice::config`].
-    fn set(&mut self, word: &str) {
-        let _ = self.changes.set(word, &self.line);
+    fn set(&mut self, word: &str) -> Result<(), Failure> {
+        self.changes.set(word, &self.line).at(Stage::Config)
     }
 
     /// Takes back what is said of a disk.
     fn without_disks(&mut self) {
         for key in OF_DISKS {
             // Each of them is a key.
-            let _ = self.changes.unset(key);
+            let _ = self.changes.unset(key, &self.line);
         }
     }
 
@@ -135,11 +173,11 @@ impl Choice {
 
     /// No other disk than this one, whatever takes its name: a serial number that can be written as
     /// a predicate is asked for as well.
-    fn pin(&mut self, disk: &Disk) {
+    fn pin(&mut self, disk: &Disk) -> Result<(), Failure> {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let has_serial = !disk.serial.is_empty() && disk.serial.chars().all(is_plain);
         let serial = if has_serial { format!(",serial={}", disk.serial) } else { String::new() };
-        self.set(&format!("disk={}{serial}", disk.path));
+        self.set(&format!("disk={}{serial}", disk.path))
     }
 
     /// Lets what is on the disk go where that has to be said; returns what is lost.
@@ -149,7 +187,7 @@ impl Choice {
         let token = wipe_token(disk);
         match may_overwrite(disk, ours, config.settings.wipe.as_deref()) {
             Err(in_use @ Refusal::InUse { .. }) => return Err(Failure::of(Stage::Disk, in_use)),
-            Err(_) => self.set(&format!("wipe={token}")),
+            Err(_) => self.set(&format!("wipe={token}"))?,
             Ok(()) => {}
         }
         let is_wiped = self.config()?.settings.wipe.as_deref() == Some(token.as_str());
@@ -166,7 +204,7 @@ impl Choice {
 /// What a deployment costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Loss {
-    /// The disk is blank.
+    /// Nothing is known of the disk.
     Nothing,
     /// All of the disk.
     Everything,
@@ -177,11 +215,11 @@ enum Loss {
 impl Loss {
     fn text(self) -> &'static str {
         match self {
-            Self::Nothing => "nothing: the disk is blank",
+            Self::Nothing => "nothing that is known: no table and no file system was recognised",
             Self::Everything => "EVERYTHING that is on this disk now",
             Self::Root => {
-                "what the label does not have, in the root file system; other partitions, and paths \
-                 of inaugurator.keep=, stay"
+                "what the label does not have, in the root file system, and the EFI system \
+                 partition; data, and paths of inaugurator.keep=, stay"
             }
         }
     }
@@ -196,26 +234,20 @@ impl Gate for Harmless {
     }
 }
 
-/// Asks the person, by the disk's serial number, whether the plan is carried out.
-struct Confirm<'a> {
-    session: &'a Session<'a>,
-    disk: &'a Disk,
-    label: String,
-    loss: Loss,
+/// Passed by the disk that was shown to the person, and by no other that has taken its path.
+struct Same<'a>(&'a Disk);
+
+impl Gate for Same<'_> {
+    fn pass(&self) -> Result<(), Stopped> {
+        same(self.0).map_err(|_exchanged| Stopped::Exchanged)
+    }
 }
 
-impl Gate for Confirm<'_> {
-    fn pass(&self) -> Result<(), Stopped> {
-        let Self { session, disk, label, loss } = self;
-        session.show(&screen(disk, label, *loss));
-        // What was typed ahead was not meant as this answer.
-        session.keys.forget_typed();
-        let (what, expected) = confirmation(disk);
-        match session.ask(&format!("{what} of the disk to write: ")) {
-            Ok(typed) if typed == expected => Ok(()),
-            Ok(_) | Err(_) => Err(Stopped::NotConfirmed),
-        }
+fn same(disk: &Disk) -> Result<(), Exchanged> {
+    if is_same_disk(&Places::default(), disk) {
+        return Ok(());
     }
+    Err(Exchanged { path: disk.path.clone(), diskseq: disk.diskseq })
 }
 
 /// What has to be typed, and what that is.
@@ -270,7 +302,7 @@ serial    S1
         ];
         for (serial, expected) in table {
             let mut choice = Choice::new(Changes::default(), "inaugurator.disk=transport=nvme");
-            choice.pin(&disk("vda", serial));
+            choice.pin(&disk("vda", serial)).unwrap();
             assert_eq!(choice.changes.apply(&choice.line), expected);
         }
     }

@@ -148,6 +148,7 @@ impl<'a> Session<'a> {
             Command::Set => self.set(rest),
             Command::Unset => self.unset(rest),
             Command::Log => done = self.log(rest),
+            Command::GoOn if self.is_asked_for() => done = self.deploy("", Mode::Deploy),
             Command::GoOn => return self.go_on(),
             Command::Reboot => leave(power::Leave::Reboot, &self.machine.console),
             Command::PowerOff => leave(power::Leave::PowerOff, &self.machine.console),
@@ -156,7 +157,7 @@ impl<'a> Session<'a> {
         }
         match done {
             Ok(()) => {}
-            Err(Halt::GivenUp) => self.show("given up: nothing was written\n"),
+            Err(Halt::GivenUp) => self.show("given up\n"),
             Err(Halt::Failed(failure)) => self.failed(&failure),
         }
         Next::Stay
@@ -179,22 +180,20 @@ impl<'a> Session<'a> {
         self.failure = Some((failure.stage.to_string(), failure.causes()));
     }
 
+    /// Whether the settings lead to this console and to nothing else: then a person decides what
+    /// is written.
+    fn is_asked_for(&self) -> bool {
+        let mode = match Settings::parse(&self.machine.said()) {
+            Ok(settings) => settings.mode,
+            Err(mistakes) => mistakes.mode,
+        };
+        mode == Mode::Recovery
+    }
+
     /// Whether the boot can go on by the settings; says what they lack.
     fn go_on(&mut self) -> Next {
-        let mut changes = self.machine.changes();
-        let is_recovery = match Settings::parse(&self.machine.said()) {
-            Ok(settings) => settings.mode == Mode::Recovery,
-            Err(mistakes) => mistakes.mode == Mode::Recovery,
-        };
-        if is_recovery {
-            // Or it would lead here again.
-            let _ = changes.set("mode=deploy", &self.machine.command_line);
-        }
-        match Config::parse(&changes.apply(&self.machine.command_line)) {
-            Ok(_) => {
-                self.machine.set_changes(changes);
-                Next::GoOn
-            }
+        match Config::parse(&self.machine.said()) {
+            Ok(_) => Next::GoOn,
             Err(mistakes) => {
                 self.show(&format!("{mistakes}\n"));
                 Next::Stay

@@ -21,8 +21,11 @@ impl Session<'_> {
     }
 
     pub(super) fn unset(&self, name: &str) {
+        if name.is_empty() {
+            return self.show("unset KEY; set alone shows the keys that are set\n");
+        }
         let mut changes = self.machine.changes();
-        match changes.unset(name) {
+        match changes.unset(name, &self.machine.command_line) {
             Ok(()) => {
                 self.machine.set_changes(changes);
                 self.say(&format!("unset {name}"));
