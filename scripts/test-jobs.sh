@@ -37,22 +37,31 @@ tables=(
 # print is kept in DIR, which is empty.
 all_tests() {
     local dir=$1 ended=0
-    cargo test --locked --quiet --workspace --no-run
-    all_jobs >"$dir/jobs"
-    export -f job selected is_table count
+    test_programs >"$dir/programs"
+    all_jobs "$dir/programs" >"$dir/jobs"
+    export -f job program is_table count
     xargs -a "$dir/jobs" -d '\n' -P "$crew_size" -I '{}' \
         bash -c 'set -euo pipefail; job "$@"' job "$dir" '{}' "$(printf '%s\n' "${tables[@]}")" || ended=$?
     printf '\n%s passed, %s failed\n' "$(count 4 "$dir"/*.log)" "$(count 6 "$dir"/*.log)"
     [ "$ended" = 0 ] || die "tests failed: see above"
 }
 
-# Every test program of the workspace, once.
+# Builds the test programs of the workspace, all at once: by themselves packages are built with
+# other features, and once more. Prints PACKAGE TARGET DIRECTORY PROGRAM of each.
+test_programs() {
+    cargo test --locked --quiet --workspace --no-run --message-format=json | jq -r '
+        select(.reason == "compiler-artifact" and .profile.test and .executable)
+        | (.manifest_path | rtrimstr("/Cargo.toml")) as $directory
+        | "\($directory | split("/") | last) \(
+            if .target.kind == ["test"] then .target.name else "--\(.target.kind[0])" end
+        ) \($directory) \(.executable)"' | sort
+}
+
+# all_jobs PROGRAMS: every test program once; of a package's binaries all are one job.
 all_jobs() {
     printf '%s\n' "${long_jobs[@]}"
-    cargo metadata --locked --no-deps --format-version 1 | jq -r '
-        .packages[] | .name as $package | .targets[] | select(.test)
-        | "\($package) \(if .kind == ["test"] then .name else "--\(.kind[0])s" end)"' |
-        sort -u | grep -vxF "$(printf '%s\n' "${long_jobs[@]}" | cut -d ' ' -f 1,2)"
+    cut -d ' ' -f 1,2 "$1" | uniq |
+        grep -vxF "$(printf '%s\n' "${long_jobs[@]}" | cut -d ' ' -f 1,2)"
     echo "--workspace --doc"
 }
 
@@ -62,8 +71,7 @@ job() {
     log=$dir/${job//[^a-z0-9_-]/+}.log
     read -ra words <<<"$job"
     if is_table "$job" "$3"; then words+=(--nocapture); fi
-    # shellcheck disable=SC2046 # several words
-    cargo test --locked --quiet $(selected "${words[@]:0:2}") -- "${words[@]:2}" >"$log" 2>&1 || status=$?
+    program "$dir/programs" "${words[@]}" >"$log" 2>&1 || status=$?
     # What two programs say does not mix.
     exec 9>"$dir/lock"
     flock 9
@@ -76,12 +84,18 @@ job() {
     if is_table "$job" "$3"; then cat "$log"; fi
 }
 
-# selected PACKAGE TARGET: the options by which cargo runs that and nothing else.
-selected() {
-    case $1 in
-        --*) echo "$@" ;;
-        *) case $2 in --*) echo "-p $1 ${2/--libs/--lib}" ;; *) echo "-p $1 --test $2" ;; esac ;;
-    esac
+# program PROGRAMS PACKAGE TARGET OPTION...: runs it where cargo would.
+program() {
+    local directory path found=''
+    if [ "$2 $3" = "--workspace --doc" ]; then
+        cargo test --locked --quiet --workspace --doc
+        return
+    fi
+    while read -r directory path; do
+        found=yes
+        (cd "$directory" && "$path" --quiet "${@:4}") || return 1
+    done < <(sed -n "s|^$2 $3 ||p" "$1")
+    [ -n "$found" ] || { echo "there is no such test program" && return 1; }
 }
 
 is_table() { grep -qxF -- "$1" <<<"$2"; }
