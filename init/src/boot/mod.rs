@@ -230,12 +230,14 @@ fn show_plan(
     if config.settings.mode != Mode::Plan {
         return gate.pass().at(Stage::Plan);
     }
-    match config.settings.then {
-        Then::Reboot => leave(power::Leave::Reboot, &machine.console),
-        Then::PowerOff => leave(power::Leave::PowerOff, &machine.console),
+    let how = match config.settings.then {
+        Then::Reboot => power::Leave::Reboot,
+        Then::PowerOff => power::Leave::PowerOff,
         // There is nothing to start: a person reads the plan and decides.
-        Then::Kexec => Err(Stopped::Planned).at(Stage::Plan),
-    }
+        Then::Kexec => return Err(Stopped::Planned).at(Stage::Plan),
+    };
+    machine.console.say("plan", &Stopped::Planned.to_string());
+    leave(how, &machine.console)
 }
 
 /// Says which stores did not give what others gave, but for those that were said already.
