@@ -18,7 +18,7 @@ pub enum Stopped {
     #[error("inaugurator.mode=recovery")]
     Asked,
     /// The key was pressed.
-    #[error("stopped by a key before anything was written")]
+    #[error("stopped by a key before anything of the label was written")]
     Key,
     /// `inaugurator.mode=plan`, and there is a plan.
     #[error("only a plan was asked for, and nothing was written")]

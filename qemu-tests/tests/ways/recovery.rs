@@ -117,7 +117,10 @@ fn a_key_stops_the_boot_before_a_byte_is_written() -> Result<()> {
     // On the keyboard beside the screen; what follows is typed on the serial line.
     let key = json!({ "keys": [{ "type": "qcode", "data": "r" }] });
     machine.monitor().execute("send-key", &key)?;
-    machine.expect("stopped by a key before anything was written", deadline::INAUGURATE)?;
+    machine.expect(
+        "stopped by a key before anything of the label was written",
+        deadline::INAUGURATE,
+    )?;
     machine.expect(PROMPT, deadline::COMMAND)?;
     assert!(is_blank(&disk)?, "something was written");
     command(&mut machine, "set recovery-window=0")?;
