@@ -10,6 +10,7 @@ use rustix::system::RebootCommand;
 
 use crate::config::OnFail;
 use crate::console::Console;
+use crate::disks::Disks;
 use crate::power::{Leave, force_after, leave};
 use crate::report::{self, Facts, Report};
 
@@ -21,7 +22,7 @@ const PRINT_IT: Duration = Duration::from_mins(1);
 
 /// From here on a panic in any thread prints the report, waits, and reboots (or
 /// powers off, if `onfail` says so by then).
-pub fn take_over(console: Arc<Console>, onfail: Arc<Mutex<OnFail>>) {
+pub fn take_over(console: Arc<Console>, disks: Disks, onfail: Arc<Mutex<OnFail>>) {
     panic::set_hook(Box::new(move |info| {
         force_after(READ_IT + PRINT_IT, RebootCommand::Restart);
         let report = Report {
@@ -29,7 +30,7 @@ pub fn take_over(console: Arc<Console>, onfail: Arc<Mutex<OnFail>>) {
             category: "other".into(),
             causes: vec![message(info)],
             attempt: 1,
-            facts: Facts::gather(&console),
+            facts: Facts::gather(&console, &disks),
         };
         console.show(&report::screen(&report));
         console.show(&format!("{}\n", report::json(&report)));

@@ -6,7 +6,8 @@
 //! config    kernel command line -> Config   net       NICs -> Network
 //! boot      the stages, in order            kexec     the deployed kernel
 //! report    a failure on one screen         onfail    what follows it
-//! ondisk    what disks hold to be booted    power     what else ends it
+//! disks     which there are, each asked      ondisk    what they hold to be booted
+//! power     what else ends it               machine   what every stage has at hand
 //! recovery  a menu for a person             window    a key that leads there
 //! ```
 //!
@@ -18,6 +19,7 @@ pub mod config;
 pub mod console;
 pub mod crash;
 pub mod devices;
+pub mod disks;
 pub mod kexec;
 pub mod machine;
 pub mod mounts;

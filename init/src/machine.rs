@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::config::{Changes, OnFail};
 use crate::console::Console;
 use crate::devices::{Devices, Modules};
+use crate::disks::Disks;
 use crate::net::Network;
 use crate::window::Window;
 use crate::{crash, mounts, report, signals};
@@ -19,6 +20,8 @@ pub struct Machine {
     pub console: Arc<Console>,
     /// Drivers and device events.
     pub devices: Devices,
+    /// The disks.
+    pub disks: Disks,
     /// The kernel's command line.
     pub command_line: String,
     /// When devices began to be looked for.
@@ -43,7 +46,8 @@ impl Machine {
         let onfail = Arc::new(Mutex::new(OnFail::Retry));
         // Before any thread: the signals must be blocked in all of them.
         let signals = signals::answer(Arc::clone(&console));
-        crash::take_over(Arc::clone(&console), Arc::clone(&onfail));
+        let disks = Disks::new(Arc::clone(&console));
+        crash::take_over(Arc::clone(&console), disks.clone(), Arc::clone(&onfail));
         let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
         let version = env!("CARGO_PKG_VERSION");
         console.say("init", &format!("inaugurator {version}, Linux {kernel}"));
@@ -56,7 +60,7 @@ impl Machine {
         let devices = devices(&console);
         let (window, changes, network) = Default::default();
         let started = Instant::now();
-        Self { console, devices, command_line, started, window, onfail, changes, network }
+        Self { console, devices, disks, command_line, started, window, onfail, changes, network }
     }
 
     /// Remembers what follows a failure, for a panic too.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 use store::Digest;
 
@@ -28,6 +29,8 @@ pub struct Contents {
     pub head_digest: String,
     /// Why it could not be read, if so.
     pub unreadable: Option<String>,
+    /// True if the disk did not answer; [`Contents::unreadable`] says for how long.
+    pub is_silent: bool,
 }
 
 /// One partition and what it holds.
@@ -46,6 +49,12 @@ pub struct Partition {
 }
 
 impl Contents {
+    /// What is known of a disk that did not answer for so long.
+    pub fn silent(waited: Duration) -> Self {
+        let why = format!("did not answer in {} s", waited.as_secs());
+        Self { unreadable: Some(why), is_silent: true, ..Self::default() }
+    }
+
     /// True if there is nothing to lose: the first MiB is zero and no magic
     /// number is anywhere. What cannot be read is not blank.
     pub fn is_blank(&self) -> bool {
@@ -82,7 +91,8 @@ impl fmt::Display for Contents {
     /// One line: `blank`, or `gpt: 1 vfat "EFI", 2 ext4 "root"`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(why) = &self.unreadable {
-            return write!(f, "cannot be read: {why}");
+            let lead = if self.is_silent { "" } else { "cannot be read: " };
+            return write!(f, "{lead}{why}");
         }
         let mut parts: Vec<String> = self.partitions.iter().take(SHOWN).map(of_partition).collect();
         if self.partitions.len() > SHOWN {
@@ -153,6 +163,7 @@ fn look(device: &File, head: &[u8], size_bytes: u64, sector: u32) -> Contents {
         head_is_zero: head.iter().all(|&byte| byte == 0),
         head_digest: Digest::of(&head[..head.len().min(4096)]).short(),
         unreadable: None,
+        is_silent: false,
     }
 }
 

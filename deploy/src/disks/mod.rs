@@ -1,7 +1,7 @@
 //! Which disk to write: what there is, what is wanted, and what must not be overwritten.
 //!
-//! Given sysfs and the block devices, [`discover`] returns every disk with what
-//! it holds now. [`select`] returns the one disk that the operator's
+//! Given sysfs, [`list`] returns every disk; given its block device, [`ask`] adds what it
+//! holds now. Only the latter waits for a disk. [`select`] returns the one disk that the operator's
 //! [`Predicates`] leave, or says for each disk why not. [`may_overwrite`] is the
 //! interlock: a disk with data that is not ours is refused unless the operator
 //! has named it by the token that the refusal prints.
@@ -24,7 +24,7 @@ pub use contents::{Contents, Partition, sniff};
 pub use magic::Signature;
 pub use predicates::{Comparison, Predicate, PredicateError, Predicates, glob, parse_size};
 pub use select::{SelectError, select};
-pub use sysfs::{DiscoverError, Places, discover, inspect, is_same_disk};
+pub use sysfs::{DiscoverError, Places, ask, inspect, is_same_disk, list};
 pub use tables::TableKind;
 pub use wipe::{Refusal, may_overwrite, wipe_token};
 

@@ -46,7 +46,8 @@ impl fmt::Display for Lines<'_> {
 /// Chooses the disk among `disks` that all of `wanted` match; exactly one may.
 ///
 /// Never one that is empty, read-only, in use, `booted_from`, a medium that carries a store, or removable (a
-/// removable one may be asked for by `removable=yes` or by its exact path).
+/// removable one may be asked for by `removable=yes` or by its exact path). Nor one that did not
+/// answer: where it could be the one that is meant, none is chosen in its place.
 pub fn select<'a>(
     disks: &'a [Disk],
     wanted: &Predicates,
@@ -57,16 +58,17 @@ pub fn select<'a>(
         reasons.extend(wanted.mismatches(disk));
         reasons
     };
+    let why_not = |disk: &Disk| {
+        let silent = disk.contents.unreadable.clone().filter(|_| disk.contents.is_silent);
+        silent.into_iter().chain(reasons(disk)).collect::<Vec<_>>().join("; ")
+    };
     let matching: Vec<&Disk> = disks.iter().filter(|disk| reasons(disk).is_empty()).collect();
     match matching.as_slice() {
-        [disk] => Ok(disk),
+        [disk] if !disk.contents.is_silent => Ok(disk),
         [] if disks.is_empty() => Err(SelectError::NoDisks),
-        [] => Err(SelectError::NoneMatches {
+        [] | [_] => Err(SelectError::NoneMatches {
             wanted: wanted.to_string(),
-            refused: disks
-                .iter()
-                .map(|disk| format!("{disk}: {}", reasons(disk).join("; ")))
-                .collect(),
+            refused: disks.iter().map(|disk| format!("{disk}: {}", why_not(disk))).collect(),
         }),
         several => Err(SelectError::Ambiguous {
             wanted: wanted.to_string(),
@@ -92,6 +94,8 @@ fn unfit(disk: &Disk, wanted: &Predicates, booted_from: Option<DeviceNumber>) ->
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::tests::disk;
     use super::super::{Contents, Signature, Transport};
     use super::*;
@@ -183,6 +187,25 @@ mod tests {
             let refused = chosen(std::slice::from_ref(&stick), wanted).unwrap_err();
             assert!(refused.contains("it is a medium that carries a store"), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_disk_that_did_not_answer_is_not_chosen_nor_replaced_by_another() {
+        let silent =
+            |name| Disk { contents: Contents::silent(Duration::from_secs(10)), ..disk(name) };
+        let disks = [Disk { serial: "S1".into(), ..disk("vda") }, silent("vdb")];
+        assert_eq!(chosen(&disks, "serial=S1"), Ok("/dev/vda"));
+        assert_eq!(chosen(&disks, "/dev/vda"), Ok("/dev/vda"));
+        assert_eq!(
+            chosen(&disks, "").unwrap_err(),
+            "2 disks match any disk; name one of them with inaugurator.disk=:\n  \
+             /dev/vda 8.5 GB virtio serial S1: blank\n  \
+             /dev/vdb 8.5 GB virtio: did not answer in 10 s"
+        );
+        assert_eq!(
+            chosen(&[silent("vda")], "").unwrap_err(),
+            "no disk matches any disk:\n  /dev/vda 8.5 GB virtio: did not answer in 10 s"
+        );
     }
 
     #[test]

@@ -45,9 +45,10 @@ const NOT_DISKS: [&str; 11] =
 /// it bounds the time spent reading their heads.
 const MAX_DISKS: usize = 256;
 
-/// Every disk of the machine with what it holds now, by name. Disks that vanish
-/// while being looked at are left out.
-pub fn discover(places: &Places) -> Result<Vec<Disk>, DiscoverError> {
+/// Every disk of the machine by name, as far as the kernel knows it without asking the disk: without
+/// its serial number and what it holds, which [`ask`] adds. Never waits for a disk. Disks that vanish
+/// while being listed are left out.
+pub fn list(places: &Places) -> Result<Vec<Disk>, DiscoverError> {
     let path = places.sys.join("block");
     let wrong = |source| DiscoverError { path: path.clone(), source };
     let entries = fs::read_dir(&path).map_err(wrong)?;
@@ -57,12 +58,28 @@ pub fn discover(places: &Places) -> Result<Vec<Disk>, DiscoverError> {
     names.sort();
     names.truncate(MAX_DISKS);
     let used = used_numbers(places);
-    Ok(names.iter().filter_map(|name| look(places, name, &used)).collect())
+    Ok(names.iter().filter_map(|name| glance(places, name, &used)).collect())
 }
 
-/// One block device by its kernel name (`vda`), whatever its kind.
+/// A listed disk with what only it can say: its serial number, and what it holds now. Blocks for as
+/// long as the disk does not answer, which may be for ever.
+pub fn ask(places: &Places, listed: &Disk) -> Disk {
+    let Disk { size_bytes, logical_sector_bytes, .. } = *listed;
+    // virtio-blk asks the disk whenever this is read.
+    let serial = serial(&places.sys.join("block").join(&listed.name));
+    let mut contents = Contents::default();
+    if size_bytes > 0 {
+        contents = match File::open(places.dev.join(&listed.name)) {
+            Ok(device) => sniff(&device, size_bytes, logical_sector_bytes),
+            Err(error) => Contents { unreadable: Some(error.to_string()), ..contents },
+        };
+    }
+    Disk { serial, contents, ..listed.clone() }
+}
+
+/// One block device by its kernel name (`vda`), whatever its kind. Blocks as [`ask`] does.
 pub fn inspect(places: &Places, name: &str) -> Option<Disk> {
-    look(places, name, &used_numbers(places))
+    glance(places, name, &used_numbers(places)).map(|listed| ask(places, &listed))
 }
 
 /// True if the device `disk` was found as is still the same disk: to be asked
@@ -82,11 +99,10 @@ fn is_disk(dir: &Path, name: &str) -> bool {
     !NOT_DISKS.contains(&kind) && !is_emmc_part && number(dir, "hidden") != Some(1)
 }
 
-fn look(places: &Places, name: &str, used: &[DeviceNumber]) -> Option<Disk> {
+fn glance(places: &Places, name: &str, used: &[DeviceNumber]) -> Option<Disk> {
     let dir = places.sys.join("block").join(name);
     let real = fs::canonicalize(&dir).ok()?;
     let bus_path = bus_path(&real);
-    let node = places.dev.join(name);
     // sysfs counts in units of 512 bytes whatever the disk's sector size.
     let size_bytes = number(&dir, "size")?.saturating_mul(512);
     let logical_sector_bytes =
@@ -100,7 +116,7 @@ fn look(places: &Places, name: &str, used: &[DeviceNumber]) -> Option<Disk> {
         logical_sector_bytes,
         model: text(&dir, "device/model"),
         vendor: text(&dir, "device/vendor"),
-        serial: serial(&dir),
+        serial: String::new(),
         wwn: first_text(&dir, &["wwid", "device/wwid"]),
         transport: transport(name, &bus_path),
         rotational: number(&dir, "queue/rotational") == Some(1),
@@ -110,7 +126,7 @@ fn look(places: &Places, name: &str, used: &[DeviceNumber]) -> Option<Disk> {
         holders: [&dir]
             .into_iter()
             .chain(&parts)
-            .flat_map(|part| list(&part.join("holders")))
+            .flat_map(|part| names_in(&part.join("holders")))
             .collect(),
         mounted: [&dir]
             .into_iter()
@@ -124,18 +140,12 @@ fn look(places: &Places, name: &str, used: &[DeviceNumber]) -> Option<Disk> {
     if disk.vendor.starts_with("0x") {
         disk.vendor.clear();
     }
-    if size_bytes > 0 {
-        disk.contents = match File::open(&node) {
-            Ok(device) => sniff(&device, size_bytes, logical_sector_bytes),
-            Err(error) => Contents { unreadable: Some(error.to_string()), ..Contents::default() },
-        };
-    }
     Some(disk)
 }
 
 /// Directories of the disk's partitions.
 fn partitions(dir: &Path) -> Vec<PathBuf> {
-    let paths = list(dir).into_iter().map(|name| dir.join(name));
+    let paths = names_in(dir).into_iter().map(|name| dir.join(name));
     paths.filter(|path| path.join("partition").exists()).collect()
 }
 
@@ -202,7 +212,7 @@ fn parse_number(text: &str) -> Option<DeviceNumber> {
     Some(DeviceNumber { major: major.parse().ok()?, minor: minor.parse().ok()? })
 }
 
-fn list(dir: &Path) -> Vec<String> {
+fn names_in(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries.filter_map(|e| e.file_name().into_string().ok()).collect();
     names.sort();
@@ -341,7 +351,9 @@ mod tests {
             &[("dev", "259:9"), ("size", "2048"), ("hidden", "1")],
         );
 
-        let disks = discover(&tree.places()).unwrap();
+        let places = tree.places();
+        let disks: Vec<Disk> =
+            list(&places).unwrap().iter().map(|disk| ask(&places, disk)).collect();
         let lines: Vec<String> = disks.iter().map(|d| format!("{d} {:?}", d.vendor)).collect();
         assert_eq!(
             lines,
@@ -397,17 +409,27 @@ mod tests {
     }
 
     #[test]
+    fn a_list_asks_no_disk() {
+        let tree = Tree::new();
+        tree.disk("vda", "host0", &[("dev", "8:0"), ("size", "2048"), ("serial", "S1")]);
+        let listed = &list(&tree.places()).unwrap()[0];
+        assert_eq!((listed.serial.as_str(), &listed.contents), ("", &Contents::default()));
+        let asked = ask(&tree.places(), listed);
+        assert_eq!((asked.serial.as_str(), asked.contents.is_blank()), ("S1", true));
+    }
+
+    #[test]
     fn an_unreadable_or_absent_device_is_not_blank() {
         let tree = Tree::new();
         tree.disk("sda", "host0", &[("dev", "8:0"), ("size", "2048")]);
         fs::remove_file(tree.0.path().join("dev/sda")).unwrap();
-        assert!(!discover(&tree.places()).unwrap()[0].contents.is_blank());
+        assert!(!inspect(&tree.places(), "sda").unwrap().contents.is_blank());
     }
 
     #[test]
     fn no_sysfs_is_an_error_that_names_it() {
         let places = Places { sys: "/nowhere".into(), ..Places::default() };
-        let error = discover(&places).unwrap_err();
+        let error = list(&places).unwrap_err();
         assert_eq!(error.to_string(), "cannot list the disks in /nowhere/block");
     }
 }

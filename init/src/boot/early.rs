@@ -10,7 +10,7 @@ use deploy::disks::{Disk, may_overwrite};
 use deploy::install::{self, Look};
 use deploy::tree::Keep;
 
-use super::target::{choose, is_ours};
+use super::target::{choose_among, is_ours};
 use crate::config::{Config, Settings};
 use crate::console::Console;
 use crate::machine::Machine;
@@ -31,11 +31,12 @@ impl Early {
     /// Begins as soon as the disk is there. Whatever keeps it from that is said by the stage that
     /// needs the disk.
     pub(super) fn begin(machine: &Machine, config: &Config, meter: &Arc<Meter>) -> Self {
-        let (devices, started) = (machine.devices.clone(), machine.started);
+        let (devices, disks) = (machine.devices.clone(), machine.disks.clone());
+        let started = machine.started;
         let (settings, meter) = (config.settings.clone(), Arc::clone(meter));
         let console = Arc::clone(&machine.console);
         let work = move || {
-            let disk = choose(&devices, started, &settings).ok()?;
+            let disk = choose_among(&devices, &disks, started, &settings).ok()?;
             begin(disk, &settings, &meter, &console)
         };
         Self { thread: thread::Builder::new().name("early".into()).spawn(work).ok() }

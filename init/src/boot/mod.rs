@@ -125,7 +125,7 @@ pub(crate) fn report(machine: &Machine, failure: &Failure, attempt: u32) -> Repo
     if let Err(unfinished) = machine.devices.wait_walked(Instant::now() + DRIVERS) {
         console.say("devices", &unfinished.to_string());
     }
-    let facts = Facts::gather(console);
+    let facts = Facts::gather(console, &machine.disks);
     let category = failure.category().into();
     Report { stage, category, causes, attempt, facts }
 }

@@ -3,13 +3,12 @@
 use std::convert::Infallible;
 use std::time::Instant;
 
-use deploy::disks::{Places, discover};
-
 use super::failure::{At, Cause, Failure, Stage};
 use super::target::DEADLINE;
 use crate::config::Settings;
 use crate::machine::Machine;
 use crate::ondisk::{self, ChooseError, Entry};
+use crate::report::ANSWER;
 
 /// Starts the default entry of the disk that is meant, or of the only one that boots.
 pub(super) fn boot(machine: &Machine, settings: &Settings) -> Result<Infallible, Failure> {
@@ -22,7 +21,7 @@ pub(super) fn boot(machine: &Machine, settings: &Settings) -> Result<Infallible,
 /// The entry that is meant, when the devices have gone quiet.
 fn choose(machine: &Machine, settings: &Settings) -> Result<Entry, Cause> {
     let deadline = (machine.started + DEADLINE).max(Instant::now());
-    let look = || match look(settings) {
+    let look = || match look(machine, settings) {
         Ok(entry) => Ok(Ok(entry)),
         // More disks cure neither.
         Err(Cause::Choose(
@@ -33,7 +32,7 @@ fn choose(machine: &Machine, settings: &Settings) -> Result<Entry, Cause> {
     machine.devices.wait_quiet(deadline, look)?
 }
 
-fn look(settings: &Settings) -> Result<Entry, Cause> {
-    let disks = ondisk::find(&discover(&Places::default())?, None);
+fn look(machine: &Machine, settings: &Settings) -> Result<Entry, Cause> {
+    let disks = machine.disks.bootable(machine.disks.find(ANSWER)?);
     Ok(ondisk::choose(&disks, &settings.disk)?.clone())
 }

@@ -32,7 +32,7 @@ pub(super) fn deploy(
     meter: &Arc<Meter>,
 ) -> Result<Settled, Failure> {
     let settings = &config.settings;
-    let disk = choose(&machine.devices, machine.started, settings).at(Stage::Disk)?;
+    let disk = choose(machine, settings).at(Stage::Disk)?;
     machine.console.say("disk", &format!("{disk}: {}", disk.contents));
     may_overwrite(&disk, is_ours(&disk), settings.wipe.as_deref()).at(Stage::Disk)?;
     let keep = Keep::new(&settings.keep).map_err(deploy::Error::TreeRefused).at(Stage::Config)?;

@@ -56,11 +56,22 @@ pub enum NotBootable {
     /// It cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(String),
+    /// The disk does not answer.
+    #[error("{0}")]
+    Silent(String),
 }
 
 /// Notes behind a sentence.
 fn joined(notes: &[String]) -> String {
     notes.iter().fold(String::new(), |text, note| text + "; " + note)
+}
+
+impl OnDisk {
+    /// A disk that does not answer.
+    pub(crate) fn silent(disk: Disk) -> Self {
+        let why = NotBootable::Silent(disk.contents.to_string());
+        Self { disk, entries: Err(why), notes: Vec::new() }
+    }
 }
 
 impl fmt::Display for Entry {

@@ -118,7 +118,7 @@ impl Session<'_> {
 
     /// The disk: the only one that the settings leave, or the one that is chosen.
     fn disk(&self, config: &Config) -> Result<Disk, Halt> {
-        let all = disks::find()?;
+        let all = self.find_disks()?;
         match select(&all, &config.settings.disk, None) {
             Ok(disk) => return Ok(disk.clone()),
             Err(SelectError::Ambiguous { .. }) => {}
@@ -273,9 +273,9 @@ fn screen(disk: &Disk, label: &str, loss: Loss) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::disks::tests::disk;
     use super::super::screen::fits;
     use super::*;
+    use crate::disks::tests::disk;
 
     #[test]
     fn what_is_lost_is_said_before_it_is() {

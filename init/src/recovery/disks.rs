@@ -1,13 +1,11 @@
 //! `disks`: each disk, and what is on it.
 
-use std::time::Instant;
-
-use deploy::disks::{Disk, Places, discover, size_text};
+use deploy::disks::{Disk, size_text};
 
 use super::screen::{PAGE_ROWS, column, fact};
 use super::{Halt, Session};
 use crate::boot::{At, Failure, Stage};
-use crate::report::{ANSWER, answer, look};
+use crate::report::ANSWER;
 
 /// Disks of a page: what is on one takes about two rows.
 const PER_PAGE: usize = PAGE_ROWS / 4;
@@ -17,7 +15,7 @@ pub(super) const HEAD: &str = "  # path            size      how     model      
 
 impl Session<'_> {
     pub(super) fn disks(&self) -> Result<(), Halt> {
-        let disks = find()?;
+        let disks = self.find_disks()?;
         if disks.is_empty() {
             self.show("no disk: no driver in this image, or none in this machine\n");
             return Ok(());
@@ -30,13 +28,11 @@ impl Session<'_> {
         })?;
         Ok(())
     }
-}
 
-/// The machine's disks, as far as they answer in time.
-pub(super) fn find() -> Result<Vec<Disk>, Failure> {
-    let seen = look("disks", || discover(&Places::default()));
-    // The failure screen says which of them does not answer.
-    answer(&seen, Instant::now() + ANSWER).unwrap_or_else(|_| Ok(Vec::new())).at(Stage::Disk)
+    /// The machine's disks; one that does not answer in time says so in its contents.
+    pub(super) fn find_disks(&self) -> Result<Vec<Disk>, Failure> {
+        self.machine.disks.find(ANSWER).at(Stage::Disk)
+    }
 }
 
 /// A disk on a few rows.
@@ -62,46 +58,12 @@ pub(super) fn rows(number: usize, disk: &Disk) -> Vec<String> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use deploy::disks::{Contents, DeviceNumber, Partition, TableKind, Transport};
+mod tests {
+    use deploy::disks::{Contents, Partition, Transport};
 
     use super::super::screen::{fits, titled};
     use super::*;
-
-    /// A disk of 8 GiB that holds a system.
-    pub(in super::super) fn disk(name: &str, serial: &str) -> Disk {
-        let partition = |number: u32, name: &str| Partition {
-            number,
-            start_bytes: 1 << 20,
-            size_bytes: 1 << 30,
-            name: name.into(),
-            signature: None,
-        };
-        Disk {
-            path: format!("/dev/{name}"),
-            name: name.into(),
-            number: DeviceNumber { major: 254, minor: 0 },
-            size_bytes: 8 << 30,
-            logical_sector_bytes: 512,
-            model: String::new(),
-            vendor: String::new(),
-            serial: serial.into(),
-            wwn: String::new(),
-            transport: Transport::Virtio,
-            rotational: false,
-            removable: false,
-            read_only: false,
-            bus_path: format!("pci0000:00/0000:00:04.0/virtio1/{name}"),
-            diskseq: 1,
-            holders: Vec::new(),
-            mounted: false,
-            contents: Contents {
-                table: TableKind::Gpt,
-                partitions: vec![partition(1, "EFI"), partition(2, "root")],
-                ..Contents::default()
-            },
-        }
-    }
+    use crate::disks::tests::disk;
 
     #[test]
     fn a_disk_and_what_is_on_it() {

@@ -1,12 +1,9 @@
 //! `boot`: what is on the disks, started from here.
 
-use std::time::Instant;
-
 use super::screen::{column, fact};
-use super::{Halt, Session, disks};
+use super::{Halt, Session};
 use crate::boot::{At, Stage};
 use crate::ondisk::{self, Entry, OnDisk};
-use crate::report::{ANSWER, answer, look};
 
 /// Entries that are numbered: a disk has a few kernels, each with a few ways to be started.
 const ENTRIES_MAX: usize = 100;
@@ -16,9 +13,7 @@ const PER_PAGE: usize = 8;
 
 impl Session<'_> {
     pub(super) fn boot(&self, typed: &str) -> Result<(), Halt> {
-        let all = disks::find()?;
-        let seen = look("ondisk", move || ondisk::find(&all, None));
-        let found = answer(&seen, Instant::now() + ANSWER).unwrap_or_default();
+        let found = self.machine.disks.bootable(self.find_disks()?);
         let entries: Vec<&Entry> = found
             .iter()
             .filter_map(|disk| disk.entries.as_ref().ok())

@@ -8,12 +8,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use deploy::disks::{Places, discover};
 use serde::Serialize;
 
 use crate::clock::since_boot;
 use crate::console::Console;
 use crate::devices::driverless;
+use crate::disks::Disks;
 use crate::net;
 
 /// How long devices are waited for: a disk that has to start up answers within
@@ -46,22 +46,24 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Looks at the machine; at devices for ten seconds at most, since the failure
+    /// Looks at the machine; at each device for ten seconds at most, since the failure
     /// to be reported may be that one of them does not answer.
-    pub fn gather(console: &Console) -> Self {
+    pub fn gather(console: &Console, all: &Disks) -> Self {
         let memory = memory(&fs::read_to_string("/proc/meminfo").unwrap_or_default());
         let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let until = Instant::now() + ANSWER;
-        let (nics, disks) = (look("nics", nics), look("disks", disks));
+        let all = all.clone();
+        let (nics, disks) = (look("nics", nics), look("disks", move || disks(&all)));
         let driverless = look("driverless", || lines(&driverless(Path::new("/sys"))));
-        let answer = |seen| {
-            let late = |_| vec![format!("did not answer in {} s", ANSWER.as_secs())];
+        let answer = |seen, until| {
+            let late = |_| vec!["no answer from the kernel".to_owned()];
             answer(seen, until).unwrap_or_else(late)
         };
         Self {
-            nics: answer(&nics),
-            disks: answer(&disks),
-            driverless: answer(&driverless),
+            nics: answer(&nics, until),
+            // Each disk is waited for as long: what is left is to say so.
+            disks: answer(&disks, until + ANSWER),
+            driverless: answer(&driverless, until),
             memory_bytes: memory.0,
             memory_free_bytes: memory.1,
             clock_unix_s: clock.as_secs(),
@@ -77,8 +79,8 @@ fn nics() -> Vec<String> {
     lines(&net::nics().unwrap_or_default())
 }
 
-fn disks() -> Vec<String> {
-    let disks = discover(&Places::default()).unwrap_or_default();
+fn disks(all: &Disks) -> Vec<String> {
+    let disks = all.find(ANSWER).unwrap_or_default();
     disks.iter().map(|disk| format!("{disk}: {}", disk.contents)).collect()
 }
 
@@ -131,6 +133,8 @@ pub(crate) fn memory(text: &str) -> (u64, u64) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -151,7 +155,8 @@ mod tests {
 
     #[test]
     fn any_machine_can_be_looked_at() {
-        let facts = Facts::gather(&Console::silent());
+        let console = Arc::new(Console::silent());
+        let facts = Facts::gather(&console, &Disks::new(Arc::clone(&console)));
         assert!(facts.memory_bytes > 0 && !facts.kernel.is_empty());
     }
 }
