@@ -39,6 +39,8 @@ pub struct Inventory {
     ids: Vec<Digest>,
     /// Names of staged files that an earlier run left, with their numbers among `files`.
     pub(crate) staged: Vec<(Vec<u8>, u32)>,
+    /// Nothing goes on from what is staged: the room it takes is needed.
+    pub(crate) is_staged_given_up: bool,
     /// Where something else is mounted.
     pub(crate) mounts: HashSet<u32>,
     /// Nodes, by their first names, that have several.
@@ -167,6 +169,13 @@ impl Inventory {
         let at = self.seeds.partition_point(|seed| ((seed.key >> 64) as u64) < start);
         let mut same = self.seeds[at..].iter().take_while(|seed| (seed.key >> 64) as u64 == start);
         same.find(|seed| seed.length == part.length)
+    }
+
+    /// Gives up what an earlier run has staged: nothing goes on from it, nothing is copied from it.
+    pub(crate) fn give_up_staged(&mut self) {
+        self.is_staged_given_up = true;
+        let files = &self.files;
+        self.seeds.retain(|seed| matches!(files[seed.file as usize].place, Place::Node(_)));
     }
 
     /// Opens a file of the target.

@@ -80,20 +80,26 @@ pub fn plan(
 }
 
 /// The plan of a deployment that is under way, for what the target has by now.
-pub(crate) fn plan_again(mut job: Job, inventory: Inventory) -> Result<Plan, Error> {
+pub(crate) fn plan_again(mut job: Job, mut inventory: Inventory) -> Result<Plan, Error> {
     let shown = |path: &[u8]| job.root.shown(path);
     let decisions =
         decide(&job.wanted, &inventory, &job.keep, &shown).map_err(Error::TreeRefused)?;
-    job.diffs = diffs::choose(&job, &inventory, &decisions)?;
-    let totals = totals::add_up(&job, &inventory, &decisions)?;
-    let room = Room::of(&job, &inventory, &decisions)?;
-    if !decisions.is_nothing() {
-        if job.root.is_read_only()? {
-            let target = job.root.name().display().to_string();
-            return Err(Error::TreeRefused(TreeRefusal::ReadOnly { target }));
+    if !decisions.is_nothing() && job.root.is_read_only()? {
+        let target = job.root.name().display().to_string();
+        return Err(Error::TreeRefused(TreeRefusal::ReadOnly { target }));
+    }
+    let mut room = Room::of(&job, &inventory, &decisions)?;
+    if let Err(refusal) = room.check(&job, &inventory, &decisions) {
+        if inventory.staged.is_empty() {
+            return Err(Error::TreeRefused(refusal));
         }
+        // Files that a run has staged before it was cut may stand where an earlier one has no room.
+        inventory.give_up_staged();
+        room = Room::of(&job, &inventory, &decisions)?;
         room.check(&job, &inventory, &decisions).map_err(Error::TreeRefused)?;
     }
+    job.diffs = diffs::choose(&job, &inventory, &decisions)?;
+    let totals = totals::add_up(&job, &inventory, &decisions)?;
     Ok(Plan { job, inventory, decisions, totals, room })
 }
 

@@ -89,7 +89,7 @@ struct Names {
 impl Names {
     fn new(has: &Inventory) -> Self {
         let (mut left, mut taken) = (HashMap::<_, Vec<_>>::new(), HashSet::new());
-        for (name, file) in &has.staged {
+        for (name, file) in has.staged.iter().filter(|_| !has.is_staged_given_up) {
             if let Some((id, number)) = staged_of(name) {
                 left.entry(id).or_default().push((number, *file));
                 taken.insert((id, number));

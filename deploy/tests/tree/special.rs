@@ -322,6 +322,44 @@ fn runs_that_are_cut_in_little_room_are_gone_on_from() {
     }
 }
 
+/// A later file that was staged before a cut may stand where an earlier one would have its room.
+#[test]
+fn what_is_staged_gives_way_where_nothing_else_has_room() {
+    if !is_root() {
+        return;
+    }
+    let (dir, shelf) = (tempfile::tempdir().unwrap(), Shelf::new());
+    let mounted = Mounted::at(&dir.path().join("small"), 4 << 20);
+    let [old, new] = [tight(100), tight(200)];
+    shelf.put("old", &old);
+    shelf.put("new", &new);
+    Run::new(&shelf, &["old"], &mounted.0).done();
+    let (stage, last) = (mounted.0.join(".inaugurator/stage"), noise(212, 200_000));
+    let is_last = |path: &Path| std::fs::read(path).unwrap() == last;
+    // Cut where the last file was staged.
+    let cut = (1..300).find(|cut| {
+        let gate = std::sync::Arc::new(crate::gates::CutAfter::new(*cut));
+        let (result, _) = Run::new(&shelf, &["new"], &mounted.0).with_gate(gate).go();
+        let staged: Vec<_> = std::fs::read_dir(&stage).map_or(Vec::new(), Iterator::collect);
+        result.is_err() && staged.into_iter().any(|entry| is_last(&entry.unwrap().path()))
+    });
+    assert!(cut.is_some(), "it was never staged beside others");
+    // All others go, and it takes all the room there is.
+    for entry in std::fs::read_dir(&stage).unwrap() {
+        let path = entry.unwrap().path();
+        if !is_last(&path) {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    let path = std::fs::read_dir(&stage).unwrap().next().unwrap().unwrap().path();
+    let mut file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
+    let full = (0..1 << 20).find_map(|_| std::io::Write::write_all(&mut file, &[7; 4096]).err());
+    assert_eq!(full.unwrap().kind(), std::io::ErrorKind::StorageFull);
+    drop(file);
+    Run::new(&shelf, &["new"], &mounted.0).done();
+    assert_is(&mounted.0, &new, "after what was staged gave way");
+}
+
 #[test]
 fn a_file_that_has_no_room_beside_the_old_one_is_refused() {
     if !is_root() {

@@ -200,6 +200,9 @@ impl Room {
         has: &Inventory,
         decisions: &Decisions,
     ) -> Result<(), TreeRefusal> {
+        if decisions.is_nothing() {
+            return Ok(());
+        }
         let target = || job.root.name().display().to_string();
         let (needs_bytes, has_bytes) =
             (self.needs_bytes.saturating_sub(self.freed_bytes), self.has_bytes);
