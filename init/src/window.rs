@@ -5,11 +5,12 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::console::{Console, Watch};
+use crate::console::{Console, Wanted, Watch};
 use crate::machine::Machine;
 
-/// The keys, which are the letter of the announcement.
-const KEYS: &[u8] = b"rR";
+/// The keys, which are the letter of the announcement. What they stop may take a while: a look at
+/// the disk that is under way, a store that does not answer.
+const KEYS: Wanted = Wanted { keys: b"rR", said: "stopping: the recovery console follows" };
 
 /// It does not go on, and nothing has gone wrong: a person decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -61,7 +62,7 @@ impl Window {
     /// boots without.
     pub fn open(&self, console: &Arc<Console>, at_least: Duration) {
         let until = Instant::now() + at_least;
-        if let Ok(watch) = Watch::begin(console, KEYS) {
+        if let Ok(watch) = Watch::begin(console, &KEYS) {
             *self.lock() = Some(Open { watch, until });
             console.say("init", "press r for the recovery console");
         }

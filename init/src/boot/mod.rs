@@ -28,7 +28,7 @@ use crate::machine::{Machine, random};
 use crate::net;
 use crate::onfail::{self, Next, PERSON_LEFT};
 use crate::power::{self, leave};
-use crate::recovery;
+use crate::recovery::{self, Left};
 use crate::report::{self, Facts, Report};
 use crate::window::{Gate, Stopped, Unattended};
 pub(crate) use early::Early;
@@ -88,28 +88,37 @@ pub fn fail(machine: &Machine, failure: &Failure, attempt: u32) -> u32 {
     if let Some(stopped) = failure.stopped() {
         // Who asked for the console is waited for; who pressed a key may have left.
         let patience = (stopped == Stopped::Key).then_some(PERSON_LEFT);
-        recovery::run(machine, failure, patience);
-        return 1;
+        return match recovery::run(machine, failure, patience) {
+            Left::GoOn => 1,
+            // Nothing has failed: what was stopped begins anew, and is no further attempt.
+            Left::Nobody => {
+                machine.console.say("init", "nobody typed a command for long: going on");
+                attempt
+            }
+        };
     }
     let report = report(machine, failure, attempt);
     // The screen last: it is what stays to be read.
     machine.console.show(&format!("{}\n", report::json(&report)));
     machine.console.show(&report::screen(&report));
-    if is_pressed {
-        recovery::run(machine, failure, Some(PERSON_LEFT));
-        return 1;
-    }
     let onfail = match (failure.stage, machine.onfail()) {
         // Never retried: the command line says the same the next time. A reset may bring another.
         (Stage::Config, OnFail::Retry) => OnFail::Reboot,
         (_, onfail) => onfail,
     };
-    match onfail::after(onfail, attempt, random(), &machine.console) {
-        Next::Again => attempt.saturating_add(1),
-        Next::Leave(how) => leave(how, &machine.console),
-        Next::Person(patience) => {
-            recovery::run(machine, failure, patience);
-            1
+    let mut next = if is_pressed {
+        Next::Person(Some(PERSON_LEFT))
+    } else {
+        onfail::after(onfail, attempt, random(), &machine.console)
+    };
+    loop {
+        next = match next {
+            Next::Again => return attempt.saturating_add(1),
+            Next::Leave(how) => leave(how, &machine.console),
+            Next::Person(patience) => match recovery::run(machine, failure, patience) {
+                Left::GoOn => return 1,
+                Left::Nobody => onfail::after_nobody(onfail, attempt, &machine.console),
+            },
         }
     }
 }

@@ -184,7 +184,7 @@ impl Inner {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::fs::File;
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     /// A console of two terminals, with their other ends.
-    fn console() -> (Arc<Console>, [UnixStream; 2]) {
+    pub(crate) fn console() -> (Arc<Console>, [UnixStream; 2]) {
         let pair = || {
             let (ours, theirs) = UnixStream::pair().unwrap();
             ours.set_nonblocking(true).unwrap();

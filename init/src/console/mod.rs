@@ -22,9 +22,11 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock::{since_boot, stamp};
+#[cfg(test)]
+pub(crate) use ask::tests::console as on_sockets;
 pub use ask::{Answer, Keys};
 pub(crate) use tty::wait_for;
-pub use watch::Watch;
+pub use watch::{Wanted, Watch};
 
 use editor::History;
 

@@ -15,6 +15,16 @@ use super::{Console, Keys, wait_for};
 /// or the words of whatever is at its other end, and must not stop a machine that nobody sits at.
 const ALONE: Duration = Duration::from_millis(150);
 
+/// Keys to watch for, and what is said at once when one is pressed: what it stops may take a while.
+#[derive(Debug)]
+pub struct Wanted {
+    /// Any of them. Enter among them counts on an empty line only; otherwise it may be pressed with
+    /// another.
+    pub keys: &'static [u8],
+    /// The sentence.
+    pub said: &'static str,
+}
+
 /// Watches for a key on every console until it is dropped, or the key was pressed.
 #[derive(Debug)]
 pub struct Watch {
@@ -26,9 +36,8 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins to watch for any of `wanted`; Enter may be pressed with it. The consoles' keys are
-    /// taken one by one meanwhile.
-    pub fn begin(console: &Arc<Console>, wanted: &'static [u8]) -> io::Result<Self> {
+    /// Begins to watch for any of `wanted`. The consoles' keys are taken one by one meanwhile.
+    pub fn begin(console: &Arc<Console>, wanted: &'static Wanted) -> io::Result<Self> {
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let (pressed, stop) = (Arc::new(eventfd(0, flags)?), Arc::new(eventfd(0, flags)?));
         let keys = Keys::take(console);
@@ -90,7 +99,7 @@ fn raise(fd: &OwnedFd) {
 
 struct Watcher {
     console: Arc<Console>,
-    wanted: &'static [u8],
+    wanted: &'static Wanted,
     pressed: Arc<OwnedFd>,
     stop: Arc<OwnedFd>,
 }
@@ -104,10 +113,11 @@ impl Watcher {
             let ends = is_stopped();
             let now = Instant::now();
             for (index, bytes) in self.console.lock().bytes() {
-                bursts.entry(index).or_default().take(&bytes, self.wanted, now);
+                bursts.entry(index).or_default().take(&bytes, self.wanted.keys, now);
             }
             if bursts.values().any(|burst| burst.is_key(now, ends)) {
-                return raise(&self.pressed);
+                raise(&self.pressed);
+                return self.console.say("init", self.wanted.said);
             }
             if ends {
                 return;
@@ -124,17 +134,45 @@ struct Burst {
     last: Option<Instant>,
     has_key: bool,
     has_other: bool,
+    line: Line,
+}
+
+/// The line that a byte comes into, which may be older than the burst.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Line {
+    #[default]
+    Empty,
+    /// Empty, and the byte before was a CR: a LF is the same Enter.
+    AfterCr,
+    /// It has something else than a wanted key.
+    Begun,
+}
+
+impl Line {
+    fn after(self, byte: u8, is_wanted: bool) -> Self {
+        match byte {
+            b'\r' => Self::AfterCr,
+            b'\n' => Self::Empty,
+            _ if is_wanted && self != Self::Begun => Self::Empty,
+            _ => Self::Begun,
+        }
+    }
 }
 
 impl Burst {
     fn take(&mut self, bytes: &[u8], wanted: &[u8], now: Instant) {
         if self.last.is_none_or(|last| now - last >= ALONE) {
-            *self = Self::default();
+            *self = Self { line: self.line, ..Self::default() };
         }
         self.last = Some(now);
-        let is_key = |byte: &u8| wanted.contains(byte);
-        self.has_key |= bytes.iter().any(is_key);
-        self.has_other |= bytes.iter().any(|byte| !is_key(byte) && !matches!(byte, b'\r' | b'\n'));
+        for &byte in bytes {
+            let (is_wanted, is_enter) = (wanted.contains(&byte), matches!(byte, b'\r' | b'\n'));
+            let is_same_enter = byte == b'\n' && self.line == Line::AfterCr;
+            let counts = !is_enter || (self.line != Line::Begun && !is_same_enter);
+            self.has_key |= is_wanted && counts;
+            self.has_other |= !is_wanted && !is_enter;
+            self.line = self.line.after(byte, is_wanted);
+        }
     }
 
     /// The key, and nothing else for long enough, or as long as there is.
@@ -151,6 +189,9 @@ impl Burst {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
+    use super::super::ask::tests::console;
     use super::*;
 
     /// What came, and when.
@@ -181,10 +222,47 @@ mod tests {
     }
 
     #[test]
+    fn enter_counts_on_an_empty_line() {
+        let start = Instant::now();
+        let at = |millis: u64| start + Duration::from_millis(millis);
+        let table: [(Bytes, bool); 8] = [
+            (&[(0, b"\r")], true),
+            (&[(0, b"\r\n")], true),
+            (&[(0, b"r\r")], true),
+            (&[(0, b"host login: \r\n")], false),
+            (&[(0, b"\r\n"), (10, b"host login: ")], false),
+            (&[(0, b"host login: "), (1000, b"\r\n")], false),
+            (&[(0, b"x\r\n"), (1000, b"\r\n")], true),
+            (&[(0, b"x"), (1000, b"\x03")], true),
+        ];
+        for (bytes, expected) in table {
+            let mut burst = Burst::default();
+            for (millis, bytes) in bytes {
+                burst.take(bytes, b"rR\r\n\x03", at(*millis));
+            }
+            assert_eq!(burst.is_key(at(1500), false), expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
     fn nobody_pressed_anything() {
         let console = Arc::new(Console::silent());
-        let watch = Watch::begin(&console, b"r").unwrap();
+        let watch = Watch::begin(&console, &R).unwrap();
         assert!(!watch.is_pressed() && !watch.wait(Duration::from_millis(1)));
         assert!(!watch.end());
+        assert!(console.log().is_empty());
     }
+
+    #[test]
+    fn a_press_is_said_at_once() {
+        let (console, [mut first, _second]) = console();
+        let watch = Watch::begin(&console, &R).unwrap();
+        first.write_all(b"r").unwrap();
+        assert!(watch.wait(Duration::from_hours(1)));
+        assert!(watch.end());
+        let said = console.log();
+        assert!(said.len() == 1 && said[0].ends_with("init: heard"), "{said:?}");
+    }
+
+    const R: Wanted = Wanted { keys: b"r", said: "heard" };
 }

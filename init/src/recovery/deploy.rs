@@ -71,7 +71,11 @@ impl Session<'_> {
         self.keys.forget_typed();
         let (what, expected) = confirmation(disk);
         match self.ask(&format!("{what} of the disk to write: ")) {
-            Ok(typed) if typed == expected => Ok(()),
+            Ok(typed) if typed == expected => {
+                self.makes_sense();
+                Ok(())
+            }
+            Err(Halt::Nobody) => Err(Halt::Nobody),
             Ok(_) | Err(_) => Err(Failure::of(Stage::Plan, Stopped::NotConfirmed).into()),
         }
     }
@@ -109,7 +113,10 @@ impl Session<'_> {
                 return Err(Halt::GivenUp);
             }
             match choice.changes.set(&format!("label={typed}"), &choice.line) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.makes_sense();
+                    return Ok(());
+                }
                 Err(wrong) => self.show(&format!("{wrong}\n")),
             }
             typed.clear();
@@ -136,7 +143,10 @@ impl Session<'_> {
             let number = typed.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
             let by_path = || all.iter().find(|disk| disk.path == typed);
             match number.and_then(|index| all.get(index)).or_else(by_path) {
-                Some(disk) => return Ok(disk.clone()),
+                Some(disk) => {
+                    self.makes_sense();
+                    return Ok(disk.clone());
+                }
                 None => self.show(&format!("{typed:?} is none of them\n")),
             }
         }

@@ -61,8 +61,10 @@ struct Session<'a> {
 enum Halt {
     /// The stage says why.
     Failed(Failure),
-    /// The person thought better of it, or is gone.
+    /// The person thought better of it.
     GivenUp,
+    /// The person is gone.
+    Nobody,
 }
 
 impl From<Failure> for Halt {
@@ -76,13 +78,22 @@ impl From<Failure> for Halt {
 enum Next {
     /// The next one.
     Stay,
-    /// The boot, as the settings say.
-    GoOn,
+    /// The end of the console.
+    Leave(Left),
 }
 
-/// Runs the console. Returns when the boot is to go on: because the person says so, or because
-/// nobody said anything for `patience`. `failure` is what led here.
-pub fn run(machine: &Machine, failure: &Failure, patience: Option<Duration>) {
+/// How the console was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// A person wants the boot to go on, as the settings say.
+    GoOn,
+    /// Nobody is there any more.
+    Nobody,
+}
+
+/// Runs the console until the person says that the boot is to go on, or nobody said anything that
+/// makes sense for `patience`. `failure` is what led here.
+pub fn run(machine: &Machine, failure: &Failure, patience: Option<Duration>) -> Left {
     let mut session = Session::new(machine, patience);
     match failure.stopped() {
         Some(stopped) => machine.console.say("init", &format!("{stopped}: the recovery console")),
@@ -90,7 +101,11 @@ pub fn run(machine: &Machine, failure: &Failure, patience: Option<Duration>) {
     }
     session.keys.forget_typed();
     machine.console.show(&commands::menu(env!("CARGO_PKG_VERSION")));
-    while session.turn() == Next::Stay {}
+    loop {
+        if let Next::Leave(left) = session.turn() {
+            return left;
+        }
+    }
 }
 
 impl<'a> Session<'a> {
@@ -111,21 +126,15 @@ impl<'a> Session<'a> {
         let line = match self.keys.ask(PROMPT, self.until()) {
             Answer::Line(line) => line,
             Answer::Cancelled => return Next::Stay,
-            Answer::Nobody => {
-                self.say("nobody typed a command for long; going on");
-                return Next::GoOn;
-            }
+            Answer::Nobody => return Next::Leave(Left::Nobody),
         };
         if line.is_empty() {
             return Next::Stay;
         }
         match commands::parse(&line) {
             Ok((command, rest)) => {
-                self.last_answer.set(Instant::now());
-                let next = self.obey(command, rest);
-                // What took long was no absence.
-                self.last_answer.set(Instant::now());
-                next
+                self.makes_sense();
+                self.obey(command, rest)
             }
             Err(answer) => {
                 self.show(&answer);
@@ -157,9 +166,15 @@ impl<'a> Session<'a> {
         }
         match done {
             Ok(()) => {}
-            Err(Halt::GivenUp) => self.show("given up\n"),
+            Err(Halt::GivenUp) => {
+                self.show("given up\n");
+                return Next::Stay;
+            }
+            Err(Halt::Nobody) => return Next::Leave(Left::Nobody),
             Err(Halt::Failed(failure)) => self.failed(&failure),
         }
+        // What took long was no absence.
+        self.makes_sense();
         Next::Stay
     }
 
@@ -193,7 +208,7 @@ impl<'a> Session<'a> {
     /// Whether the boot can go on by the settings; says what they lack.
     fn go_on(&mut self) -> Next {
         match Config::parse(&self.machine.said()) {
-            Ok(_) => Next::GoOn,
+            Ok(_) => Next::Leave(Left::GoOn),
             Err(mistakes) => {
                 self.show(&format!("{mistakes}\n"));
                 Next::Stay
@@ -201,15 +216,18 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Asks something else than a command.
+    /// Asks something else than a command. Whether the answer makes sense is for the caller to say.
     fn ask(&self, prompt: &str) -> Result<String, Halt> {
         match self.keys.ask(prompt, self.until()) {
-            Answer::Line(line) => {
-                self.last_answer.set(Instant::now());
-                Ok(line)
-            }
-            Answer::Cancelled | Answer::Nobody => Err(Halt::GivenUp),
+            Answer::Line(line) => Ok(line),
+            Answer::Cancelled => Err(Halt::GivenUp),
+            Answer::Nobody => Err(Halt::Nobody),
         }
+    }
+
+    /// The last answer is a person's: what a line's noise says makes no sense for long.
+    fn makes_sense(&self) {
+        self.last_answer.set(Instant::now());
     }
 
     fn until(&self) -> Option<Instant> {

@@ -10,12 +10,12 @@ use super::screen::{column, fact, titled};
 use super::{Halt, Session};
 use crate::boot;
 use crate::config::Settings;
-use crate::console::Watch;
+use crate::console::{Wanted, Watch};
 use crate::net::{self, Network, Nic};
 use crate::report::{ANSWER, answer, look};
 
 /// Ctrl-C.
-const CANCEL: &[u8] = b"\x03";
+const CANCEL: Wanted = Wanted { keys: b"\x03", said: "giving up" };
 
 impl Session<'_> {
     pub(super) fn network(&mut self, rest: &str) -> Result<(), Halt> {
@@ -52,7 +52,7 @@ impl Session<'_> {
 
     fn raise(&mut self, settings: &Settings, label: Option<&LabelName>) -> Result<(), Halt> {
         self.show("raising the network; Ctrl-C gives up\n");
-        let watch = Watch::begin(&self.machine.console, CANCEL).ok();
+        let watch = Watch::begin(&self.machine.console, &CANCEL).ok();
         let signal = watch.as_ref().map(Watch::signal);
         boot::raise(self.machine, settings, label, signal).map_err(Halt::Failed)?;
         self.heard.clear();

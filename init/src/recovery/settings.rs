@@ -56,6 +56,9 @@ impl Session<'_> {
             }
             self.set(&format!("store={typed}"));
             settings = self.settings()?;
+            if !settings.store.is_empty() {
+                self.makes_sense();
+            }
         }
         Ok(settings)
     }
