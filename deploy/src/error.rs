@@ -226,7 +226,8 @@ pub enum Error {
     /// The label cannot be run from memory; nothing was fetched.
     #[error(transparent)]
     Live(#[from] LiveRefusal),
-    /// Another worker failed first; its error is the one that is reported.
+    /// It was not wanted any more: by whoever began it, or because another worker failed first,
+    /// whose error is the one that is reported.
     #[error("stopped because another part failed")]
     Stopped,
 }

@@ -60,6 +60,7 @@ pub use missing::Totals;
 pub use patient::Patient;
 pub use plan::{Plan, Refusal};
 pub use settle::Settled;
+pub use stop::Stopper;
 pub use target::{Medium, Target};
 pub use unproven::{Unproven, unproven};
 pub use verify::{ReadBack, Verified};

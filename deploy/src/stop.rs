@@ -1,8 +1,19 @@
 //! A word between workers: one has failed, so that the others stop, also where they pause.
 
 use crate::Error;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
+
+/// Makes work stop that another thread waits for.
+#[derive(Debug, Clone)]
+pub struct Stopper(pub(crate) Arc<Stop>);
+
+impl Stopper {
+    /// The work ends soon, with [`Error::Stopped`].
+    pub fn stop(&self) {
+        self.0.say();
+    }
+}
 
 /// Said once, heard by all.
 #[derive(Debug, Default)]

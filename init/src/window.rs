@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::console::{Console, Wanted, Watch};
 use crate::machine::Machine;
+use crate::stop::Stop;
 
 /// The keys, which are the letter of the announcement. What they stop may take a while: a look at
 /// the disk that is under way, a store that does not answer.
@@ -46,6 +47,9 @@ struct Open {
 pub trait Gate {
     /// Whether the plan, which was shown, is carried out.
     fn pass(&self) -> Result<(), Stopped>;
+
+    /// Said once a person does not want it any more, until it was passed.
+    fn stop(&self) -> Stop;
 }
 
 /// Where nobody has to be asked: the window closes.
@@ -54,6 +58,10 @@ pub(crate) struct Unattended<'a>(pub(crate) &'a Machine);
 impl Gate for Unattended<'_> {
     fn pass(&self) -> Result<(), Stopped> {
         self.0.window.close(&self.0.console)
+    }
+
+    fn stop(&self) -> Stop {
+        self.0.window.stop()
     }
 }
 
@@ -77,6 +85,11 @@ impl Window {
     /// What is readable once the key was pressed, for those who wait for other things.
     pub fn signal(&self) -> Option<Arc<OwnedFd>> {
         self.lock().as_ref().map(|open| open.watch.signal())
+    }
+
+    /// Said once the key was pressed.
+    pub fn stop(&self) -> Stop {
+        Stop::when(self.signal(), "r")
     }
 
     /// Closes it, not before it was open for as long as it had to be. What follows writes.

@@ -7,6 +7,7 @@ use crate::held::HEAD_BYTES;
 use crate::layout::{Extent, Found, Partition, Role, Table, TableFault};
 use crate::mark::Mark;
 use crate::meter::Meter;
+use crate::stop::Stopper;
 use crate::target::{Medium, Target, TargetError, alone};
 use crate::tree::{self, Inventory, Keep, Taking};
 use crate::volumes::{
@@ -245,6 +246,11 @@ impl Look {
     /// Gives it up.
     pub fn stop(self) {
         self.taking.stop();
+    }
+
+    /// What gives it up from elsewhere, while a plan waits for it.
+    pub fn stopper(&self) -> Stopper {
+        self.taking.stopper()
     }
 }
 

@@ -15,7 +15,7 @@ use super::stage::STAGE;
 use crate::Error;
 use crate::diffs::Holder;
 use crate::meter::{Meter, add};
-use crate::stop::Stop;
+use crate::stop::{Stop, Stopper};
 use hashing::{Hashed, Hashers};
 use rustix::fs::{Advice, fadvise};
 use std::collections::{HashMap, HashSet};
@@ -228,6 +228,11 @@ impl Taking {
     pub fn stop(self) {
         drop(self);
     }
+
+    /// What gives it up from elsewhere, while it is waited for.
+    pub(crate) fn stopper(&self) -> Stopper {
+        Stopper(Arc::clone(&self.stop))
+    }
 }
 
 impl Drop for Taking {
@@ -256,6 +261,8 @@ pub(crate) fn take(
         taker.walk_stage()?;
         Ok(taker.done())
     })?;
+    // What was not hashed because of it must not be taken for changed.
+    stop.check()?;
     inventory.fill(hashed);
     Ok(inventory)
 }

@@ -2,7 +2,7 @@
 //! yet. A hint: who uses it chooses the disk again, and does all of it where this came to nothing.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use deploy::Meter;
@@ -18,6 +18,19 @@ use crate::machine::Machine;
 /// A look that is under way; given up when it is dropped.
 pub(crate) struct Early {
     thread: Option<JoinHandle<Option<Begun>>>,
+    step: Arc<Mutex<Step>>,
+}
+
+/// How far it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Step {
+    /// The disk is waited for, which may not answer; nothing was opened.
+    #[default]
+    Choosing,
+    /// The disk is opened, or was.
+    Looking,
+    /// It is not wanted any more, and nothing is to be opened.
+    GivenUp,
 }
 
 /// The disk that was found, opened, and the look at its root.
@@ -35,16 +48,18 @@ impl Early {
         let started = machine.started;
         let (settings, meter) = (config.settings.clone(), Arc::clone(meter));
         let console = Arc::clone(&machine.console);
+        let step = Arc::new(Mutex::new(Step::Choosing));
+        let asked = Arc::clone(&step);
         let work = move || {
             let disk = choose_among(&devices, &disks, started, &settings).ok()?;
-            begin(disk, &settings, &meter, &console)
+            is_still_wanted(&asked).then(|| begin(disk, &settings, &meter, &console))?
         };
-        Self { thread: thread::Builder::new().name("early".into()).spawn(work).ok() }
+        Self { thread: thread::Builder::new().name("early".into()).spawn(work).ok(), step }
     }
 
     /// Nothing was begun.
     pub(crate) fn none() -> Self {
-        Self { thread: None }
+        Self { thread: None, step: Arc::default() }
     }
 
     /// What was begun, if it is at `disk`.
@@ -57,11 +72,25 @@ impl Early {
 
 impl Drop for Early {
     fn drop(&mut self) {
-        if let Some(thread) = self.thread.take() {
-            // Dropping what was begun ends it, and lets go of the disk.
-            drop(thread.join());
+        let Some(thread) = self.thread.take() else { return };
+        let mut step = self.step.lock().unwrap_or_else(PoisonError::into_inner);
+        if *step == Step::Choosing {
+            // A disk that is waited for keeps nobody: it will not be opened.
+            *step = Step::GivenUp;
+            return;
         }
+        drop(step);
+        // Dropping what was begun ends it, and lets go of the disk.
+        drop(thread.join());
     }
+}
+
+fn is_still_wanted(step: &Mutex<Step>) -> bool {
+    let mut step = step.lock().unwrap_or_else(PoisonError::into_inner);
+    if *step == Step::Choosing {
+        *step = Step::Looking;
+    }
+    *step == Step::Looking
 }
 
 fn begin(

@@ -8,7 +8,9 @@ use deploy::{Label, Meter, Plan, Settled, Target, Verified, Written};
 
 use super::failure::{At, Failure, ForTrees, Stage};
 use super::progress::Progress;
-use super::{read_back, seconds, show_passed_over, show_plan, show_verified, target};
+use super::{
+    read_back, seconds, show_passed_over, show_plan, show_verified, target, unless_stopped,
+};
 use crate::config::Config;
 use crate::machine::Machine;
 use crate::window::Gate;
@@ -56,8 +58,9 @@ fn plan(
 ) -> Result<Plan, Failure> {
     let started = Instant::now();
     let progress = Progress::show(&machine.console, "plan", meter);
-    let plan = deploy::plan::plan(label, target, Arc::clone(meter)).at(Stage::Plan)?;
+    let plan = deploy::plan::plan(label, target, Arc::clone(meter));
     drop(progress);
+    let plan = unless_stopped(&gate.stop(), plan, Stage::Plan)?;
     show_plan(machine, config, gate, &plan.to_string(), started.elapsed())?;
     Ok(plan)
 }

@@ -9,9 +9,9 @@ use deploy::plan::human;
 use deploy::{Label, Meter};
 
 use super::failure::{At, Cause, Failure, Stage};
-use super::files;
 use super::progress::Progress;
-use super::{read_back, seconds, show_passed_over, show_plan};
+use super::tree::fetch_own;
+use super::{read_back, seconds, show_passed_over, show_plan, unless_stopped};
 use crate::config::Config;
 use crate::kexec::{self, COPIES, MARGIN_BYTES, ProvenImage, SealedImage};
 use crate::machine::Machine;
@@ -51,11 +51,14 @@ fn plan(
 ) -> Result<Plan, Failure> {
     let (started, settings) = (Instant::now(), &config.settings);
     let progress = Progress::show(&machine.console, "plan", meter);
-    let draft = live::look(labels, memory(), Arc::clone(meter)).at(Stage::Plan)?;
+    let stop = gate.stop();
+    let draft = live::look(labels, memory(), Arc::clone(meter));
+    let draft = unless_stopped(&stop, draft, Stage::Plan)?;
     let mut own = settings.own.clone();
-    own.files = files::fetch(&settings.files, &machine.console).at(Stage::Label)?;
+    own.files = fetch_own(machine, settings, &stop)?;
     let (append, running) = (settings.append.clone(), machine.command_line.clone());
-    let plan = draft.plan(&Options { own, append, running }).at(Stage::Plan)?;
+    let plan = draft.plan(&Options { own, append, running });
+    let plan = unless_stopped(&stop, plan, Stage::Plan)?;
     drop(progress);
     show_plan(machine, config, gate, &plan.to_string(), started.elapsed())?;
     Ok(plan)

@@ -21,7 +21,6 @@ use std::time::{Duration, Instant};
 
 use deploy::{Label, Meter, PassedOver, ReadBack};
 use store::label::LabelName;
-use store::source::Source;
 
 use crate::config::{Config, Mode, OnFail, Settings, Then};
 use crate::machine::{Machine, random};
@@ -30,6 +29,7 @@ use crate::onfail::{self, Next, PERSON_LEFT};
 use crate::power::{self, leave};
 use crate::recovery::{self, Left};
 use crate::report::{self, Facts, Report};
+use crate::stop::Stop;
 use crate::window::{Gate, Stopped, Unattended};
 pub(crate) use early::Early;
 pub(crate) use failure::At;
@@ -52,7 +52,7 @@ pub fn boot(machine: &Machine) -> Result<Infallible, Failure> {
         _ => Early::begin(machine, &config, &meter),
     };
     network(machine, &config)?;
-    let labels = labels(machine, &config, &meter)?;
+    let labels = labels(machine, &config, &meter, &machine.window.stop())?;
     deploy(machine, &config, (labels, early), &Unattended(machine), &meter)
 }
 
@@ -199,11 +199,14 @@ pub(crate) fn raise(
     Ok(())
 }
 
-/// Whether the network that is there reaches a store, or none is needed.
-pub(crate) fn reaches(machine: &Machine, settings: &Settings) -> bool {
-    !stores::needs_network(&settings.store, &settings.files)
-        || (machine.network().is_some()
-            && stores::reach(&settings.store, settings.labels.first(), &settings.files).is_ok())
+/// Whether a store, or a file of the machine's own, is behind a network.
+pub(crate) fn needs_network(settings: &Settings) -> bool {
+    stores::needs_network(&settings.store, &settings.files)
+}
+
+/// Whether the network that is there reaches a store.
+pub(crate) fn reaches(settings: &Settings) -> bool {
+    stores::reach(&settings.store, settings.labels.first(), &settings.files).is_ok()
 }
 
 /// The labels, of which there is at least one.
@@ -211,19 +214,38 @@ pub(crate) fn labels(
     machine: &Machine,
     config: &Config,
     meter: &Arc<Meter>,
+    stop: &Stop,
 ) -> Result<Vec<Label>, Failure> {
-    let chain: Vec<Arc<dyn Source>> = open_all(machine, &config.store).at(Stage::Label)?;
-    let mut labels = Vec::new();
-    for name in &config.labels {
-        let label = deploy::label::resolve(&chain, name, meter).at(Stage::Label)?;
-        let (digest, size) =
-            (label.record.manifest.short(), deploy::plan::human(label.size_bytes()));
-        let kind = &label.record.kind;
-        machine.console.say("label", &format!("{name} is {kind} {digest}, {size}"));
-        labels.push(label);
+    let chain = open_all(machine, &config.store).at(Stage::Label)?;
+    let chain: Vec<_> = chain.into_iter().map(|store| stop.in_front_of(store)).collect();
+    let console = Arc::clone(&machine.console);
+    let (names, meter) = (config.labels.clone(), Arc::clone(meter));
+    let resolve = move || {
+        let resolved = names.iter().map(|name| {
+            let label = deploy::label::resolve(&chain, name, &meter)?;
+            let (digest, size) =
+                (label.record.manifest.short(), deploy::plan::human(label.size_bytes()));
+            let kind = &label.record.kind;
+            console.say("label", &format!("{name} is {kind} {digest}, {size}"));
+            Ok(label)
+        });
+        resolved.collect::<Result<Vec<Label>, deploy::Error>>()
+    };
+    // A store that stalls is asked again and again, for minutes.
+    let labels = stop.unless(&machine.console, resolve).ok_or(Stopped::Key).at(Stage::Label)?;
+    unless_stopped(stop, labels, Stage::Label)
+}
+
+/// What came of a stage that a key may have ended: then that is why.
+fn unless_stopped<T, E: Into<Cause>>(
+    stop: &Stop,
+    result: Result<T, E>,
+    stage: Stage,
+) -> Result<T, Failure> {
+    match result {
+        Err(_) | Ok(_) if stop.is_said() => Err(Stopped::Key).at(stage),
+        result => result.at(stage),
     }
-    machine.window.check().at(Stage::Label)?;
-    Ok(labels)
 }
 
 /// Says what would be done, and whether it is: `mode=plan` ends here, and `gate` may.

@@ -17,10 +17,11 @@ use super::failure::{At, Exchanged, Failure, Stage};
 use super::files;
 use super::progress::Progress;
 use super::target::{choose, is_ours};
-use super::{read_back, seconds, show_passed_over, show_plan, show_verified};
+use super::{read_back, seconds, show_passed_over, show_plan, show_verified, unless_stopped};
 use crate::config::{Config, Mode, Settings};
 use crate::machine::{Machine, random_seed};
-use crate::window::Gate;
+use crate::stop::Stop;
+use crate::window::{Gate, Stopped};
 
 /// Deploys `labels` joined. `early` is what was begun before they were known.
 pub(super) fn deploy(
@@ -37,12 +38,23 @@ pub(super) fn deploy(
     may_overwrite(&disk, is_ours(&disk), settings.wipe.as_deref()).at(Stage::Disk)?;
     let keep = Keep::new(&settings.keep).map_err(deploy::Error::TreeRefused).at(Stage::Config)?;
     let (opened, look) = open(&disk, early, &keep, settings.access(), meter)?;
-    let own_files = files::fetch(&settings.files, &machine.console).at(Stage::Label)?;
+    let own_files = fetch_own(machine, settings, &gate.stop())?;
     let options = options(machine, settings, &disk, (keep, own_files));
     let plan = plan(machine, config, (opened, look), (labels, options), gate, meter)?;
     let written = write(machine, plan, meter)?;
     let verified = verify(machine, config, written, meter)?;
     settle(machine, verified, meter)
+}
+
+/// The machine's own files. A server that stalls is left when a person does not want to wait.
+pub(super) fn fetch_own(
+    machine: &Machine,
+    settings: &Settings,
+    stop: &Stop,
+) -> Result<Vec<OwnFile>, Failure> {
+    let (files, console) = (settings.files.clone(), Arc::clone(&machine.console));
+    let fetched = stop.unless(&machine.console, move || files::fetch(&files, &console));
+    unless_stopped(stop, fetched.ok_or(Stopped::Key).at(Stage::Label)?, Stage::Label)
 }
 
 /// The disk with a look at its root: the one that was begun early, or a new one.
@@ -99,10 +111,13 @@ fn plan(
 ) -> Result<Plan, Failure> {
     let started = Instant::now();
     let progress = Progress::show(&machine.console, "plan", meter);
-    let seed = random_seed();
-    let plan = install::plan(disk, look, labels, options, Arc::clone(meter), &seed);
-    let plan = plan.at(Stage::Plan)?;
+    let (seed, stop) = (random_seed(), gate.stop());
+    // It waits until all of the root was read.
+    let stopper = look.as_ref().ok().map(Look::stopper);
+    let plan = stop
+        .stopping(stopper, || install::plan(disk, look, labels, options, Arc::clone(meter), &seed));
     drop(progress);
+    let plan = unless_stopped(&stop, plan, Stage::Plan)?;
     show_plan(machine, config, gate, &plan.to_string(), started.elapsed())?;
     Ok(plan)
 }

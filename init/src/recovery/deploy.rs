@@ -1,5 +1,6 @@
 //! `plan` and `deploy`: the questions, the disk that is confirmed, and the stages of a boot.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use deploy::disks::{
@@ -7,10 +8,13 @@ use deploy::disks::{
 };
 use deploy::{Label, Meter};
 
+use super::network::stop_of;
 use super::screen::{fact, titled};
 use super::{Halt, Session, disks};
 use crate::boot::{self, At, Early, Exchanged, Failure, Stage};
 use crate::config::{Changes, Config, Mode, OF_DISKS};
+use crate::console::Watch;
+use crate::stop::Stop;
 use crate::window::{Gate, Stopped};
 
 impl Session<'_> {
@@ -23,7 +27,7 @@ impl Session<'_> {
         let config = choice.config()?;
         self.reach(&config.settings, config.labels.first())?;
         let meter = Arc::new(Meter::new());
-        let labels = boot::labels(self.machine, &config, &meter)?;
+        let labels = self.resolve(&config, &meter)?;
         let disk = self.disk(&config)?;
         choice.pin(&disk)?;
         let loss = choice.allow(&disk, &labels, &config)?;
@@ -35,8 +39,8 @@ impl Session<'_> {
         let config = choice.config()?;
         self.confirm(&disk, &config.label_text(), loss)?;
         // Some time has passed since: the label is asked for once more, and the plan made anew.
-        let labels = boot::labels(self.machine, &config, &meter)?;
-        let (labels, gate) = ((labels, Early::none()), Same(&disk));
+        let labels = self.resolve(&config, &meter)?;
+        let (labels, gate) = ((labels, Early::none()), self.gate(Some(&disk)));
         match boot::deploy(self.machine, &config, labels, &gate, &meter) {
             Err(failure) => Err(failure.into()),
             Ok(never) => match never {},
@@ -55,8 +59,8 @@ impl Session<'_> {
         only.set("mode=plan")?;
         // The plan is what was asked for: nothing follows it.
         only.set("then=kexec")?;
-        let labels = (labels, Early::none());
-        match boot::deploy(self.machine, &only.config()?, labels, &Same(disk), meter) {
+        let (labels, gate) = ((labels, Early::none()), self.gate(Some(disk)));
+        match boot::deploy(self.machine, &only.config()?, labels, &gate, meter) {
             Err(failure) if failure.stopped() == Some(Stopped::Planned) => Ok(()),
             Err(failure) => Err(failure.into()),
             Ok(never) => match never {},
@@ -91,11 +95,22 @@ impl Session<'_> {
         let config = choice.config()?;
         self.reach(&config.settings, config.labels.first())?;
         let meter = Arc::new(Meter::new());
-        let labels = boot::labels(self.machine, &config, &meter)?;
-        match boot::deploy(self.machine, &config, (labels, Early::none()), &Harmless, &meter) {
+        let labels = (self.resolve(&config, &meter)?, Early::none());
+        match boot::deploy(self.machine, &config, labels, &self.gate(None), &meter) {
             Err(failure) => Err(failure.into()),
             Ok(never) => match never {},
         }
+    }
+
+    /// The labels, unless Ctrl-C is pressed while a store does not answer.
+    fn resolve(&self, config: &Config, meter: &Arc<Meter>) -> Result<Vec<Label>, Failure> {
+        let watch = self.watch();
+        boot::labels(self.machine, config, meter, &stop_of(watch.as_ref()))
+    }
+
+    /// Passed by `disk`, if one is to be written, unless Ctrl-C was pressed meanwhile.
+    fn gate<'a>(&self, disk: Option<&'a Disk>) -> Attended<'a> {
+        Attended { disk, watch: RefCell::new(self.watch()) }
     }
 
     /// The label: as typed, as set, or as asked for.
@@ -235,21 +250,26 @@ impl Loss {
     }
 }
 
-/// Where nothing is lost, nothing has to be confirmed.
-struct Harmless;
-
-impl Gate for Harmless {
-    fn pass(&self) -> Result<(), Stopped> {
-        Ok(())
-    }
+/// Passed by the disk that was shown to the person, if one is written, and by no other that has taken
+/// its path; and not once Ctrl-C was pressed.
+struct Attended<'a> {
+    disk: Option<&'a Disk>,
+    watch: RefCell<Option<Watch>>,
 }
 
-/// Passed by the disk that was shown to the person, and by no other that has taken its path.
-struct Same<'a>(&'a Disk);
-
-impl Gate for Same<'_> {
+impl Gate for Attended<'_> {
     fn pass(&self) -> Result<(), Stopped> {
-        if is_same_disk(&Places::default(), self.0) { Ok(()) } else { Err(Stopped::Exchanged) }
+        if self.watch.take().is_some_and(Watch::end) {
+            return Err(Stopped::Key);
+        }
+        match self.disk {
+            Some(disk) if !is_same_disk(&Places::default(), disk) => Err(Stopped::Exchanged),
+            _ => Ok(()),
+        }
+    }
+
+    fn stop(&self) -> Stop {
+        stop_of(self.watch.borrow().as_ref())
     }
 }
 

@@ -24,7 +24,7 @@ impl Session<'_> {
             let first = range.start;
             let shown = disks[range].iter().enumerate();
             let rows = shown.flat_map(|(index, disk)| rows(first + index + 1, disk));
-            [HEAD.to_string()].into_iter().chain(rows).collect()
+            Ok([HEAD.to_string()].into_iter().chain(rows).collect())
         })?;
         Ok(())
     }

@@ -12,6 +12,7 @@ use super::screen::{PAGE_ROWS, column};
 use super::{Halt, Session};
 use crate::boot::{At, Stage, open_all};
 use crate::report::{causes, date};
+use crate::stop::Stop;
 use deploy::plan::human;
 
 /// A longer list is not looked at: on a machine of 256 MiB, for some 40,000 labels.
@@ -28,7 +29,17 @@ impl Session<'_> {
         let settings = self.with_store()?;
         self.reach(&settings, None)?;
         let chain = open_all(self.machine, &settings.store).at(Stage::Label)?;
-        let all = self.list(&chain);
+        let asked = chain.clone();
+        let (all, wrong) = self.ask_store(move |stop| list(&stopped(&asked, stop)))?;
+        for why in &wrong {
+            self.show(&format!("{why}\n"));
+        }
+        if all.is_empty() {
+            if wrong.is_empty() {
+                self.show("the store has no labels\n");
+            }
+            return Ok(());
+        }
         let mut search = search.to_string();
         loop {
             self.listed = all.iter().filter(|name| is_found(&search, name)).cloned().collect();
@@ -41,33 +52,21 @@ impl Session<'_> {
             let listed = &self.listed;
             let again = self.pages(&title, (listed.len(), PER_PAGE, 0), |range| {
                 let first = range.start;
-                let shown = listed[range].iter().enumerate();
-                let rows = shown.map(|(index, name)| {
-                    row(first + index + 1, name, record(&chain, name).as_ref())
-                });
-                [HEAD.to_string()].into_iter().chain(rows).collect()
+                let (names, asked) = (listed[range].to_vec(), chain.clone());
+                let records = self.ask_store(move |stop| {
+                    let chain = stopped(&asked, stop);
+                    names.into_iter().map(|name| (record(&chain, &name), name)).collect::<Vec<_>>()
+                })?;
+                let shown = records.iter().enumerate();
+                let rows = shown
+                    .map(|(index, (record, name))| row(first + index + 1, name, record.as_ref()));
+                Ok([HEAD.to_string()].into_iter().chain(rows).collect())
             })?;
             match again {
                 Some(text) => search = text,
                 None => return Ok(()),
             }
         }
-    }
-
-    /// The names of all stores together; a store that does not say is told of.
-    fn list(&self, chain: &[Arc<dyn Source>]) -> Vec<LabelName> {
-        let mut names = BTreeSet::new();
-        for source in chain {
-            let listed = read_all(&**source, &Item::LabelList, LIST_MAX_BYTES);
-            let decoded = listed
-                .map_err(|error| causes(&error).join(": "))
-                .and_then(|bytes| decode(&bytes).map_err(|error| error.to_string()));
-            match decoded {
-                Ok(labels) => names.extend(labels.into_iter().map(|(name, _)| name)),
-                Err(why) => self.show(&format!("{why}\n")),
-            }
-        }
-        names.into_iter().collect()
     }
 
     /// The label that a person means: its name, or its number in the last list.
@@ -77,6 +76,27 @@ impl Session<'_> {
         let is_name = self.listed.iter().any(|name| name.as_str() == typed);
         listed.filter(|_| !is_name).map_or(typed.to_string(), ToString::to_string)
     }
+}
+
+/// The stores, which are asked nothing more when it was said.
+fn stopped(chain: &[Arc<dyn Source>], stop: &Stop) -> Vec<Arc<dyn Source>> {
+    chain.iter().map(|store| stop.in_front_of(Arc::clone(store))).collect()
+}
+
+/// The names of all stores together, and why some store does not say.
+fn list(chain: &[Arc<dyn Source>]) -> (Vec<LabelName>, Vec<String>) {
+    let (mut names, mut wrong) = (BTreeSet::new(), Vec::new());
+    for source in chain {
+        let listed = read_all(&**source, &Item::LabelList, LIST_MAX_BYTES);
+        let decoded = listed
+            .map_err(|error| causes(&error).join(": "))
+            .and_then(|bytes| decode(&bytes).map_err(|error| error.to_string()));
+        match decoded {
+            Ok(labels) => names.extend(labels.into_iter().map(|(name, _)| name)),
+            Err(why) => wrong.push(why),
+        }
+    }
+    (names.into_iter().collect(), wrong)
 }
 
 fn is_found(search: &str, name: &LabelName) -> bool {

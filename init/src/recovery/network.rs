@@ -13,6 +13,7 @@ use crate::config::Settings;
 use crate::console::{Wanted, Watch};
 use crate::net::{self, Network, Nic};
 use crate::report::{ANSWER, answer, look};
+use crate::stop::Stop;
 
 /// Ctrl-C.
 const CANCEL: Wanted = Wanted { keys: b"\x03", said: "giving up" };
@@ -44,20 +45,45 @@ impl Session<'_> {
         settings: &Settings,
         label: Option<&LabelName>,
     ) -> Result<(), Halt> {
-        if boot::reaches(self.machine, settings) {
+        if !boot::needs_network(settings) {
+            return Ok(());
+        }
+        let asked = settings.clone();
+        if self.machine.network().is_some() && self.ask_store(move |_| boot::reaches(&asked))? {
             return Ok(());
         }
         self.raise(settings, label)
     }
 
+    /// Asks the store, unless Ctrl-C is pressed while it does not answer.
+    pub(super) fn ask_store<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Stop) -> T + Send + 'static,
+    ) -> Result<T, Halt> {
+        let watch = self.watch();
+        let stop = stop_of(watch.as_ref());
+        let asked = stop.clone();
+        stop.unless(&self.machine.console, move || ask(&asked)).ok_or(Halt::GivenUp)
+    }
+
+    /// Watches for Ctrl-C, while nothing is asked.
+    pub(super) fn watch(&self) -> Option<Watch> {
+        Watch::begin(&self.machine.console, &CANCEL).ok()
+    }
+
     fn raise(&mut self, settings: &Settings, label: Option<&LabelName>) -> Result<(), Halt> {
         self.show("raising the network; Ctrl-C gives up\n");
-        let watch = Watch::begin(&self.machine.console, &CANCEL).ok();
+        let watch = self.watch();
         let signal = watch.as_ref().map(Watch::signal);
         boot::raise(self.machine, settings, label, signal).map_err(Halt::Failed)?;
         self.heard.clear();
         Ok(())
     }
+}
+
+/// Said once the key of `watch` was pressed.
+pub(super) fn stop_of(watch: Option<&Watch>) -> Stop {
+    Stop::when(watch.map(Watch::signal), "Ctrl-C")
 }
 
 /// The screen: two rows for each card, and the network.

@@ -55,9 +55,9 @@ impl Session<'_> {
         self.pages("on the disks", (entries.len(), PER_PAGE, 0), |range| {
             let first = range.start;
             let shown = entries[range].iter().enumerate();
-            shown
+            Ok(shown
                 .flat_map(|(index, entry)| rows(first + index + 1, &entry.disk.path, entry))
-                .collect()
+                .collect())
         })?;
         self.ask("Number to start (Enter: none): ")
     }

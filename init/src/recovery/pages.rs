@@ -37,7 +37,7 @@ impl Session<'_> {
         &self,
         title: &str,
         (count, per_page, start): (usize, usize, usize),
-        mut rows: impl FnMut(Range<usize>) -> Vec<String>,
+        mut rows: impl FnMut(Range<usize>) -> Result<Vec<String>, Halt>,
     ) -> Result<Option<String>, Halt> {
         let last = count.saturating_sub(1) / per_page.max(1);
         let mut page = start.min(last);
@@ -45,7 +45,7 @@ impl Session<'_> {
             let shown = range(page, count, per_page);
             let of = format!("{title}: {} to {} of {count}", shown.start + 1, shown.end);
             let title = if last == 0 { title } else { &of };
-            self.show(&titled(title, rows(shown)));
+            self.show(&titled(title, rows(shown)?));
             if last == 0 {
                 return Ok(None);
             }
@@ -61,7 +61,7 @@ impl Session<'_> {
 
     /// Shows lines of which the last are the newest: from the last page on.
     pub(super) fn newest(&self, title: &str, rows: &[String]) -> Result<Option<String>, Halt> {
-        self.pages(title, (rows.len(), PAGE_ROWS, usize::MAX), |range| rows[range].to_vec())
+        self.pages(title, (rows.len(), PAGE_ROWS, usize::MAX), |range| Ok(rows[range].to_vec()))
     }
 }
 

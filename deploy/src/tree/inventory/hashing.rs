@@ -122,6 +122,10 @@ impl Hashers<'_> {
         pieces.open(opened, stamp);
         let (mut id, mut offset_bytes) = (ContentId::default(), 0);
         while let Some(piece) = self.meter.time(Limit::Disk, || pieces.next_piece())? {
+            // A long file is no reason to wait.
+            if self.stop.check().is_err() {
+                return Ok(None);
+            }
             let length = match piece {
                 FilePiece::Zero(length) => {
                     id.add(&Entry::Zero { length });
