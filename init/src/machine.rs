@@ -9,7 +9,7 @@ use crate::config::{Changes, OnFail};
 use crate::console::Console;
 use crate::devices::{Devices, Modules};
 use crate::disks::Disks;
-use crate::net::Network;
+use crate::net::{Keeper, Network};
 use crate::window::Window;
 use crate::{crash, mounts, report, signals};
 
@@ -30,7 +30,8 @@ pub struct Machine {
     pub window: Window,
     onfail: Arc<Mutex<OnFail>>,
     changes: Mutex<Changes>,
-    network: Mutex<Option<Network>>,
+    network: Arc<Mutex<Option<Network>>>,
+    keeper: Mutex<Option<Keeper>>,
 }
 
 impl Machine {
@@ -58,9 +59,20 @@ impl Machine {
             tell(&console, &error);
         }
         let devices = devices(&console);
-        let (window, changes, network) = Default::default();
+        let (window, changes, network, keeper) = Default::default();
         let started = Instant::now();
-        Self { console, devices, disks, command_line, started, window, onfail, changes, network }
+        Self {
+            console,
+            devices,
+            disks,
+            command_line,
+            started,
+            window,
+            onfail,
+            changes,
+            network,
+            keeper,
+        }
     }
 
     /// Remembers what follows a failure, for a panic too.
@@ -88,9 +100,22 @@ impl Machine {
         self.network.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Remembers the network.
-    pub fn set_network(&self, network: Option<Network>) {
-        *self.network.lock().unwrap_or_else(PoisonError::into_inner) = network;
+    /// Gives up the network, where there is one.
+    pub fn leave_network(&self) {
+        // Ended before the network is forgotten: it may be about to find another.
+        drop(self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.network_setter()(None);
+    }
+
+    /// From here on `keeper` keeps the network; without one nobody does.
+    pub fn set_keeper(&self, keeper: Option<Keeper>) {
+        *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = keeper;
+    }
+
+    /// What remembers the network.
+    pub fn network_setter(&self) -> impl FnMut(Option<Network>) + Send + use<> {
+        let network = Arc::clone(&self.network);
+        move |now| *network.lock().unwrap_or_else(PoisonError::into_inner) = now
     }
 
     /// What follows a failure.

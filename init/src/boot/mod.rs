@@ -24,7 +24,7 @@ use store::label::LabelName;
 
 use crate::config::{Config, Mode, OnFail, Settings, Then};
 use crate::machine::{Machine, random};
-use crate::net;
+use crate::net::{self, Keeper, Keeping, Network};
 use crate::onfail::{self, Next, PERSON_LEFT};
 use crate::power::{self, leave};
 use crate::recovery::{self, Left};
@@ -182,10 +182,10 @@ pub(crate) fn raise(
     interrupt: Option<Arc<OwnedFd>>,
 ) -> Result<(), Failure> {
     let console = &machine.console;
-    let mut reach = |_: &net::Network| stores::reach(&settings.store, label, &settings.files);
+    let mut reach = |_: &Network| stores::reach(&settings.store, label, &settings.files);
     // Its lines name the stage already.
     let mut say = |line: &str| console.say("net", line.strip_prefix("network: ").unwrap_or(line));
-    machine.set_network(None);
+    machine.leave_network();
     let wanted = net::NetConfig { interrupt, ..settings.network.clone() };
     let network = match net::bring_up(&wanted, &mut reach, &mut say) {
         Err(net::NetError::Interrupted) => Err(Stopped::Key).at(Stage::Network)?,
@@ -195,8 +195,34 @@ pub(crate) fn raise(
         // A machine without a name deploys as well.
         let _ = rustix::system::sethostname(name.as_bytes());
     }
-    machine.set_network(Some(network));
+    // Before it is kept: the keeper may find another.
+    machine.network_setter()(Some(network.clone()));
+    machine.set_keeper(keep(machine, settings, label, network));
     Ok(())
+}
+
+/// Keeps the network as long as it is used. One that cannot be kept is used as it is.
+fn keep(
+    machine: &Machine,
+    settings: &Settings,
+    label: Option<&LabelName>,
+    network: Network,
+) -> Option<Keeper> {
+    let (chain, label, files) = (settings.store.clone(), label.cloned(), settings.files.clone());
+    let console = Arc::clone(&machine.console);
+    let keeping = Keeping {
+        config: settings.network.clone(),
+        reach: Box::new(move |_| stores::reach(&chain, label.as_ref(), &files)),
+        say: Box::new(move |line| console.say("net", line)),
+        now: Box::new(machine.network_setter()),
+    };
+    match Keeper::begin(network, keeping) {
+        Ok(keeper) => Some(keeper),
+        Err(error) => {
+            machine.console.say("net", &format!("the network is not kept: {error}"));
+            None
+        }
+    }
 }
 
 /// Whether a store, or a file of the machine's own, is behind a network.

@@ -254,7 +254,8 @@ fn is_passing(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(nix::errno::Errno::ENOBUFS as i32)
 }
 
-fn from_answer(nic: &Nic, answer: Answer, config: &NetConfig) -> Network {
+/// What a NIC is given by a DHCP server, and by the operator.
+pub(super) fn from_answer(nic: &Nic, answer: Answer, config: &NetConfig) -> Network {
     Network {
         nic: nic.clone(),
         address: answer.address,
@@ -301,6 +302,6 @@ fn nameservers(typed: &[Ipv4Addr], leased: &[Ipv4Addr]) -> Vec<Ipv4Addr> {
 
 /// A number for transaction ids and jitter. The seeds of the standard library's hash maps come from
 /// getrandom(2) without waiting for the pool, which early in the boot would take seconds.
-fn random() -> u64 {
+pub(super) fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }

@@ -15,16 +15,19 @@
 //! contender   one NIC: carrier, answer, attempts
 //! race        all of them                        ->  Network or NetError
 //! configure   Network                            ->  the kernel's stack
+//! keeper      Network while it is in use         ->  the same, or another Network
+//! held        one network: its lease, its link   ->  why it is lost
 //! ```
 //!
-//! Deliberately absent: VLAN, bonds, IPv6, ARP probes. Leases are not renewed yet; [`Lease`] says when
-//! that is due.
+//! Deliberately absent: VLAN, bonds, IPv6, ARP probes.
 
 mod args;
 mod configure;
 mod contender;
 mod dhcp;
 mod error;
+mod held;
+mod keeper;
 mod mac;
 mod netlink;
 mod nic;
@@ -42,6 +45,7 @@ pub use args::{
     Addressing, ArgError, IpArg, NicChoice, StaticAddress, parse_bootif, parse_ip, parse_nameserver,
 };
 pub use error::{Failure, NetError};
+pub use keeper::{Keeper, Keeping};
 pub use mac::MacAddr;
 pub use nic::{Nic, NicPolicy, nics};
 

@@ -30,7 +30,7 @@ pub(in crate::net) struct Answer {
 /// too long only costs a hop, one that is too short makes hosts behind the gateway unreachable.
 const ASSUMED_PREFIX: u8 = 24;
 
-/// Where the lease time is missing, which RFC 2131 forbids: short, so it is soon renewed.
+/// Where the lease time is missing, which RFC 2131 forbids, or zero: short, so it is soon renewed.
 const ASSUMED_LEASE_S: u32 = 120;
 
 /// Static routes kept: a rack has a handful, and each is a netlink call.
@@ -62,7 +62,8 @@ impl Answer {
 }
 
 fn lease(options: &Options, server: Ipv4Addr) -> Lease {
-    let seconds = number(options, option::LEASE_TIME).unwrap_or(ASSUMED_LEASE_S);
+    let seconds = number(options, option::LEASE_TIME).filter(|seconds| *seconds > 0);
+    let seconds = seconds.unwrap_or(ASSUMED_LEASE_S);
     let rebinding = number(options, option::REBINDING_TIME).filter(|t2| *t2 < seconds);
     // RFC 2131, 4.4.5: T1 defaults to a half and T2 to seven eighths of the lease.
     let rebind_s = rebinding.unwrap_or(seconds - seconds / 8);

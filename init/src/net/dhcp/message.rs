@@ -51,8 +51,10 @@ const WANTED: &[u8] = &[
 /// How servers recognise this client, for example to hand out a pool of its own.
 const VENDOR: DhcpOption<'static> = DhcpOption { kind: option::VENDOR_CLASS, data: b"inaugurator" };
 
-const SERVER_PORT: u16 = 67;
-const CLIENT_PORT: u16 = 68;
+/// Where servers and relays listen.
+pub(in crate::net) const SERVER_PORT: u16 = 67;
+/// Where clients listen.
+pub(in crate::net) const CLIENT_PORT: u16 = 68;
 
 /// RFC 1542, 2.1: relays and old servers drop anything shorter than a BOOTP message.
 const BOOTP_MIN: usize = 300;
@@ -70,6 +72,8 @@ pub(super) struct Question {
     pub(super) secs: u16,
     /// Asks for the answer by broadcast.
     pub(super) broadcast: bool,
+    /// The address that the client has and answers to; unspecified where it has none.
+    pub(super) client: Ipv4Addr,
     pub(super) requested: Option<Ipv4Addr>,
     pub(super) server: Option<Ipv4Addr>,
 }
@@ -108,13 +112,14 @@ impl Question {
         Ok(bytes)
     }
 
-    fn message(&self) -> Result<Vec<u8>, smoltcp::wire::Error> {
+    /// What a UDP datagram with it carries.
+    pub(super) fn message(&self) -> Result<Vec<u8>, smoltcp::wire::Error> {
         let repr = DhcpRepr {
             message_type: self.kind,
             transaction_id: self.xid,
             secs: self.secs,
             client_hardware_address: EthernetAddress(self.mac.0),
-            client_ip: Ipv4Addr::UNSPECIFIED,
+            client_ip: self.client,
             your_ip: Ipv4Addr::UNSPECIFIED,
             server_ip: Ipv4Addr::UNSPECIFIED,
             relay_agent_ip: Ipv4Addr::UNSPECIFIED,
@@ -180,7 +185,8 @@ fn unverified_udp() -> ChecksumCapabilities {
     capabilities
 }
 
-fn message(bytes: &[u8]) -> Option<Reply> {
+/// Reads what a UDP datagram carried.
+pub(super) fn message(bytes: &[u8]) -> Option<Reply> {
     const MAGIC: u32 = 0x6382_5363;
     const BOOTREPLY: u8 = 2;
     let packet = DhcpPacket::new_checked(bytes).ok()?;

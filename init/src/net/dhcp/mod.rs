@@ -2,7 +2,7 @@
 //!
 //! Given the NIC's address and a random number, it says what to send and when, and turns the
 //! server's ACK into an [`Answer`]. RFC 2131, states SELECTING and REQUESTING; it never gives up by
-//! itself, the race's deadline does.
+//! itself, the race's deadline does. Once the address is in use, [`Renewal`] sees to it.
 //!
 //! It is built on smoltcp's packet types and not on its DHCP socket, because that one
 //! - takes a new transaction id for every DISCOVER, so that with short retries a server which
@@ -17,6 +17,8 @@
 
 mod answer;
 mod message;
+mod random;
+mod renewal;
 #[cfg(test)]
 mod tests;
 
@@ -27,7 +29,10 @@ use std::time::Duration;
 use smoltcp::wire::DhcpMessageType;
 
 pub(super) use answer::{Answer, mask};
+pub(super) use message::{CLIENT_PORT, SERVER_PORT};
 use message::{Question, Reply, option};
+use random::Random;
+pub(super) use renewal::{Renewal, Step, To, Word};
 
 use super::args::is_usable;
 use super::mac::MacAddr;
@@ -55,7 +60,7 @@ const ERROR_TEXT_MAX: usize = 80;
 #[derive(Debug)]
 pub(super) struct Client {
     mac: MacAddr,
-    random: u64,
+    random: Random,
     xid: u32,
     started: Duration,
     next: Duration,
@@ -75,7 +80,7 @@ impl Client {
     pub(super) fn new(mac: MacAddr, random: u64, now: Duration) -> Self {
         let mut client = Self {
             mac,
-            random: random | 1, // the generator below never leaves zero
+            random: Random::new(random),
             xid: 0,
             started: now,
             next: now,
@@ -107,7 +112,7 @@ impl Client {
                 *sent += 1;
                 self.heard.discovers += 1;
                 let (wait, broadcast) = (wait(&DISCOVER_WAITS_MS, *sent), *sent >= BROADCAST_FROM);
-                self.next = now + self.jittered(wait);
+                self.next = now + self.random.jittered(wait);
                 self.question(DhcpMessageType::Discover, now, broadcast)
             }
             Phase::Requesting { address, server, sent } => {
@@ -115,7 +120,7 @@ impl Client {
                 self.heard.requests += 1;
                 let (wait, address, server) = (wait(&REQUEST_WAITS_MS, *sent), *address, *server);
                 let broadcast = *sent >= BROADCAST_FROM;
-                self.next = now + self.jittered(wait);
+                self.next = now + self.random.jittered(wait);
                 let question = self.question(DhcpMessageType::Request, now, broadcast);
                 Question { requested: Some(address), server: Some(server), ..question }
             }
@@ -182,7 +187,7 @@ impl Client {
 
     /// Starts over with a new transaction; one lasts for all its DISCOVERs.
     fn select(&mut self, at: Duration) {
-        self.xid = self.random() as u32;
+        self.xid = self.random.next() as u32;
         self.phase = Phase::Selecting { sent: 0 };
         self.next = at;
     }
@@ -195,22 +200,10 @@ impl Client {
             mac: self.mac,
             secs: u16::try_from(secs).unwrap_or(u16::MAX),
             broadcast,
+            client: Ipv4Addr::UNSPECIFIED,
             requested: None,
             server: None,
         }
-    }
-
-    /// `wait` and up to a quarter more, so that machines that boot together do not ask together.
-    fn jittered(&mut self, wait: Duration) -> Duration {
-        wait + wait / 4 * (self.random() % 256) as u32 / 256
-    }
-
-    /// xorshift64: identifiers and jitter only have to differ between machines.
-    fn random(&mut self) -> u64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        self.random
     }
 }
 

@@ -9,13 +9,13 @@ use smoltcp::wire::{DhcpMessageType, DhcpPacket, EthernetFrame, Ipv4Packet, UdpP
 use super::*;
 use crate::net::{Lease, Route};
 
-const MAC: MacAddr = MacAddr([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
-const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
-const OFFERED: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
+pub(super) const MAC: MacAddr = MacAddr([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
+pub(super) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
+pub(super) const OFFERED: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
 
 const OFFER: u8 = 2;
-const ACK: u8 = 5;
-const NAK: u8 = 6;
+pub(super) const ACK: u8 = 5;
+pub(super) const NAK: u8 = 6;
 
 /// What the client sent: kind, transaction, and the options by number.
 struct Sent {
@@ -46,9 +46,13 @@ fn sent(frame: &[u8]) -> Sent {
     }
 }
 
-/// A server's frame, byte by byte, with a UDP checksum that only covers the pseudo header, as virtio
-/// leaves it.
-fn reply(kind: u8, xid: u32, address: Ipv4Addr, options: &[(u8, &[u8])]) -> Vec<u8> {
+/// What a server sends in a datagram, byte by byte.
+pub(super) fn datagram(
+    kind: u8,
+    xid: u32,
+    address: Ipv4Addr,
+    options: &[(u8, Vec<u8>)],
+) -> Vec<u8> {
     let mut dhcp = vec![2, 1, 6, 0];
     dhcp.extend(xid.to_be_bytes());
     dhcp.extend([0; 8]);
@@ -59,9 +63,16 @@ fn reply(kind: u8, xid: u32, address: Ipv4Addr, options: &[(u8, &[u8])]) -> Vec<
     dhcp.extend([0x63, 0x82, 0x53, 0x63, 53, 1, kind]);
     for (number, data) in options {
         dhcp.extend([*number, data.len() as u8]);
-        dhcp.extend(*data);
+        dhcp.extend(data);
     }
     dhcp.push(255);
+    dhcp
+}
+
+/// A server's frame, with a UDP checksum that only covers the pseudo header, as virtio leaves it.
+fn reply(kind: u8, xid: u32, address: Ipv4Addr, options: &[(u8, &[u8])]) -> Vec<u8> {
+    let options: Vec<_> = options.iter().map(|(number, data)| (*number, data.to_vec())).collect();
+    let dhcp = datagram(kind, xid, address, &options);
     let udp_len = dhcp.len() as u16 + 8;
     let mut frame = MAC.0.to_vec();
     frame.extend([0x52, 0x55, 10, 0, 2, 2, 8, 0, 0x45, 0]);
@@ -277,7 +288,7 @@ fn lease_times() {
         (vec![(51, &hour), (58, &t2), (59, &t1)], (3600, 600, 600)),
         (vec![(51, &hour), (59, &t2)], (3600, 1200, 1200)),
         (vec![(51, &[255; 4])], (u32::MAX, u32::MAX / 2, u32::MAX - u32::MAX / 8)),
-        (vec![(51, &[0; 4])], (0, 0, 0)),
+        (vec![(51, &[0; 4])], (120, 60, 105)),
     ] {
         let options: Vec<(u8, &[u8])> = options.iter().map(|(n, d)| (*n, &d[..])).collect();
         let lease = answer_to(&options).lease;

@@ -1,0 +1,27 @@
+//! Numbers that differ between machines.
+
+use std::time::Duration;
+
+/// A generator (xorshift64): identifiers and jitter need no better.
+#[derive(Debug)]
+pub(super) struct Random(u64);
+
+impl Random {
+    /// Begins with any number.
+    pub(super) fn new(seed: u64) -> Self {
+        // It never leaves zero.
+        Self(seed | 1)
+    }
+
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// `wait` and up to a quarter more, so that machines that boot together do not ask together.
+    pub(super) fn jittered(&mut self, wait: Duration) -> Duration {
+        wait + wait / 4 * (self.next() % 256) as u32 / 256
+    }
+}

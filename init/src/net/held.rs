@@ -1,0 +1,207 @@
+//! One network while it is in use, until it is lost.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockProtocol, SockType, SockaddrIn, bind, setsockopt, socket, sockopt,
+};
+
+use super::configure::apply;
+use super::contender::{from_answer, random};
+use super::dhcp::{Answer, CLIENT_PORT, Renewal, SERVER_PORT, Step, To, Word};
+use super::netlink::{Link, Monitor, Netlink};
+use super::{MTU_MAX, NetConfig, Network};
+
+/// A link that is lost may come back for so long: switches and cards negotiate anew in some 3 s.
+const CARRIER_GRACE: Duration = Duration::from_secs(5);
+
+/// Longest datagram of a DHCP server: one frame.
+const DATAGRAM_MAX: usize = MTU_MAX as usize;
+
+/// Datagrams taken at a time; others have their turn then.
+const DATAGRAMS_PER_TURN: usize = 16;
+
+/// Why a network is not kept any longer.
+pub(super) enum End {
+    /// It is not wanted any more.
+    Stopped,
+    /// It cannot be used any more.
+    Lost(String),
+}
+
+/// A network that is in use.
+pub(super) struct Held<'a> {
+    network: &'a mut Network,
+    config: &'a NetConfig,
+    netlink: Netlink,
+    monitor: Monitor,
+    began: Instant,
+    /// None where there is no lease, or one without end.
+    lease: Option<(Renewal, UdpSocket)>,
+    was_renewed: bool,
+    down_since: Option<Duration>,
+}
+
+type Say<'a> = &'a mut dyn FnMut(&str);
+
+impl<'a> Held<'a> {
+    /// `network`, which was configured a moment ago.
+    pub(super) fn new(network: &'a mut Network, config: &'a NetConfig) -> io::Result<Self> {
+        let began = Instant::now();
+        let (monitor, netlink) = (Monitor::open()?, Netlink::open()?);
+        let who = (network.nic.mac, network.address);
+        let renewal = network.lease.map(|lease| Renewal::new(who, lease, random(), Duration::ZERO));
+        let lease = match renewal.filter(|renewal| renewal.next_at().is_some()) {
+            Some(renewal) => Some((renewal, client_socket(&network.nic.name)?)),
+            None => None,
+        };
+        let (was_renewed, down_since) = (false, None);
+        Ok(Self { network, config, netlink, monitor, began, lease, was_renewed, down_since })
+    }
+
+    /// Keeps it until it is lost, or `stop` is readable.
+    pub(super) fn keep(mut self, stop: &OwnedFd, say: Say<'_>) -> io::Result<End> {
+        loop {
+            // What changes while it is looked at is looked at again.
+            self.monitor.drain();
+            let lost = self.watch_link(say)?.or_else(|| self.ask()).or_else(|| self.hear(say));
+            if let Some(why) = lost {
+                return Ok(End::Lost(format!("{}: {why}", self.network.nic.name)));
+            }
+            if self.wait(stop)? {
+                return Ok(End::Stopped);
+            }
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Why the link is lost, if it is.
+    fn watch_link(&mut self, say: Say<'_>) -> io::Result<Option<String>> {
+        let (now, name) = (self.now(), &self.network.nic.name);
+        let links = self.netlink.links()?;
+        let is_ours = |link: &&Link| link.index == self.network.nic.index;
+        let Some(link) = links.iter().find(is_ours) else {
+            return Ok(Some("the network card is gone".into()));
+        };
+        match (self.down_since, link.carrier) {
+            (None, false) => {
+                let seconds = CARRIER_GRACE.as_secs();
+                say(&format!("{name} carrier lost; it may come back for {seconds} s"));
+                self.down_since = Some(now);
+            }
+            (Some(_), true) => {
+                say(&format!("{name} carrier up"));
+                self.down_since = None;
+            }
+            (Some(since), false) if now >= since + CARRIER_GRACE => {
+                return Ok(Some(format!(
+                    "no carrier for {} s",
+                    now.saturating_sub(since).as_secs()
+                )));
+            }
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    /// Sends what is due; why the lease is lost, if it is.
+    fn ask(&mut self) -> Option<String> {
+        let now = self.now();
+        let (renewal, socket) = self.lease.as_mut()?;
+        match renewal.poll(now)? {
+            Step::Lost(why) => Some(why),
+            Step::Ask(to, message) => {
+                let to = match to {
+                    To::Server(server) => server,
+                    To::All => Ipv4Addr::BROADCAST,
+                };
+                // One that is lost is asked again: the link may be down, or nobody there.
+                let _ = socket.send_to(&message, SocketAddrV4::new(to, SERVER_PORT));
+                None
+            }
+        }
+    }
+
+    /// Takes what has arrived; why the lease is lost, if it is.
+    fn hear(&mut self, say: Say<'_>) -> Option<String> {
+        let mut datagram = vec![0; DATAGRAM_MAX];
+        for _ in 0..DATAGRAMS_PER_TURN {
+            let now = self.now();
+            let (renewal, socket) = self.lease.as_mut()?;
+            // Nothing, or an ICMP error for what was sent: it is asked again.
+            let Ok((length, _)) = socket.recv_from(&mut datagram) else { return None };
+            match renewal.receive(now, &datagram[..length]) {
+                None => {}
+                Some(Word::Lost(why)) => return Some(why),
+                Some(Word::Renewed(answer)) => self.renewed(*answer, say),
+            }
+        }
+        None
+    }
+
+    /// The lease is good for longer; what else the server says by now is set as well.
+    fn renewed(&mut self, answer: Answer, say: Say<'_>) {
+        let name = self.network.nic.name.clone();
+        let (server, seconds) = (answer.lease.server, answer.lease.seconds);
+        let wanted = from_answer(&self.network.nic, answer, self.config);
+        let had = Network { lease: wanted.lease, ..self.network.clone() };
+        // Once is enough: every few seconds the same line would help nobody.
+        if !self.was_renewed {
+            let seconds = if seconds == u32::MAX { "ever".into() } else { format!("{seconds} s") };
+            say(&format!(
+                "{name} lease renewed by {server} for {seconds}, and will be from now on"
+            ));
+            self.was_renewed = true;
+        }
+        if had != wanted {
+            match apply(&mut self.netlink, &wanted, &self.config.resolv_conf) {
+                Ok(_) => say(&format!("{name} has other settings now: {wanted}")),
+                Err(error) => say(&format!("{name} keeps its settings: {error}")),
+            }
+        }
+        *self.network = wanted;
+    }
+
+    /// Sleeps until something is due, or happens; whether it is to end.
+    fn wait(&self, stop: &OwnedFd) -> io::Result<bool> {
+        let due = self.lease.as_ref().and_then(|(renewal, _)| renewal.next_at());
+        let grace = self.down_since.map(|since| since + CARRIER_GRACE);
+        let next = due.into_iter().chain(grace).min();
+        // Rounded up, or the loop would spin through the last millisecond.
+        let left = next.map(|next| next.saturating_sub(self.now()) + Duration::from_millis(1));
+        let timeout = left.map_or(PollTimeout::NONE, |left| {
+            PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+        });
+        let mut fds = vec![
+            PollFd::new(stop.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.monitor.as_fd(), PollFlags::POLLIN),
+        ];
+        let socket = self.lease.as_ref().map(|(_, socket)| socket.as_fd());
+        fds.extend(socket.map(|socket| PollFd::new(socket, PollFlags::POLLIN)));
+        match poll(&mut fds, timeout) {
+            Ok(_) | Err(Errno::EINTR) => Ok(fds[0].any() == Some(true)),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// A socket for a DHCP client that has an address (`socket(7)`, `ip(7)`): what is sent takes the way
+/// through the NIC called `name`, whatever the routes say.
+fn client_socket(name: &str) -> io::Result<UdpSocket> {
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let fd = socket(AddressFamily::Inet, SockType::Datagram, flags, SockProtocol::Udp)?;
+    setsockopt(&fd, sockopt::BindToDevice, &name.into())?;
+    setsockopt(&fd, sockopt::Broadcast, &true)?;
+    setsockopt(&fd, sockopt::ReuseAddr, &true)?;
+    let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT);
+    bind(fd.as_raw_fd(), &SockaddrIn::from(any))?;
+    Ok(fd.into())
+}

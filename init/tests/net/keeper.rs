@@ -1,0 +1,138 @@
+//! A network while it is in use.
+
+use std::net::Ipv4Addr;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use init::net::{Keeper, Keeping, NetConfig, Network};
+
+use crate::lab::{Lab, ip, run, store_of};
+
+/// Enough for any of these on a loaded machine.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A lease that is soon renewed: dnsmasq grants none of less than two minutes, and puts T1 a second
+/// before T2 where T2 comes early.
+const SOON: [&str; 2] = ["--no-ping", "--dhcp-option=option:T2,5"];
+
+/// A network that is kept, and what is heard of it.
+struct Kept {
+    _keeper: Keeper, // until it is dropped
+    first: Network,
+    said: Receiver<String>,
+    found: Receiver<Option<Network>>,
+}
+
+impl Kept {
+    /// Raises the network over which the store of `network` is reached, and keeps it.
+    fn new(config: NetConfig, network: u8, then: u8) -> Self {
+        let first = run(&config, &mut store_of(network)).0.unwrap();
+        let ((tell, said), (find, found)) = (channel(), channel());
+        let keeping = Keeping {
+            config,
+            reach: Box::new(store_of(then)),
+            say: Box::new(move |line| {
+                eprintln!("{line}");
+                let _ = tell.send(line.to_owned());
+            }),
+            now: Box::new(move |network| drop(find.send(network))),
+        };
+        let keeper = Keeper::begin(first.clone(), keeping).unwrap();
+        Self { _keeper: keeper, first, said, found }
+    }
+
+    /// Waits for a line with `text`.
+    fn says(&self, text: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let line = self.said.recv_timeout(until.saturating_duration_since(Instant::now()));
+            let line = line.unwrap_or_else(|_| panic!("never said: {text:?}"));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Waits for the network that takes the place of this one.
+    fn finds(&self) -> Network {
+        assert_eq!(self.found.recv_timeout(PATIENCE).unwrap(), None, "it was lost first");
+        self.found.recv_timeout(PATIENCE).unwrap().unwrap()
+    }
+}
+
+#[test]
+fn a_lease_is_renewed_while_it_is_in_use() {
+    let Some(mut lab) = Lab::new() else { return };
+    Lab::plug("nic0", 1);
+    lab.dhcp(1, &SOON);
+    lab.store(1);
+    let kept = Kept::new(lab.config(), 1, 1);
+    assert_eq!(kept.first.lease.unwrap().renew_s, 4);
+    let line = kept.says("renewed");
+    assert_eq!(line, "nic0 lease renewed by 10.77.1.1 for 3600 s, and will be from now on");
+    assert!(ip("-o -4 addr show nic0").contains(&kept.first.address.to_string()));
+    assert!(kept.found.try_recv().is_err(), "it is the same network");
+}
+
+#[test]
+fn other_settings_that_come_with_a_renewal_are_used() {
+    let Some(mut lab) = Lab::new() else { return };
+    Lab::plug("nic0", 1);
+    lab.store(1);
+    lab.dhcp(1, &SOON);
+    let kept = Kept::new(lab.config(), 1, 1);
+    lab.end_dhcp(1);
+    lab.dhcp(1, &[&SOON[..], &["--dhcp-option=3,10.77.1.7"]].concat());
+    kept.says("nic0 has other settings now: nic0 10.77.1.");
+    assert!(ip("route").contains("default via 10.77.1.7 dev nic0"), "{}", ip("route"));
+}
+
+#[test]
+fn where_the_lease_is_refused_another_is_asked_for() {
+    let Some(mut lab) = Lab::new() else { return };
+    Lab::plug("nic0", 1);
+    lab.store(1);
+    lab.dhcp(1, &SOON);
+    let kept = Kept::new(lab.config(), 1, 1);
+    lab.end_dhcp(1);
+    let range = "--dhcp-range=10.77.1.150,10.77.1.160,255.255.255.0,1h";
+    lab.dhcp(1, &[&SOON[..], &[range]].concat());
+    let why = kept.says("does not renew the lease: NAK");
+    assert!(why.ends_with("; looking for a way to the store"), "{why}");
+    let now = kept.finds();
+    assert_ne!(now.address, kept.first.address);
+    let addresses = ip("-o -4 addr show nic0");
+    assert!(addresses.contains(&now.address.to_string()), "{addresses}");
+    assert!(!addresses.contains(&kept.first.address.to_string()), "{addresses}");
+}
+
+#[test]
+fn where_the_link_is_lost_another_takes_its_place() {
+    let Some(mut lab) = Lab::new() else { return };
+    for (name, network) in [("nic0", 1), ("nic1", 2)] {
+        Lab::plug(name, network);
+        lab.dhcp(network, &["--no-ping"]);
+        lab.store(network);
+    }
+    let kept = Kept::new(lab.config(), 1, 2);
+    assert_eq!(kept.first.nic.name, "nic0");
+    ip("-n far1 link set far1 down");
+    kept.says("nic0 carrier lost");
+    let now = kept.finds();
+    assert_eq!((now.nic.name.as_str(), now.gateway), ("nic1", Some(Ipv4Addr::new(10, 77, 2, 1))));
+    assert!(ip("route").starts_with("default via 10.77.2.1 dev nic1"));
+}
+
+#[test]
+fn a_link_that_comes_back_soon_is_waited_for() {
+    let Some(mut lab) = Lab::new() else { return };
+    Lab::plug("nic0", 1);
+    lab.dhcp(1, &["--no-ping"]);
+    lab.store(1);
+    let kept = Kept::new(lab.config(), 1, 1);
+    ip("-n far1 link set far1 down");
+    kept.says("nic0 carrier lost; it may come back for 5 s");
+    ip("-n far1 link set far1 up");
+    kept.says("nic0 carrier up");
+    assert!(kept.found.try_recv().is_err(), "it is the same network");
+}
