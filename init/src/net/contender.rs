@@ -6,8 +6,12 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use rustix::net::eth;
+
 use super::args::StaticAddress;
+use super::arp::Probe;
 use super::dhcp::{Answer, Client};
+use super::mac::MacAddr;
 use super::netlink::Link;
 use super::nic::Nic;
 use super::packet::PacketSocket;
@@ -48,11 +52,22 @@ enum State {
     Broken {
         until: Duration,
     },
-    Asking {
-        client: Client,
-        socket: PacketSocket,
-    },
+    Asking(Box<Asking>),
+    /// With an answer, as long as others may have the address.
+    Probing(Box<Probing>),
     Ready(Box<Ready>),
+}
+
+struct Asking {
+    client: Client,
+    socket: PacketSocket,
+}
+
+struct Probing {
+    asking: Asking,
+    answer: Answer,
+    probe: Probe,
+    socket: PacketSocket,
 }
 
 struct Ready {
@@ -100,22 +115,72 @@ impl Contender {
         if matches!(self.state, State::Broken { until } if until <= now) {
             self.start(config, now);
         }
-        let State::Asking { client, socket } = &mut self.state else { return };
-        match converse(client, socket, now) {
-            Ok(None) => {}
-            Ok(Some(answer)) => {
-                if answer.mask_assumed {
-                    self.note(format!("no usable mask given, /{} assumed", answer.prefix));
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Asking(asking) => self.ask(*asking, config, now),
+            State::Probing(probing) => self.probe(*probing, config, now),
+            other => self.state = other,
+        }
+    }
+
+    fn ask(&mut self, mut asking: Asking, config: &NetConfig, now: Duration) {
+        self.state = match converse(&mut asking, now) {
+            Ok(None) => State::Asking(Box::new(asking)),
+            Ok(Some(answer)) => self.answered(asking, answer, config, now),
+            Err(error) => self.broken(&asking, &error, now),
+        };
+    }
+
+    /// The address is looked at before it is used.
+    fn answered(
+        &mut self,
+        asking: Asking,
+        answer: Answer,
+        config: &NetConfig,
+        now: Duration,
+    ) -> State {
+        match PacketSocket::open(&self.nic.name, eth::ARP) {
+            Ok(socket) => {
+                let probe = Probe::new(self.nic.mac, answer.address, now);
+                let mut probing = Probing { asking, answer, probe, socket };
+                match probing.probe(now) {
+                    Ok(_) => State::Probing(Box::new(probing)),
+                    Err(error) => self.broken(&probing.asking, &error, now),
                 }
-                let network = from_answer(&self.nic, answer, config);
-                self.state = State::ready(network, now);
             }
             Err(error) => {
-                let heard = client.heard().to_string();
-                self.note(format!("{heard}, then the packet socket failed: {error}"));
-                self.state = State::Broken { until: now + SOCKET_WAIT };
+                self.note(format!("not asked whether others have its address: {error}"));
+                self.settled(answer, config, now)
             }
         }
+    }
+
+    fn probe(&mut self, mut probing: Probing, config: &NetConfig, now: Duration) {
+        self.state = match probing.probe(now) {
+            Err(error) => self.broken(&probing.asking, &error, now),
+            Ok(Some(other)) => {
+                let Probing { mut asking, answer, .. } = probing;
+                let declined = asking.client.decline(&answer, other, now);
+                // One that is lost is no harm: the server finds out by itself.
+                let _ = declined.map(|frame| asking.socket.send(&frame));
+                self.note(asking.client.heard().to_string());
+                State::Asking(Box::new(asking))
+            }
+            Ok(None) if probing.probe.is_over(now) => self.settled(probing.answer, config, now),
+            Ok(None) => State::Probing(Box::new(probing)),
+        };
+    }
+
+    fn settled(&mut self, answer: Answer, config: &NetConfig, now: Duration) -> State {
+        if answer.mask_assumed {
+            self.note(format!("no usable mask given, /{} assumed", answer.prefix));
+        }
+        State::ready(from_answer(&self.nic, answer, config), now)
+    }
+
+    fn broken(&mut self, asking: &Asking, error: &io::Error, now: Duration) -> State {
+        let heard = asking.client.heard();
+        self.note(format!("{heard}, then the packet socket failed: {error}"));
+        State::Broken { until: now + SOCKET_WAIT }
     }
 
     /// Notes that the store was not reached, and when to try again.
@@ -155,7 +220,7 @@ impl Contender {
 
     /// Whether it may still become ready for the first time.
     pub(super) fn is_asking(&self) -> bool {
-        matches!(self.state, State::Asking { .. })
+        matches!(self.state, State::Asking(_) | State::Probing(_))
     }
 
     /// When it next has something to do by itself.
@@ -163,14 +228,16 @@ impl Contender {
         match &self.state {
             State::Unwanted | State::Idle => None,
             State::Broken { until } => Some(*until),
-            State::Asking { client, .. } => client.next_at(),
+            State::Asking(asking) => asking.client.next_at(),
+            State::Probing(probing) => Some(probing.probe.next_at()),
             State::Ready(ready) => Some(ready.not_before),
         }
     }
 
     pub(super) fn socket(&self) -> Option<&PacketSocket> {
         match &self.state {
-            State::Asking { socket, .. } => Some(socket),
+            State::Asking(asking) => Some(&asking.socket),
+            State::Probing(probing) => Some(&probing.socket),
             _ => None,
         }
     }
@@ -196,7 +263,13 @@ impl Contender {
             State::Unwanted | State::Idle | State::Broken { .. } => {
                 format!("carrier up {up:.1} s")
             }
-            State::Asking { client, .. } => format!("carrier up {up:.1} s, {}", client.heard()),
+            State::Asking(asking) => {
+                format!("carrier up {up:.1} s, {}", asking.client.heard())
+            }
+            State::Probing(probing) => {
+                let address = probing.answer.address;
+                format!("carrier up {up:.1} s, looking whether others have {address}")
+            }
             State::Ready(ready) => format!("carrier up {up:.1} s, {}", ready.network.source()),
         }
     }
@@ -204,9 +277,10 @@ impl Contender {
     fn start(&mut self, config: &NetConfig, now: Duration) {
         self.state = match &config.addressing {
             Addressing::Static(fixed) => State::ready(from_static(&self.nic, fixed, config), now),
-            Addressing::Dhcp => match PacketSocket::open(&self.nic.name) {
+            Addressing::Dhcp => match PacketSocket::open(&self.nic.name, eth::IP) {
                 Ok(socket) => {
-                    State::Asking { client: Client::new(self.nic.mac, random(), now), socket }
+                    let client = Client::new(self.nic.mac, random(), now);
+                    State::Asking(Box::new(Asking { client, socket }))
                 }
                 Err(error) => {
                     self.note(format!("cannot open a packet socket: {error}"));
@@ -223,19 +297,28 @@ impl State {
     }
 }
 
+impl Probing {
+    /// One turn: who else has the address, if anybody says so.
+    fn probe(&mut self, now: Duration) -> io::Result<Option<MacAddr>> {
+        if let Some(frame) = self.probe.poll(now) {
+            send(&self.socket, &frame)?;
+        }
+        for _ in 0..FRAMES_PER_TURN {
+            let Some(frame) = self.socket.receive()? else { return Ok(None) };
+            if let Some(other) = self.probe.conflict(&frame) {
+                return Ok(Some(other));
+            }
+        }
+        Ok(None)
+    }
+}
+
 /// One turn of the conversation: what is due goes out, what has arrived comes in.
-fn converse(
-    client: &mut Client,
-    socket: &PacketSocket,
-    now: Duration,
-) -> io::Result<Option<Answer>> {
+fn converse(asking: &mut Asking, now: Duration) -> io::Result<Option<Answer>> {
+    let Asking { client, socket } = asking;
     for _ in 0..FRAMES_PER_TURN {
         if let Some(question) = client.poll(now) {
-            match socket.send(&question) {
-                // A full queue loses one question; the next one is due soon.
-                Err(error) if is_passing(&error) => {}
-                sent => sent?,
-            }
+            send(socket, &question)?;
         }
         match socket.receive()? {
             None => return Ok(None),
@@ -247,6 +330,14 @@ fn converse(
         }
     }
     Ok(None)
+}
+
+/// Sends a frame. A full queue loses it; the next one is due soon.
+fn send(socket: &PacketSocket, frame: &[u8]) -> io::Result<()> {
+    match socket.send(frame) {
+        Err(error) if is_passing(&error) => Ok(()),
+        sent => sent,
+    }
 }
 
 fn is_passing(error: &io::Error) -> bool {

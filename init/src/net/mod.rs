@@ -5,13 +5,14 @@
 //! stack the address of the first NIC that reaches the store. A NIC wins by reaching the store, not
 //! by having a lease. Nothing sleeps: link changes come from rtnetlink, answers from packet sockets.
 //!
-//! Follows RFC 2131, 2132, 3396 and 3442 (DHCPv4), dracut.cmdline(7) (`ip=`), rtnetlink(7) and
+//! Follows RFC 2131, 2132, 3396 and 3442 (DHCPv4), 5227 (ARP probes), dracut.cmdline(7) (`ip=`), rtnetlink(7) and
 //! packet(7).
 //!
 //! ```text
 //! args        ip=, BOOTIF=, nameserver=          ->  NetConfig
 //! nic         rtnetlink and sysfs                ->  Nic
 //! dhcp        frames and times                   ->  an answer; no socket, no clock
+//! arp         an address                         ->  who else has it; the same
 //! contender   one NIC: carrier, answer, attempts
 //! race        all of them                        ->  Network or NetError
 //! configure   Network                            ->  the kernel's stack
@@ -19,9 +20,10 @@
 //! held        one network: its lease, its link   ->  why it is lost
 //! ```
 //!
-//! Deliberately absent: VLAN, bonds, IPv6, ARP probes.
+//! Deliberately absent: VLAN, bonds, IPv6.
 
 mod args;
+mod arp;
 mod configure;
 mod contender;
 mod dhcp;

@@ -1,14 +1,14 @@
-//! A packet(7) socket on one NIC: whole Ethernet frames of IPv4, without the kernel's IP stack.
+//! A packet(7) socket on one NIC: whole Ethernet frames of one protocol, without the kernel's IP
+//! stack.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::ifaddrs::getifaddrs;
-use nix::sys::socket::{
-    AddressFamily, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, bind, recv, send, socket,
-};
+use nix::sys::socket::{LinkAddr, MsgFlags, bind, recv, send};
+use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, socket_with};
 
-/// Longest frame taken: a DHCP answer fits the MTU of every Ethernet. What is longer is cut and then
+/// Longest frame taken: what is heard here fits the MTU of every Ethernet. What is longer is cut and then
 /// refused for its length.
 const FRAME_MAX: usize = 2048;
 
@@ -19,11 +19,11 @@ pub(super) struct PacketSocket {
 }
 
 impl PacketSocket {
-    /// Opens a socket on the NIC called `name`.
-    pub(super) fn open(name: &str) -> io::Result<Self> {
+    /// Opens a socket on the NIC called `name`, for frames of `protocol` (`rustix::net::eth`).
+    pub(super) fn open(name: &str, protocol: Protocol) -> io::Result<Self> {
         let address = link_address(name)?;
-        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-        let fd = socket(AddressFamily::Packet, SockType::Raw, flags, SockProtocol::EthIp)?;
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let fd = socket_with(AddressFamily::PACKET, SocketType::RAW, flags, Some(protocol))?;
         // The address names no protocol, so bind(2) keeps the one given above. Frames of other NICs
         // that came in between are told by their Ethernet address and transaction.
         bind(fd.as_raw_fd(), &address)?;

@@ -275,3 +275,19 @@ fn a_nic_and_a_cable_that_come_late() {
     });
     assert_eq!(result.unwrap().nic.name, "nic9");
 }
+
+#[test]
+fn an_address_that_somebody_has_is_declined() {
+    let Some(mut lab) = Lab::new() else { return };
+    Lab::plug("nic0", 1);
+    // Somebody of whom the server knows nothing has the first address that it offers.
+    ip("-n far1 addr add 10.77.1.50/24 dev far1");
+    lab.dhcp(1, &["--no-ping", "--dhcp-sequential-ip"]);
+    let (result, _, _) = run(&lab.config(), &mut |_| Ok(()));
+    let network = result.unwrap();
+    assert_ne!(network.address, Ipv4Addr::new(10, 77, 1, 50));
+    let far = ip("-n far1 -o link show far1");
+    let far = far.split("link/ether ").nth(1).unwrap().split(' ').next().unwrap();
+    let heard = format!("10.77.1.50 of 10.77.1.1 declined: {far} has it");
+    assert!(network.nic.heard.contains(&heard), "{}", network.nic.heard);
+}

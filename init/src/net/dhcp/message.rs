@@ -114,6 +114,8 @@ impl Question {
 
     /// What a UDP datagram with it carries.
     pub(super) fn message(&self) -> Result<Vec<u8>, smoltcp::wire::Error> {
+        // RFC 2131, table 5: neither goes with a DECLINE.
+        let is_asking = self.kind != DhcpMessageType::Decline;
         let repr = DhcpRepr {
             message_type: self.kind,
             transaction_id: self.xid,
@@ -128,8 +130,8 @@ impl Question {
             // The same identifier as iPXE sends, so the server knows the machine from its boot.
             client_identifier: Some(EthernetAddress(self.mac.0)),
             server_identifier: self.server,
-            parameter_request_list: Some(WANTED),
-            max_size: Some(MESSAGE_MAX),
+            parameter_request_list: is_asking.then_some(WANTED),
+            max_size: is_asking.then_some(MESSAGE_MAX),
             router: None,
             subnet_mask: None,
             lease_duration: None,

@@ -12,8 +12,7 @@
 //! - comes with a packet device that panics when the link goes down.
 //!
 //! Where the RFC is silent or strict: the first OFFER with a usable address wins, without waiting for
-//! others; there is no ARP probe and no DECLINE (the machine has just been booted by the same server
-//! with the same address).
+//! others; after the first DECLINEs it asks again sooner than the RFC wants.
 
 mod answer;
 mod message;
@@ -48,6 +47,10 @@ const REQUEST_WAITS_MS: [u64; 4] = [500, 1000, 2000, 2000];
 
 /// Wait after a NAK before asking again, so that a server that always says no is not flooded.
 const NAK_WAIT: Duration = Duration::from_secs(1);
+
+/// Waits after each DECLINE; the last one repeats. A server marks the address and has another, so the
+/// ten seconds of RFC 2131, 3.1.5, are for one that offers it again.
+const DECLINE_WAITS_MS: [u64; 4] = [100, 1000, 10_000, 10_000];
 
 /// From this DISCOVER on the answer is wanted by broadcast: a switch or a hypervisor may drop a
 /// unicast to an address that nobody has shown yet.
@@ -154,6 +157,22 @@ impl Client {
         None
     }
 
+    /// The frame that gives `answer` back, which `other` has; then it starts over.
+    pub(super) fn decline(
+        &mut self,
+        answer: &Answer,
+        other: MacAddr,
+        now: Duration,
+    ) -> Option<Vec<u8>> {
+        let (address, server) = (answer.address, answer.lease.server);
+        self.heard.declines += 1;
+        self.heard.refused = Some(format!("{address} of {server} declined: {other} has it"));
+        let question = self.question(DhcpMessageType::Decline, now, false);
+        let question = Question { requested: Some(address), server: Some(server), ..question };
+        self.select(now + wait(&DECLINE_WAITS_MS, self.heard.declines));
+        question.frame().ok()
+    }
+
     /// What was sent and heard so far, for the operator.
     pub(super) fn heard(&self) -> &Heard {
         &self.heard
@@ -181,6 +200,7 @@ impl Client {
             self.heard.refused = Some(format!("ACK of the unusable address {}", reply.your_ip));
             return None;
         }
+        self.heard.acks += 1;
         self.phase = Phase::Bound;
         Some(Answer::new(reply, server))
     }
@@ -227,6 +247,8 @@ pub(super) struct Heard {
     discovers: u32,
     offers: u32,
     requests: u32,
+    acks: u32,
+    declines: u32,
     last_offer: Option<(Ipv4Addr, Ipv4Addr)>,
     refused: Option<String>,
 }
@@ -236,7 +258,11 @@ impl fmt::Display for Heard {
         write!(f, "{} DISCOVER sent", self.discovers)?;
         if let Some((address, server)) = self.last_offer {
             write!(f, ", {} OFFER (last {address} from {server})", self.offers)?;
-            write!(f, ", {} REQUEST sent, no ACK", self.requests)?;
+            write!(f, ", {} REQUEST sent, ", self.requests)?;
+            match self.acks {
+                0 => f.write_str("no ACK")?,
+                acks => write!(f, "{acks} ACK")?,
+            }
         } else if self.offers == 0 {
             f.write_str(", no answer")?;
         }

@@ -211,6 +211,30 @@ fn nak_waits_and_starts_over() {
 }
 
 #[test]
+fn an_address_that_another_has_is_given_back() {
+    let (mut client, request) = requesting();
+    let answer = client.receive(at(20), &full(ACK, request.xid)).unwrap();
+    let mut now = at(200);
+    for wait in [100, 1000, 10_000, 10_000, 10_000] {
+        let declined = sent(&client.decline(&answer, MacAddr([2, 0, 0, 0, 0, 7]), now).unwrap());
+        assert_eq!(declined.kind, DhcpMessageType::Decline);
+        assert_eq!(declined.options[&50], OFFERED.octets());
+        assert_eq!(declined.options[&54], SERVER.octets());
+        assert!(!declined.options.contains_key(&55) && !declined.options.contains_key(&57));
+        assert_eq!(client.next_at(), Some(now + at(wait)));
+        now += at(wait);
+        let again = sent(&client.poll(now).unwrap());
+        assert_eq!(again.kind, DhcpMessageType::Discover);
+        assert_ne!(again.xid, declined.xid);
+    }
+    assert_eq!(
+        client.heard().to_string(),
+        "6 DISCOVER sent, 1 OFFER (last 10.0.2.15 from 10.0.2.2), 1 REQUEST sent, 1 ACK, \
+         10.0.2.15 of 10.0.2.2 declined: 02:00:00:00:00:07 has it"
+    );
+}
+
+#[test]
 fn what_is_not_for_this_client_changes_nothing() {
     let (mut client, discover) = client();
     let other_server: [(u8, &[u8]); 1] = [(54, &[10, 0, 2, 77])];
