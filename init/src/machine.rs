@@ -75,6 +75,15 @@ impl Machine {
         }
     }
 
+    /// One that looks at nothing but `disks`, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(console: Arc<Console>, disks: Disks) -> Self {
+        let (onfail, command_line) = (Arc::new(Mutex::new(OnFail::Retry)), String::new());
+        let (devices, started) = (Devices::unwatched(), Instant::now());
+        let (window, changes, network) = Default::default();
+        Self { console, devices, disks, command_line, started, window, onfail, changes, network }
+    }
+
     /// Remembers what follows a failure, for a panic too.
     pub fn set_onfail(&self, onfail: OnFail) {
         *self.onfail.lock().unwrap_or_else(PoisonError::into_inner) = onfail;

@@ -48,6 +48,9 @@ pub trait Gate {
     /// Whether the plan, which was shown, is carried out.
     fn pass(&self) -> Result<(), Stopped>;
 
+    /// Told what the plan is: whether nothing is to be written.
+    fn planned(&self, _is_complete: bool) {}
+
     /// Said once a person does not want it any more, until it was passed.
     fn stop(&self) -> Stop;
 }

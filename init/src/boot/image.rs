@@ -61,7 +61,7 @@ fn plan(
     let plan = deploy::plan::plan(label, target, Arc::clone(meter));
     drop(progress);
     let plan = unless_stopped(&gate.stop(), plan, Stage::Plan)?;
-    show_plan(machine, config, gate, &plan.to_string(), started.elapsed())?;
+    show_plan(machine, config, gate, (&plan.to_string(), plan.nothing_to_do()), started.elapsed())?;
     Ok(plan)
 }
 

@@ -60,7 +60,7 @@ fn plan(
     let plan = draft.plan(&Options { own, append, running });
     let plan = unless_stopped(&stop, plan, Stage::Plan)?;
     drop(progress);
-    show_plan(machine, config, gate, &plan.to_string(), started.elapsed())?;
+    show_plan(machine, config, gate, (&plan.to_string(), false), started.elapsed())?;
     Ok(plan)
 }
 

@@ -279,9 +279,10 @@ fn show_plan(
     machine: &Machine,
     config: &Config,
     gate: &dyn Gate,
-    plan: &str,
+    (plan, is_complete): (&str, bool),
     took: Duration,
 ) -> Result<(), Failure> {
+    gate.planned(is_complete);
     machine.console.say("plan", plan);
     machine.console.say("plan", &format!("made in {}", seconds(took)));
     if config.settings.mode != Mode::Plan {

@@ -118,7 +118,7 @@ fn plan(
         .stopping(stopper, || install::plan(disk, look, labels, options, Arc::clone(meter), &seed));
     drop(progress);
     let plan = unless_stopped(&stop, plan, Stage::Plan)?;
-    show_plan(machine, config, gate, &plan.to_string(), started.elapsed())?;
+    show_plan(machine, config, gate, (&plan.to_string(), plan.nothing_to_do()), started.elapsed())?;
     Ok(plan)
 }
 

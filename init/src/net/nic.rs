@@ -39,6 +39,8 @@ pub struct Nic {
     pub pci_id: Option<String>,
     /// The driver that serves it.
     pub driver: Option<String>,
+    /// It was raised: before that nothing is known of its cable.
+    pub is_up: bool,
     /// The cable is live.
     pub carrier: bool,
     /// Mb/s, where the driver knows.
@@ -71,9 +73,15 @@ impl Nic {
             bus: link.parent.clone().or_else(|| target_name(&device)).unwrap_or_default(),
             pci_id: pci_id(&device),
             driver: target_name(&device.join("driver")),
+            is_up: false,
             carrier: false,
             speed_mbps: None,
-            heard: if link.carrier { "carrier" } else { "no carrier" }.to_owned(),
+            heard: match (link.up, link.carrier) {
+                (false, _) => "not raised yet",
+                (true, false) => "no carrier",
+                (true, true) => "carrier",
+            }
+            .to_owned(),
         };
         nic.update(link);
         Some(nic)
@@ -81,7 +89,7 @@ impl Nic {
 
     /// Takes over what changes while a link lives.
     pub(super) fn update(&mut self, link: &Link) {
-        self.carrier = link.carrier;
+        (self.is_up, self.carrier) = (link.up, link.carrier);
         // Without carrier a driver gives an error, -1 or what it once was; virtual ones always -1.
         let speed = Path::new(SYSFS_NET).join(&self.name).join("speed");
         let known = || read(&speed).and_then(|text| text.parse().ok());
@@ -106,7 +114,11 @@ impl fmt::Display for Nic {
         for word in [bus, self.pci_id.as_ref(), self.driver.as_ref()].into_iter().flatten() {
             write!(f, " {word}")?;
         }
-        f.write_str(if self.carrier { " carrier" } else { " no-carrier" })?;
+        f.write_str(match (self.is_up, self.carrier) {
+            (false, _) => " not-raised",
+            (true, false) => " no-carrier",
+            (true, true) => " carrier",
+        })?;
         if let Some(speed) = self.speed_mbps {
             write!(f, " {speed} Mb/s")?;
         }

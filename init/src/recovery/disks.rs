@@ -1,7 +1,10 @@
 //! `disks`: each disk, and what is on it.
 
+use std::ops::Range;
+
 use deploy::disks::{Disk, size_text};
 
+use super::pages::{Below, Ended, Listing};
 use super::screen::{PAGE_ROWS, column, fact};
 use super::{Halt, Session};
 use crate::boot::{At, Failure, Stage};
@@ -11,7 +14,7 @@ use crate::report::ANSWER;
 const PER_PAGE: usize = PAGE_ROWS / 4;
 
 /// Above the columns.
-pub(super) const HEAD: &str = "  # path            size      how     model                 serial";
+const HEAD: &str = "  # path            size      how     model                 serial";
 
 impl Session<'_> {
     pub(super) fn disks(&self) -> Result<(), Halt> {
@@ -20,13 +23,19 @@ impl Session<'_> {
             self.show("no disk: no driver in this image, or none in this machine\n");
             return Ok(());
         }
-        self.pages("disks", (disks.len(), PER_PAGE, 0), |range| {
-            let first = range.start;
-            let shown = disks[range].iter().enumerate();
-            let rows = shown.flat_map(|(index, disk)| rows(first + index + 1, disk));
-            Ok([HEAD.to_string()].into_iter().chain(rows).collect())
-        })?;
+        self.disk_pages("disks", Below::Nothing, &disks)?;
         Ok(())
+    }
+
+    /// Shows disks, numbered from 1.
+    pub(super) fn disk_pages(
+        &self,
+        title: &str,
+        below: Below,
+        disks: &[Disk],
+    ) -> Result<Ended, Halt> {
+        let listing = Listing { title, count: disks.len(), per_page: PER_PAGE, below };
+        self.pages(&listing, |range| Ok(page(range, disks)))
     }
 
     /// The machine's disks; one that does not answer in time says so in its contents.
@@ -35,8 +44,15 @@ impl Session<'_> {
     }
 }
 
+fn page(range: Range<usize>, disks: &[Disk]) -> Vec<String> {
+    let first = range.start;
+    let shown = disks[range].iter().enumerate();
+    let rows = shown.flat_map(|(index, disk)| rows(first + index + 1, disk));
+    [HEAD.to_string()].into_iter().chain(rows).collect()
+}
+
 /// A disk on a few rows.
-pub(super) fn rows(number: usize, disk: &Disk) -> Vec<String> {
+fn rows(number: usize, disk: &Disk) -> Vec<String> {
     let or_none = |text: &str| if text.is_empty() { "-".to_string() } else { text.to_string() };
     let (path, size) = (column(&disk.path, 15), column(&size_text(disk.size_bytes), 9));
     let (how, model) = (disk.transport.to_string(), column(&or_none(&disk.model), 21));
@@ -87,6 +103,20 @@ mod tests {
           blank (removable)
 ";
         assert_eq!(titled("disks", all), expected);
+    }
+
+    #[test]
+    fn many_disks_are_shown_page_by_page() {
+        let all: Vec<Disk> = (0..14)
+            .map(|number| disk(&format!("sd{}", char::from(b'a' + number)), &format!("S{number}")))
+            .collect();
+        let pages: Vec<Vec<String>> = (0..14)
+            .step_by(PER_PAGE)
+            .map(|start| page(start..(start + PER_PAGE).min(all.len()), &all))
+            .collect();
+        assert_eq!(pages.len(), 3);
+        assert!(pages.iter().all(|page| fits(&titled("which disk?", page.clone()))));
+        assert!(pages[2].iter().any(|row| row.starts_with(" 14 /dev/sdn")), "{pages:?}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use store::label_list::{decode, matches};
 use store::manifest_reader::read_label;
 use store::source::{Item, Source, read_all};
 
+use super::pages::{Below, Ended, Listing};
 use super::screen::{PAGE_ROWS, column};
 use super::{Halt, Session};
 use crate::boot::{At, Stage, open_all};
@@ -50,7 +51,9 @@ impl Session<'_> {
             let title =
                 if search.is_empty() { "labels".into() } else { format!("labels: {search}") };
             let listed = &self.listed;
-            let again = self.pages(&title, (listed.len(), PER_PAGE, 0), |range| {
+            let (title, count) = (title.as_str(), listed.len());
+            let listing = Listing { title, count, per_page: PER_PAGE, below: Below::Search };
+            let ended = self.pages(&listing, |range| {
                 let first = range.start;
                 let (names, asked) = (listed[range].to_vec(), chain.clone());
                 let records = self.ask_store(move |stop| {
@@ -62,9 +65,9 @@ impl Session<'_> {
                     .map(|(index, (record, name))| row(first + index + 1, name, record.as_ref()));
                 Ok([HEAD.to_string()].into_iter().chain(rows).collect())
             })?;
-            match again {
-                Some(text) => search = text,
-                None => return Ok(()),
+            match ended {
+                Ended::Search(text) => search = text,
+                Ended::Over | Ended::Choice(_) => return Ok(()),
             }
         }
     }

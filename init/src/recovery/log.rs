@@ -6,6 +6,7 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
+use super::pages::Ended;
 use super::screen::PAGE_ROWS;
 use super::{Halt, Session};
 use crate::clock::stamp;
@@ -43,8 +44,8 @@ impl Session<'_> {
             let last = found.len().saturating_sub(PAGE_ROWS * PAGES_MAX);
             let title = if is_kernel { "the kernel's log" } else { "log" };
             match self.newest(title, &found[last..])? {
-                Some(text) => search = text,
-                None => return Ok(()),
+                Ended::Search(text) => search = text,
+                Ended::Over | Ended::Choice(_) => return Ok(()),
             }
         }
     }

@@ -6,14 +6,18 @@
 //! status network disks labels log       facts -> screens; pure, but for gathering the facts
 //! settings   set, unset                 ->  Changes of the command line
 //! ondisk     what is on the disks, started
-//! deploy     questions, the plan, the confirmed disk, the stages
+//! deploy     questions, the plan, the stages
+//! choice     what those are told          ->  Config
+//! confirm    the last question            ->  the gate before the first write
 //! pages      long screens, a page at a time
 //! ```
 //!
 //! Never: a byte written before the person has typed which disk it is; an end of PID 1; a wait
 //! without end on a machine that nobody sits at.
 
+mod choice;
 mod commands;
+mod confirm;
 mod deploy;
 mod disks;
 mod labels;
@@ -25,6 +29,8 @@ mod screen;
 mod settings;
 mod shell;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -36,6 +42,7 @@ use crate::config::{Config, Mode, Settings};
 use crate::console::{Answer, Keys};
 use crate::machine::Machine;
 use crate::net::{NetError, Nic};
+use crate::ondisk::Entry;
 use crate::power::{self, leave};
 use crate::report;
 use commands::Command;
@@ -51,6 +58,8 @@ struct Session<'a> {
     last_answer: Cell<Instant>,
     /// The labels that were listed last, by number.
     listed: Vec<LabelName>,
+    /// What was listed last that can be started, by number.
+    entries: Vec<Entry>,
     /// What the NICs brought when the network was raised in vain.
     heard: Vec<Nic>,
     /// The last failure: its stage and causes.
@@ -65,6 +74,8 @@ enum Halt {
     GivenUp,
     /// The person is gone.
     Nobody,
+    /// The person wants another command instead.
+    Instead(String),
 }
 
 impl From<Failure> for Halt {
@@ -116,6 +127,7 @@ impl<'a> Session<'a> {
             patience,
             last_answer: Cell::new(Instant::now()),
             listed: Vec::new(),
+            entries: Vec::new(),
             heard: Vec::new(),
             failure: None,
         }
@@ -123,7 +135,7 @@ impl<'a> Session<'a> {
 
     /// One command.
     fn turn(&mut self) -> Next {
-        let line = match self.keys.ask(PROMPT, self.until()) {
+        let mut line = match self.keys.ask(PROMPT, self.until()) {
             Answer::Line(line) => line,
             Answer::Cancelled => return Next::Stay,
             Answer::Nobody => return Next::Leave(Left::Nobody),
@@ -131,19 +143,24 @@ impl<'a> Session<'a> {
         if line.is_empty() {
             return Next::Stay;
         }
-        match commands::parse(&line) {
-            Ok((command, rest)) => {
-                self.makes_sense();
-                self.obey(command, rest)
-            }
-            Err(answer) => {
-                self.show(&answer);
-                Next::Stay
+        loop {
+            let (command, rest) = match commands::parse(&line) {
+                Ok(parsed) => parsed,
+                Err(answer) => {
+                    self.show(&answer);
+                    return Next::Stay;
+                }
+            };
+            self.makes_sense();
+            match self.obey(command, rest) {
+                Ok(next) => return next,
+                Err(instead) => line = instead,
             }
         }
     }
 
-    fn obey(&mut self, command: Command, rest: &str) -> Next {
+    /// Does a command; the error is another one that is wanted instead.
+    fn obey(&mut self, command: Command, rest: &str) -> Result<Next, String> {
         let mut done = Ok(());
         match command {
             Command::Status => self.status(),
@@ -158,7 +175,7 @@ impl<'a> Session<'a> {
             Command::Unset => self.unset(rest),
             Command::Log => done = self.log(rest),
             Command::GoOn if self.is_asked_for() => done = self.deploy("", Mode::Deploy),
-            Command::GoOn => return self.go_on(),
+            Command::GoOn => return Ok(self.go_on()),
             Command::Reboot => leave(power::Leave::Reboot, &self.machine.console),
             Command::PowerOff => leave(power::Leave::PowerOff, &self.machine.console),
             Command::Shell => self.shell(),
@@ -168,14 +185,15 @@ impl<'a> Session<'a> {
             Ok(()) => {}
             Err(Halt::GivenUp) => {
                 self.show("given up\n");
-                return Next::Stay;
+                return Ok(Next::Stay);
             }
-            Err(Halt::Nobody) => return Next::Leave(Left::Nobody),
+            Err(Halt::Nobody) => return Ok(Next::Leave(Left::Nobody)),
+            Err(Halt::Instead(line)) => return Err(line),
             Err(Halt::Failed(failure)) => self.failed(&failure),
         }
         // What took long was no absence.
         self.makes_sense();
-        Next::Stay
+        Ok(Next::Stay)
     }
 
     /// Shows why a stage ended here, as an automatic boot would, and comes back to the menu.
@@ -236,6 +254,17 @@ impl<'a> Session<'a> {
 
     fn show(&self, screen: &str) {
         self.machine.console.show(screen);
+    }
+
+    /// Shows text of any length, no more of it than a screen has rows for.
+    fn show_rows(&self, text: &str) {
+        let mut rows: Vec<String> =
+            text.lines().flat_map(|line| report::wrap(line, report::WIDTH)).collect();
+        if rows.len() > screen::PAGE_ROWS {
+            rows.truncate(screen::PAGE_ROWS - 1);
+            rows.push("...".into());
+        }
+        self.show(&format!("{}\n", rows.join("\n")));
     }
 
     fn say(&self, text: &str) {

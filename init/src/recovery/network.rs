@@ -93,7 +93,11 @@ fn screen(nics: &[Nic], network: Option<&Network>) -> String {
     for nic in nics {
         let speed = nic.speed_mbps.map_or("-".into(), |speed| format!("{speed} Mb/s"));
         let (name, driver) = (column(&nic.name, 8), nic.driver.as_deref().unwrap_or("none"));
-        let carrier = if nic.carrier { "yes" } else { "no" };
+        let carrier = match (nic.is_up, nic.carrier) {
+            (false, _) => "?",
+            (true, false) => "no",
+            (true, true) => "yes",
+        };
         let place = [nic.bus.as_str(), nic.pci_id.as_deref().unwrap_or_default()].join(" ");
         let (driver, mac, speed) = (column(driver, 12), nic.mac.to_string(), column(&speed, 10));
         rows.push(format!("{name} {mac} {driver} {speed} {carrier:7} {}", place.trim()));
@@ -152,6 +156,7 @@ mod tests {
             bus: "virtio0".into(),
             pci_id: Some("1af4:1000".into()),
             driver: Some("virtio_net".into()),
+            is_up: true,
             carrier: true,
             speed_mbps: Some(10_000),
             heard: heard.into(),
@@ -165,6 +170,11 @@ mod tests {
             carrier: false,
             speed_mbps: None,
             ..nic("eth1", "no carrier")
+        };
+        let down = Nic {
+            mac: "52:54:00:12:34:58".parse().unwrap(),
+            is_up: false,
+            ..Nic { heard: "not raised yet".into(), name: "eth2".into(), ..other.clone() }
         };
         let server = Ipv4Addr::new(10, 0, 2, 2);
         let network = Network {
@@ -188,13 +198,15 @@ eth0     52:54:00:12:34:56 virtio_net   10000 Mb/s yes     virtio0 1af4:1000
           in use: lease 10.0.2.15/24 from 10.0.2.2
 eth1     52:54:00:12:34:57 virtio_net   -          no      virtio0 1af4:1000
           no carrier
+eth2     52:54:00:12:34:58 virtio_net   -          ?       virtio0 1af4:1000
+          not raised yet
 
 address   10.0.2.15/24 on eth0
 gateway   10.0.2.2
 resolver  10.0.2.3
 lease     by 10.0.2.2 for 86400 s
 ";
-        assert_eq!(screen(&[nic("eth0", ""), other], Some(&network)), expected);
+        assert_eq!(screen(&[nic("eth0", ""), other, down], Some(&network)), expected);
         assert!(screen(&[], None).contains("no network card"));
         let long = nic("a-very-long-name", &"heard this and that, ".repeat(20));
         assert!(fits(&screen(&[long], None)));
