@@ -23,6 +23,7 @@ use deploy::{Label, Meter, PassedOver, ReadBack};
 use store::label::LabelName;
 
 use crate::config::{Config, Mode, OnFail, Settings, Then};
+use crate::devices::Devices;
 use crate::machine::{Machine, random};
 use crate::net::{self, Keeper, Keeping, Network};
 use crate::onfail::{self, Next, PERSON_LEFT};
@@ -186,6 +187,7 @@ pub(crate) fn raise(
     // Its lines name the stage already.
     let mut say = |line: &str| console.say("net", line.strip_prefix("network: ").unwrap_or(line));
     machine.leave_network();
+    Devices::load(&settings.network.drivers(), console);
     let wanted = net::NetConfig { interrupt, ..settings.network.clone() };
     let network = match net::bring_up(&wanted, &mut reach, &mut say) {
         Err(net::NetError::Interrupted) => Err(Stopped::Key).at(Stage::Network)?,

@@ -35,7 +35,7 @@ pub(super) struct Key {
 }
 
 /// Every key, in the order of the help.
-pub(super) const KEYS: [Key; 25] = [
+pub(super) const KEYS: [Key; 27] = [
     Key {
         name: "inaugurator.store",
         value: "URL|PATH|medium[=UUID][,...]",
@@ -293,6 +293,30 @@ pub(super) const KEYS: [Key; 25] = [
         },
     },
     Key {
+        name: "vlan",
+        value: "NAME:NIC",
+        default: "none",
+        help: "a VLAN on a NIC or a bond, its number at the end of NAME, as dracut.cmdline(7) writes \
+               it; may be given several times",
+        repeats: true,
+        set: |settings, value| {
+            let vlan = net::parse_vlan(value).map_err(|error| expected(value, &error))?;
+            add(&mut settings.network.vlans, vlan)
+        },
+    },
+    Key {
+        name: "bond",
+        value: "NAME[:NIC,...[:OPTIONS[:MTU]]]",
+        default: "none",
+        help: "several NICs as one link, mode=active-backup or 802.3ad, as dracut.cmdline(7) writes \
+               it; may be given several times",
+        repeats: true,
+        set: |settings, value| {
+            let bond = net::parse_bond(value).map_err(|error| expected(value, &error))?;
+            add(&mut settings.network.bonds, bond)
+        },
+    },
+    Key {
         name: "BOOTIF",
         value: "01-MAC",
         default: "none is first",
@@ -317,6 +341,15 @@ pub(super) const KEYS: [Key; 25] = [
         },
     },
 ];
+
+/// One more of a few links.
+fn add<T>(links: &mut Vec<T>, link: T) -> Result<(), String> {
+    if links.len() >= net::LAYERS_MAX {
+        return Err(format!("at most {} of them", net::LAYERS_MAX));
+    }
+    links.push(link);
+    Ok(())
+}
 
 /// What would be right instead of a network word, which the message already
 /// names unless only a part of it is wrong.

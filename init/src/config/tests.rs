@@ -31,7 +31,8 @@ fn everything_said() {
          inaugurator.append=\"console=ttyS0 debug\" inaugurator.onfail=console inaugurator.verify=no \
          inaugurator.mode=plan inaugurator.wipe=1a2b3c4d inaugurator.net-timeout=7 \
          ip=10.0.0.2::10.0.0.1:255.255.255.0:web1:eth0:none BOOTIF=01-52-54-00-12-34-57 \
-         nameserver=10.0.0.3 nameserver=10.0.0.4",
+         nameserver=10.0.0.3 nameserver=10.0.0.4 bond=bond0:eth0,eth1:mode=802.3ad vlan=vlan5:bond0 \
+         vlan=vlan6:bond0",
     );
     let settings = config.settings;
     assert_eq!(settings.disk.to_string(), "transport=nvme,size>=100000000000");
@@ -39,6 +40,8 @@ fn everything_said() {
     assert_eq!(settings.network.bootif.unwrap().to_string(), "52:54:00:12:34:57");
     assert_eq!(settings.network.nameservers.len(), 2);
     assert_eq!(settings.network.deadline.as_secs(), 7);
+    let vlans: Vec<_> = settings.network.vlans.iter().map(|vlan| vlan.id).collect();
+    assert_eq!((settings.network.bonds[0].ports.len(), vlans), (2, vec![5, 6]));
     assert_eq!(settings.hostname.as_deref(), Some("web1"));
     assert_eq!(
         (settings.then, settings.onfail, settings.mode),

@@ -119,6 +119,17 @@ impl Devices {
         Self { shared: Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() }) }
     }
 
+    /// Loads `modules`, which no device asks for. Where the image has none of that name, the kernel
+    /// has it built in, or what needs it fails and says so.
+    pub fn load(modules: &[&str], console: &Console) {
+        // One that cannot be read was told of when drivers were first loaded.
+        let Ok(mut table) = Modules::read() else { return };
+        for error in table.load_named(modules, &mut |_| ()).1 {
+            let cause = error.source().map(ToString::to_string).unwrap_or_default();
+            console.say("modules", &format!("{error}: {cause}"));
+        }
+    }
+
     /// Waits until every device that was there at the start has its driver, at
     /// most until `deadline`.
     pub fn wait_walked(&self, deadline: Instant) -> Result<(), Unfinished> {

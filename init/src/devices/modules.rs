@@ -105,6 +105,16 @@ impl Modules {
         self.load_all(names.iter().map(String::as_str), tell, insert)
     }
 
+    /// Loads the modules called `names`, which no device asks for, telling as
+    /// [`Modules::load_always`] does.
+    pub fn load_named(
+        &mut self,
+        names: &[&str],
+        tell: &mut dyn FnMut(&str),
+    ) -> (Vec<String>, Vec<ModulesError>) {
+        self.load_all(names.iter().copied(), tell, insert)
+    }
+
     fn load_all<'a>(
         &mut self,
         names: impl Iterator<Item = &'a str>,

@@ -207,10 +207,15 @@ pub(super) fn is_usable(address: Ipv4Addr) -> bool {
 }
 
 fn parse_mtu(text: &str) -> Result<u16, ArgError> {
+    parse_mtu_of("ip= MTU", text)
+}
+
+/// An MTU in bytes; messages call it `what`.
+pub(super) fn parse_mtu_of(what: &'static str, text: &str) -> Result<u16, ArgError> {
     text.parse()
         .ok()
         .filter(|mtu| (MTU_MIN..=MTU_MAX).contains(mtu))
-        .ok_or_else(|| ArgError::new("ip= MTU", text, "a number of bytes from 576 to 9216"))
+        .ok_or_else(|| ArgError::new(what, text, "a number of bytes from 576 to 9216"))
 }
 
 fn parse_netmask(text: &str) -> Result<u8, ArgError> {
@@ -246,7 +251,7 @@ pub(super) fn is_host_name(text: &str) -> bool {
 }
 
 /// Whether the kernel could have given this name to a link or a driver.
-fn is_kernel_name(text: &str, longest: usize) -> bool {
+pub(super) fn is_kernel_name(text: &str, longest: usize) -> bool {
     let legal = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'/' | b':' | b'=');
     !text.is_empty()
         && text.len() <= longest

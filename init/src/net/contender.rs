@@ -44,8 +44,8 @@ pub(super) struct Contender {
 }
 
 enum State {
-    /// Not the one that the operator wants.
-    Unwanted,
+    /// It takes no part, and why.
+    Unwanted(String),
     /// Without carrier: costs nothing.
     Idle,
     /// With carrier, but without a socket until then.
@@ -81,16 +81,16 @@ impl Contender {
         Self { nic, carrier_since: None, notes: VecDeque::new(), state: State::Idle }
     }
 
-    /// A NIC that is only listed.
-    pub(super) fn unwanted(nic: Nic) -> Self {
-        Self { state: State::Unwanted, ..Self::new(nic) }
+    /// A NIC that is only listed, and why.
+    pub(super) fn unwanted(nic: Nic, why: String) -> Self {
+        Self { state: State::Unwanted(why), ..Self::new(nic) }
     }
 
     /// Takes over a change of the link, and starts or stops asking with the carrier. Returns whether
     /// the carrier changed.
     pub(super) fn update(&mut self, link: &Link, config: &NetConfig, now: Duration) -> bool {
         self.nic.update(link);
-        if matches!(self.state, State::Unwanted) {
+        if matches!(self.state, State::Unwanted(_)) {
             return false;
         }
         match (self.carrier_since, link.carrier) {
@@ -226,7 +226,7 @@ impl Contender {
     /// When it next has something to do by itself.
     pub(super) fn next_at(&self) -> Option<Duration> {
         match &self.state {
-            State::Unwanted | State::Idle => None,
+            State::Unwanted(_) | State::Idle => None,
             State::Broken { until } => Some(*until),
             State::Asking(asking) => asking.client.next_at(),
             State::Probing(probing) => Some(probing.probe.next_at()),
@@ -247,7 +247,7 @@ impl Contender {
         let mut parts: Vec<String> = self.notes.iter().cloned().collect();
         let told = !parts.is_empty();
         match (&self.state, self.carrier_since) {
-            (State::Unwanted, _) => parts.push("not the NIC that was asked for".to_owned()),
+            (State::Unwanted(why), _) => parts.push(why.clone()),
             (State::Ready(ready), _) if ready.attempts > 0 => {}
             (State::Broken { .. }, _) if told => {}
             (_, None) if told => parts.push("no carrier now".to_owned()),
@@ -260,7 +260,7 @@ impl Contender {
     fn progress(&self, now: Duration) -> String {
         let up = now.saturating_sub(self.carrier_since.unwrap_or(now)).as_secs_f32();
         match &self.state {
-            State::Unwanted | State::Idle | State::Broken { .. } => {
+            State::Unwanted(_) | State::Idle | State::Broken { .. } => {
                 format!("carrier up {up:.1} s")
             }
             State::Asking(asking) => {

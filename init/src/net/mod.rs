@@ -10,6 +10,8 @@
 //!
 //! ```text
 //! args        ip=, BOOTIF=, nameserver=          ->  NetConfig
+//! layers      vlan=, bond=                       ->  the same
+//! stack       what they are made of              ->  links of the kernel
 //! nic         rtnetlink and sysfs                ->  Nic
 //! dhcp        frames and times                   ->  an answer; no socket, no clock
 //! arp         an address                         ->  who else has it; the same
@@ -20,7 +22,7 @@
 //! held        one network: its lease, its link   ->  why it is lost
 //! ```
 //!
-//! Deliberately absent: VLAN, bonds, IPv6.
+//! Deliberately absent: IPv6.
 
 mod args;
 mod arp;
@@ -30,11 +32,14 @@ mod dhcp;
 mod error;
 mod held;
 mod keeper;
+mod layers;
 mod mac;
 mod netlink;
 mod nic;
 mod packet;
 mod race;
+mod stack;
+mod virtual_link;
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -48,6 +53,7 @@ pub use args::{
 };
 pub use error::{Failure, NetError};
 pub use keeper::{Keeper, Keeping};
+pub use layers::{Bond, BondMode, HashPolicy, LAYERS_MAX, Vlan, parse_bond, parse_vlan};
 pub use mac::MacAddr;
 pub use nic::{Nic, NicPolicy, nics};
 
@@ -88,6 +94,10 @@ pub struct NetConfig {
     pub bootif: Option<MacAddr>,
     /// The only NIC or NICs to use.
     pub nic: Option<NicChoice>,
+    /// Bonds to make; their ports are not asked for an address.
+    pub bonds: Vec<Bond>,
+    /// VLANs to make; what carries them is not asked for an address.
+    pub vlans: Vec<Vlan>,
     /// Where the address comes from.
     pub addressing: Addressing,
     /// MTU in bytes to set, whatever the lease says.
@@ -104,12 +114,23 @@ pub struct NetConfig {
     pub resolv_conf: PathBuf,
 }
 
+impl NetConfig {
+    /// Modules of the kernel that make what is asked for, and that no device asks for.
+    pub fn drivers(&self) -> Vec<&'static str> {
+        let bonding = (!self.bonds.is_empty()).then_some("bonding");
+        let tagging = (!self.vlans.is_empty()).then_some("8021q");
+        bonding.into_iter().chain(tagging).collect()
+    }
+}
+
 impl Default for NetConfig {
     /// DHCP on every physical NIC.
     fn default() -> Self {
         Self {
             bootif: None,
             nic: None,
+            bonds: Vec::new(),
+            vlans: Vec::new(),
             addressing: Addressing::Dhcp,
             mtu: None,
             nameservers: Vec::new(),

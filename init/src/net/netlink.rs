@@ -53,6 +53,8 @@ pub(super) struct Link {
     pub(super) mtu: Option<u16>,
     /// Name of the device on its bus; interfaces that are only software have none.
     pub(super) parent: Option<String>,
+    /// The link that this one is a port of.
+    pub(super) master: Option<u32>,
 }
 
 /// What speaks over a link.
@@ -142,7 +144,7 @@ impl Netlink {
         self.tell(RouteNetlinkMessage::DelRoute(route_message(index, route)), 0)
     }
 
-    fn tell(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
+    pub(super) fn tell(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
         self.ask(message, NLM_F_ACK | flags).map(drop)
     }
 
@@ -298,6 +300,7 @@ fn link_of(message: RouteNetlinkMessage) -> Option<Link> {
         carrier: flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
         mtu: None,
         parent: None,
+        master: None,
     };
     for attribute in message.attributes {
         match attribute {
@@ -305,6 +308,7 @@ fn link_of(message: RouteNetlinkMessage) -> Option<Link> {
             LinkAttribute::Address(bytes) => link.mac = MacAddr::from_bytes(&bytes),
             LinkAttribute::Mtu(mtu) => link.mtu = u16::try_from(mtu).ok(),
             LinkAttribute::ParentDevName(name) => link.parent = Some(name),
+            LinkAttribute::Controller(index) => link.master = Some(index),
             _ => {}
         }
     }

@@ -60,10 +60,15 @@ pub fn nics() -> Result<Vec<Nic>, NetError> {
 impl Nic {
     /// Describes a link, if the policy takes it for a network card.
     pub(super) fn new(link: &Link, policy: NicPolicy) -> Option<Self> {
+        Self::of(link, policy, false)
+    }
+
+    /// The same; a link that `is_made` of others is one whatever the policy.
+    pub(super) fn of(link: &Link, policy: NicPolicy, is_made: bool) -> Option<Self> {
         let mac = link.mac.filter(|_| link.kind == LinkKind::Ethernet)?;
         let device = Path::new(SYSFS_NET).join(&link.name).join("device");
         let physical = link.parent.is_some() || device.exists();
-        if policy == NicPolicy::Physical && !physical {
+        if policy == NicPolicy::Physical && !physical && !is_made {
             return None;
         }
         let mut nic = Self {
@@ -90,6 +95,8 @@ impl Nic {
     /// Takes over what changes while a link lives.
     pub(super) fn update(&mut self, link: &Link) {
         (self.is_up, self.carrier) = (link.up, link.carrier);
+        // A bond takes that of its first port.
+        self.mac = link.mac.unwrap_or(self.mac);
         // Without carrier a driver gives an error, -1 or what it once was; virtual ones always -1.
         let speed = Path::new(SYSFS_NET).join(&self.name).join("speed");
         let known = || read(&speed).and_then(|text| text.parse().ok());

@@ -12,6 +12,7 @@ use super::contender::Contender;
 use super::error::{Failure, NetError};
 use super::netlink::{Link, LinkKind, Monitor, Netlink};
 use super::nic::Nic;
+use super::stack::Stack;
 use super::{NetConfig, Network};
 use crate::console::wait_for;
 
@@ -30,6 +31,7 @@ pub(super) struct Race<'a> {
     config: &'a NetConfig,
     netlink: Netlink,
     monitor: Monitor,
+    stack: Stack<'a>,
     began: Instant,
     contenders: BTreeMap<u32, Contender>,
     gone: Vec<Nic>,
@@ -48,6 +50,7 @@ impl<'a> Race<'a> {
             // Before the links are listed for the first time, so that none is missed.
             monitor: Monitor::open().map_err(NetError::kernel("watch links by rtnetlink"))?,
             netlink: Netlink::open().map_err(NetError::kernel("open rtnetlink"))?,
+            stack: Stack::new(config),
             began: Instant::now(),
             contenders: BTreeMap::new(),
             gone: Vec::new(),
@@ -93,6 +96,7 @@ impl<'a> Race<'a> {
     fn list(&mut self, say: Say<'_>) -> Result<(), NetError> {
         self.monitor.drain();
         let links = self.netlink.links().map_err(NetError::kernel("list links"))?;
+        self.stack.build(&mut self.netlink, &links, say);
         let lost: Vec<u32> = self.contenders.keys().copied().collect();
         for index in lost.into_iter().filter(|index| !links.iter().any(|link| link.index == *index))
         {
@@ -116,16 +120,21 @@ impl<'a> Race<'a> {
 
     /// A link seen for the first time: raised if it is a NIC that may take part.
     fn meet(&mut self, link: &Link, say: Say<'_>) {
-        let Some(nic) = Nic::new(link, self.config.policy) else { return };
+        let is_made = self.stack.is_made(link);
+        let Some(nic) = Nic::of(link, self.config.policy, is_made) else { return };
         let now = self.now();
-        let wanted = is_wanted(self.config, &nic);
+        let unwanted = self.why_unwanted(&nic);
         let id = nic.pci_id.as_deref().unwrap_or("no PCI id");
         let driver = nic.driver.as_deref().unwrap_or("no driver name");
         say(&format!("network: {} is {} ({id}, {driver})", nic.name, nic.mac));
         // An attempt before this one may have left an address and a default route, which would
         // carry the traffic of whichever NIC is tried first.
         let cleared = self.netlink.remove_addresses(link.index);
-        let mut contender = if wanted { Contender::new(nic) } else { Contender::unwanted(nic) };
+        let wanted = unwanted.is_none();
+        let mut contender = match unwanted {
+            None => Contender::new(nic),
+            Some(why) => Contender::unwanted(nic, why),
+        };
         if let Err(error) = cleared {
             contender.note(format!("keeps an old address: {error}"));
         }
@@ -135,6 +144,12 @@ impl<'a> Race<'a> {
         }
         contender.update(link, self.config, now);
         self.contenders.insert(link.index, contender);
+    }
+
+    fn why_unwanted(&self, nic: &Nic) -> Option<String> {
+        let not_asked_for = || "not the NIC that was asked for".to_owned();
+        let other = || (!is_wanted(self.config, nic)).then(not_asked_for);
+        self.stack.used_for(nic).or_else(other)
     }
 
     fn raise(&mut self, link: &Link) -> std::io::Result<()> {

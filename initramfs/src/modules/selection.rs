@@ -30,6 +30,8 @@ const THIN: &[(&str, &str)] = &[
     ("r8169", "Realtek, on most small boards"),
     ("tg3", "Broadcom 1 Gbit/s, on Dell and HPE servers"),
     ("af_packet", "packet sockets, which DHCP runs on"),
+    ("bonding", "bonded ports"),
+    ("8021q", "tagged ports"),
     ("qemu_fw_cfg", "configuration handed over by QEMU"),
     ("efivarfs", "boot entries of EFI machines"),
     ("ext4", "the root of a tree, and the store of a stick"),
