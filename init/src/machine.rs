@@ -59,6 +59,23 @@ impl Machine {
             tell(&console, &error);
         }
         let devices = devices(&console);
+        Self::with(console, devices, disks, command_line, onfail)
+    }
+
+    /// One that looks at nothing but `disks`, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(console: Arc<Console>, disks: Disks) -> Self {
+        let onfail = Arc::new(Mutex::new(OnFail::Retry));
+        Self::with(console, Devices::unwatched(), disks, String::new(), onfail)
+    }
+
+    fn with(
+        console: Arc<Console>,
+        devices: Devices,
+        disks: Disks,
+        command_line: String,
+        onfail: Arc<Mutex<OnFail>>,
+    ) -> Self {
         let (window, changes, network, keeper) = Default::default();
         let started = Instant::now();
         Self {
@@ -73,15 +90,6 @@ impl Machine {
             network,
             keeper,
         }
-    }
-
-    /// One that looks at nothing but `disks`, for tests.
-    #[cfg(test)]
-    pub(crate) fn of(console: Arc<Console>, disks: Disks) -> Self {
-        let (onfail, command_line) = (Arc::new(Mutex::new(OnFail::Retry)), String::new());
-        let (devices, started) = (Devices::unwatched(), Instant::now());
-        let (window, changes, network) = Default::default();
-        Self { console, devices, disks, command_line, started, window, onfail, changes, network }
     }
 
     /// Remembers what follows a failure, for a panic too.
