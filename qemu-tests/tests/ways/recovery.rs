@@ -1,9 +1,12 @@
 //! A person at the serial line: the recovery console from the first look to the deployed system.
 
-use crate::lab::{LABEL, Lab, machine};
+use crate::lab::{LABEL, Lab, machine, push_tree};
 use anyhow::{Result, ensure};
-use qemu_tests::{Disk, Machine, Running, deadline};
+use qemu_tests::{Ailment, Disk, Machine, ROOT_TYPE, Running, deadline};
 use serde_json::json;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::process::Command;
 
 /// What the console asks with.
 const PROMPT: &str = "recovery> ";
@@ -127,5 +130,92 @@ fn a_key_stops_the_boot_before_a_byte_is_written() -> Result<()> {
     machine.type_line("poweroff")?;
     machine.wait_exit(deadline::POWER_OFF)?;
     assert!(is_blank(&disk)?, "something was written");
+    Ok(())
+}
+
+#[test]
+fn a_disk_that_does_not_answer_hides_no_other() -> Result<()> {
+    let lab = Lab::new()?;
+    let store = lab.serve(vec![])?;
+    let good = Disk { serial: "SERIAL-1".into(), ..lab.disk("good", 0)? };
+    // As fast as it likes, until the console is there.
+    let ailment = Some(Ailment::Slow { bytes_per_s: 1 << 40 });
+    let dead = Disk { ailment, ..lab.disk("dead", 0)? };
+    let mut machine =
+        Machine { disks: vec![dead, good], ..machine(&store, LABEL, "inaugurator.mode=recovery")? }
+            .start()?;
+    machine.expect(PROMPT, deadline::BOOT)?;
+    let limits = json!({ "path": "/objects/slow0", "property": "limits",
+        "value": { "bps-total": 1 } });
+    machine.monitor().execute("qom-set", &limits)?;
+
+    let disks = command(&mut machine, "disks")?;
+    assert!(disks.contains("did not answer in 10 s") && disks.contains("SERIAL-1"), "{disks}");
+    let again = command(&mut machine, "disks")?;
+    assert!(again.contains("did not answer in 10 s") && again.contains("SERIAL-1"), "{again}");
+    assert!(!again.contains("left alone"), "said once: {again}");
+    check_width(&again)?;
+    machine.type_line("deploy")?;
+    machine.expect("Label (lab/first): ", deadline::COMMAND)?;
+    machine.type_line("")?;
+    machine.expect("Number or path of the disk: ", deadline::INAUGURATE)?;
+    machine.type_line("1")?;
+    machine.expect("/dev/vda did not answer in 10 s", deadline::COMMAND)?;
+    machine.expect("Number or path of the disk: ", deadline::COMMAND)?;
+    machine.type_line("2")?;
+    machine.expect("Serial of the disk to write: ", deadline::INAUGURATE)?;
+    machine.type_line("SERIAL-1")?;
+    machine.expect("the disk boots by itself", deadline::INAUGURATE)?;
+    machine.kill()
+}
+
+/// A stranger's disk: a GPT with a root that lost power, so that its journal is not carried out.
+fn unclean(lab: &Lab) -> Result<Disk> {
+    let (disk, mounted) = (lab.path("foreign"), lab.path("mounted"));
+    let made = Disk::empty(&mounted, 640 << 20)?;
+    let table = format!("label: gpt\nstart=2048, size=1048576, type={ROOT_TYPE}\n");
+    let script = "printf %s \"$1\" | sfdisk -q \"$2\" && \
+         mkfs.ext4 -q -F -L theirs -E offset=1048576 \"$2\" 512M && \
+         mount -o loop,offset=1048576,sizelimit=536870912 \"$2\" \"$3\" && \
+         echo theirs >\"$3/file\" && sync \"$3/file\" \"$3\" && \
+         cp --sparse=always \"$2\" \"$4\"; s=$?; umount \"$3\"; exit $s";
+    let at = tempfile::tempdir()?;
+    let mut shell = Command::new("unshare");
+    shell.args(["--mount", "sh", "-c", script, "sh", &table]).arg(&mounted).arg(at.path());
+    let output = shell.arg(&disk).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut incompatible = [0; 4];
+    File::open(&disk)?.read_exact_at(&mut incompatible, (1 << 20) + 1024 + 96)?;
+    ensure!(incompatible[0] & 4 != 0, "its journal is empty: {incompatible:?}");
+    Ok(Disk { file: disk, ..made })
+}
+
+#[test]
+fn a_plan_leaves_a_strangers_journal_as_it_is() -> Result<()> {
+    let lab = Lab::new()?;
+    let tree = lab.path("tree");
+    std::fs::create_dir_all(tree.join("etc"))?;
+    std::fs::write(tree.join("etc/hostname"), "lab\n")?;
+    push_tree(&lab.store(), "lab/tree", &tree)?;
+    let store = lab.serve(vec![])?;
+    let disk = unclean(&lab)?;
+    let before = lab.path("before");
+    std::fs::copy(&disk.file, &before)?;
+    let mut machine = Machine {
+        disks: vec![disk.clone()],
+        ..machine(&store, "lab/tree", "inaugurator.mode=recovery")?
+    }
+    .start()?;
+    machine.expect(PROMPT, deadline::BOOT)?;
+    let disks = command(&mut machine, "disks")?;
+    assert!(disks.contains("ext4 \"theirs\""), "{disks}");
+    for label in ["lab/tree", LABEL] {
+        let plan = command(&mut machine, &format!("plan {label}"))?;
+        assert!(plan.contains("only a plan was asked for, and nothing was written"), "{plan}");
+    }
+    machine.type_line("poweroff")?;
+    machine.wait_exit(deadline::POWER_OFF)?;
+    let same = Command::new("cmp").arg(&before).arg(&disk.file).output()?;
+    ensure!(same.status.success(), "{}", String::from_utf8_lossy(&same.stdout));
     Ok(())
 }
