@@ -2,7 +2,7 @@
 
 use crate::lab::{LABEL, Lab, machine, push_tree};
 use anyhow::{Result, ensure};
-use qemu_tests::{Ailment, Disk, Machine, ROOT_TYPE, Running, deadline};
+use qemu_tests::{Ailment, Disk, Fault, Machine, Misbehaviour, ROOT_TYPE, Running, deadline};
 use serde_json::json;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -214,6 +214,77 @@ fn a_plan_leaves_a_strangers_journal_as_it_is() -> Result<()> {
         assert!(plan.contains("only a plan was asked for, and nothing was written"), "{plan}");
     }
     machine.type_line("poweroff")?;
+    machine.wait_exit(deadline::POWER_OFF)?;
+    let same = Command::new("cmp").arg(&before).arg(&disk.file).output()?;
+    ensure!(same.status.success(), "{}", String::from_utf8_lossy(&same.stdout));
+    Ok(())
+}
+
+#[test]
+fn a_store_that_stalls_is_left_at_a_key() -> Result<()> {
+    let lab = Lab::new()?;
+    // The label answers, so that the network is up; what it names does not.
+    let stall = Misbehaviour::always("manifests/", Fault::Stall { after_bytes: 0 });
+    let store = lab.serve(vec![stall])?;
+    let disk = lab.disk("disk", 0)?;
+    let mut machine =
+        Machine { disks: vec![disk.clone()], ..machine(&store, LABEL, "")? }.start()?;
+    store.wait_spoilt(deadline::INAUGURATE)?;
+    // Each within less than the silence that a store is allowed, and all its tries.
+    machine.type_line("r")?;
+    machine.expect("stopping: the recovery console follows", deadline::COMMAND)?;
+    machine.expect("stopped by a key before anything", deadline::COMMAND)?;
+    machine.expect(PROMPT, deadline::COMMAND)?;
+    machine.type_line("plan")?;
+    machine.expect("Label (lab/first): ", deadline::COMMAND)?;
+    machine.type_line("")?;
+    machine.expect("no answer yet; Ctrl-C gives up", deadline::COMMAND)?;
+    machine.type_line("\u{3}")?;
+    machine.expect("giving up", deadline::COMMAND)?;
+    machine.expect(PROMPT, deadline::COMMAND)?;
+    // The store answers again: what was left behind is in nobody's way.
+    store.misbehave(vec![]);
+    let plan = command(&mut machine, &format!("plan {LABEL}"))?;
+    assert!(plan.contains("only a plan was asked for, and nothing was written"), "{plan}");
+    assert!(is_blank(&disk)?, "something was written");
+    machine.kill()
+}
+
+#[test]
+fn what_is_there_is_started_and_what_is_in_the_way_goes_when_confirmed() -> Result<()> {
+    let lab = Lab::new()?;
+    let tree = lab.path("tree");
+    std::fs::create_dir_all(tree.join("etc"))?;
+    std::fs::write(tree.join("etc/hostname"), "lab\n")?;
+    push_tree(&lab.store(), "lab/tree", &tree)?;
+    let store = lab.serve(vec![])?;
+    let disk = Disk { serial: "SERIAL-1".into(), ..lab.disk("disk", 1 << 30)? };
+    let disks = vec![disk.clone()];
+    let mut deploys =
+        Machine { disks: disks.clone(), ..machine(&store, LABEL, "inaugurator.then=poweroff")? }
+            .start()?;
+    deploys.expect("the disk boots by itself", deadline::INAUGURATE)?;
+    deploys.wait_exit(deadline::POWER_OFF)?;
+    let before = lab.path("before");
+    std::fs::copy(&disk.file, &before)?;
+
+    let mut machine =
+        Machine { disks, ..machine(&store, LABEL, "inaugurator.mode=recovery")? }.start()?;
+    machine.expect(PROMPT, deadline::BOOT)?;
+    machine.type_line("deploy lab/tree")?;
+    let asked = machine.expect_until("Serial of the disk to write: ", deadline::INAUGURATE)?;
+    assert!(asked.contains("lost      EVERYTHING that is on this disk now"), "{asked}");
+    let cancelled = command(&mut machine, "y")?;
+    assert!(cancelled.contains("not confirmed, and nothing was written"), "{cancelled}");
+    machine.type_line(&format!("deploy {LABEL}"))?;
+    machine.expect("already holds lab/first: nothing would be written", deadline::INAUGURATE)?;
+    machine.expect("Start it (y, anything else cancels)? ", deadline::COMMAND)?;
+    let cancelled = command(&mut machine, "SERIAL-1")?;
+    assert!(cancelled.contains("not confirmed, and nothing was written"), "{cancelled}");
+    machine.type_line(&format!("deploy {LABEL}"))?;
+    machine.expect("Start it (y, anything else cancels)? ", deadline::INAUGURATE)?;
+    machine.type_line("y")?;
+    machine.expect(&lab.image.greeting()[..], deadline::INAUGURATE)?;
     machine.wait_exit(deadline::POWER_OFF)?;
     let same = Command::new("cmp").arg(&before).arg(&disk.file).output()?;
     ensure!(same.status.success(), "{}", String::from_utf8_lossy(&same.stdout));
