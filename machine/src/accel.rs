@@ -1,5 +1,7 @@
 //! KVM where it truly works, else TCG.
 
+use crate::sys;
+use anyhow::{Context, Result, anyhow, ensure};
 use std::fs::{self, OpenOptions};
 use std::sync::OnceLock;
 
@@ -15,23 +17,31 @@ pub enum Accel {
 impl Accel {
     /// What this host can do, found out once.
     pub fn of_this_host() -> Self {
-        static FOUND: OnceLock<Accel> = OnceLock::new();
-        *FOUND.get_or_init(|| {
-            let flags = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-            let opens = OpenOptions::new().read(true).write(true).open("/dev/kvm").is_ok();
-            Self::from_facts(&flags, opens)
-        })
+        if Self::check_kvm().is_ok() { Self::Kvm } else { Self::Tcg }
     }
 
-    /// `/dev/kvm` alone proves nothing: inside some virtual machines it opens,
-    /// creates a VM and hangs it. The CPU must have the flag as well.
-    fn from_facts(cpuinfo: &str, kvm_opens: bool) -> Self {
+    /// Whether KVM works here, or why it does not; found out once.
+    pub fn check_kvm() -> Result<()> {
+        static WHY_NOT: OnceLock<Option<String>> = OnceLock::new();
+        let why_not = WHY_NOT.get_or_init(|| {
+            let flags = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+            let found = Self::check(&flags, makes_machine);
+            found.err().map(|error| format!("no KVM here: {error:#}"))
+        });
+        why_not.as_ref().map_or(Ok(()), |why_not| Err(anyhow!("{why_not}")))
+    }
+
+    /// A `/dev/kvm` that opens proves nothing: inside some virtual machines it does, makes a
+    /// machine, and hangs it, so the CPU must have the flag as well; and where another program
+    /// has the CPU's extension, or a BIOS has it off, it makes none.
+    fn check(cpuinfo: &str, makes_machine: impl FnOnce() -> Result<()>) -> Result<()> {
         let virtualises = cpuinfo
             .lines()
             .filter(|line| line.starts_with("flags"))
             .flat_map(str::split_whitespace)
             .any(|flag| flag == "vmx" || flag == "svm");
-        if virtualises && kvm_opens { Self::Kvm } else { Self::Tcg }
+        ensure!(virtualises, "the CPU has neither vmx nor svm");
+        makes_machine()
     }
 
     /// By how much a deadline written for KVM is stretched.
@@ -52,21 +62,37 @@ impl Accel {
     }
 }
 
+/// Has KVM make a machine, which is gone at once.
+fn makes_machine() -> Result<()> {
+    let kvm = OpenOptions::new().read(true).write(true).open("/dev/kvm");
+    let kvm = kvm.context("cannot open /dev/kvm")?;
+    sys::make_machine(&kvm).map(drop).context("/dev/kvm makes no machine")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Accel::{self, Kvm, Tcg};
+    use super::*;
 
     #[test]
-    fn kvm_needs_the_flag_and_the_device() {
-        for (cpuinfo, opens, expected) in [
-            ("flags\t: fpu vmx sse\n", true, Kvm),
-            ("flags\t: fpu svm sse\n", true, Kvm),
-            ("flags\t: fpu svm_lock sse\n", true, Tcg),
-            ("flags\t: fpu sse\n", true, Tcg),
-            ("flags\t: fpu vmx\n", false, Tcg),
-            ("bugs\t: vmx\n", true, Tcg),
+    fn kvm_needs_the_flag_and_a_machine_that_is_made() {
+        let no_flag = Some("the CPU has neither vmx nor svm");
+        for (cpuinfo, makes, expected) in [
+            ("flags\t: fpu vmx sse\n", true, None),
+            ("flags\t: fpu svm sse\n", true, None),
+            ("flags\t: fpu svm_lock sse\n", true, no_flag),
+            ("flags\t: fpu sse\n", true, no_flag),
+            ("flags\t: fpu vmx\n", false, Some("busy")),
+            ("bugs\t: vmx\n", true, no_flag),
         ] {
-            assert_eq!(Accel::from_facts(cpuinfo, opens), expected, "{cpuinfo:?} {opens}");
+            let machine = || if makes { Ok(()) } else { Err(anyhow!("busy")) };
+            let found = Accel::check(cpuinfo, machine).err().map(|error| error.to_string());
+            assert_eq!(found.as_deref(), expected, "{cpuinfo:?} {makes}");
         }
+    }
+
+    #[test]
+    fn a_device_without_the_flag_is_not_touched() {
+        let touched = || -> Result<()> { panic!("touched") };
+        assert!(Accel::check("flags\t: fpu\n", touched).is_err());
     }
 }

@@ -14,6 +14,12 @@ use std::time::Instant;
 /// than this is in a loop, and the end of it is what tells why.
 const KEPT_BYTES: usize = 4 << 20;
 
+/// What is kept in the file: more is a machine in a loop, which would fill the disk of its host.
+const LOG_MAX_BYTES: usize = 64 << 20;
+
+/// What the file says then.
+const LOG_CUT: &[u8] = b"\n[what came after this is not kept]\n";
+
 /// A machine's console. Clones look at the same one.
 #[derive(Clone, Debug)]
 pub struct Console(Arc<Shared>);
@@ -70,18 +76,21 @@ pub(crate) struct Found {
 }
 
 impl Console {
-    /// Reads `source` to its end, copying it to a new file at `log`.
-    pub(crate) fn of(mut source: impl Read + Send + 'static, log: &Path) -> Result<Self> {
-        let mut log =
-            File::create(log).with_context(|| format!("making the log {}", log.display()))?;
+    /// Reads `source` to its end, copying it to a new file at `log`, if there is to be one.
+    pub(crate) fn of(mut source: impl Read + Send + 'static, log: Option<&Path>) -> Result<Self> {
+        let file = log.map(|log| {
+            File::create(log).with_context(|| format!("making the log {}", log.display()))
+        });
+        let mut log = file.transpose()?.map(|file| Log { file, left: LOG_MAX_BYTES });
         let console = Self(Arc::default());
         let shared = Arc::clone(&console.0);
         thread::spawn(move || {
             let mut stripper = Stripper::default();
             let mut block = [0; 16 << 10];
             while let Ok(length @ 1..) = source.read(&mut block) {
-                // The file is for people; the test goes on without it.
-                let _ = log.write_all(&block[..length]);
+                if let Some(log) = &mut log {
+                    log.say(&block[..length]);
+                }
                 shared.say(&stripper.strip(&block[..length]));
             }
             shared.close();
@@ -164,6 +173,27 @@ impl Console {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.0.said().closed
+    }
+}
+
+/// The file, as far as there is room for it.
+struct Log<F> {
+    file: F,
+    left: usize,
+}
+
+impl<F: Write> Log<F> {
+    fn say(&mut self, bytes: &[u8]) {
+        if self.left == 0 {
+            return;
+        }
+        let length = bytes.len().min(self.left);
+        self.left -= length;
+        // The file is for people; the machine goes on without it.
+        let _ = self.file.write_all(&bytes[..length]);
+        if self.left == 0 {
+            let _ = self.file.write_all(LOG_CUT);
+        }
     }
 }
 
@@ -276,8 +306,7 @@ mod tests {
     }
 
     fn console(text: &'static str) -> Console {
-        let log = tempfile::NamedTempFile::new().unwrap();
-        Console::of(Cursor::new(text), log.path()).unwrap()
+        Console::of(Cursor::new(text), None).unwrap()
     }
 
     #[test]
@@ -307,7 +336,7 @@ mod tests {
     fn a_text_that_comes_in_pieces_is_found() {
         let (source, mut sink) = std::io::pipe().unwrap();
         let log = tempfile::NamedTempFile::new().unwrap();
-        let console = Console::of(source, log.path()).unwrap();
+        let console = Console::of(source, Some(log.path())).unwrap();
         let writer = thread::spawn(move || {
             for piece in ["log", "in", ": "] {
                 sink.write_all(piece.as_bytes()).unwrap();
@@ -315,6 +344,7 @@ mod tests {
             sink
         });
         assert_eq!(console.wait(0, &["login:"], soon()).unwrap().end, 6);
+        assert!(std::fs::read(log.path()).unwrap().starts_with(b"login:"));
         let _still_open = writer.join().unwrap();
         assert_eq!(console.wait(6, &["never"], Instant::now()), Err(Missing::Deadline));
         assert!(!console.is_closed());
@@ -329,6 +359,15 @@ mod tests {
         let rest = After::Said { text: b"two".to_vec(), end: 7 };
         assert_eq!(console.after(4, soon()), rest);
         assert_eq!(console.after(7, soon()), After::Closed);
+    }
+
+    #[test]
+    fn a_log_that_is_full_says_so_once() {
+        let mut log = Log { file: Vec::new(), left: 5 };
+        for piece in ["abc", "def", "ghi"] {
+            log.say(piece.as_bytes());
+        }
+        assert_eq!(log.file, [b"abcde", LOG_CUT].concat());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::devices::{Disk, Nic};
 use crate::firmware::Build;
 use crate::running::Running;
 use anyhow::{Context, Result};
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -30,9 +31,13 @@ pub struct Machine {
     pub reboots: bool,
     /// What the clock says at power-on, as `-rtc base=` takes it; `None` is now.
     pub clock: Option<String>,
-    /// Where `console.log` (as it came, with escapes) is kept after the test;
-    /// `None` throws it away.
+    /// Where `console.log` (as it came, with escapes, its first 64 MiB) is kept; with `None` it is
+    /// not written.
     pub directory: Option<PathBuf>,
+    /// Where its own files are, which end with it; `None` is the host's directory for such things.
+    pub scratch: Option<PathBuf>,
+    /// How its instructions are run; `None` is the best that this host has.
+    pub accel: Option<Accel>,
     /// virtio-serial ports by name: the machine has each as `/dev/virtio-ports/NAME`, the host
     /// as a socket, see [`Running::take_port`].
     pub ports: Vec<String>,
@@ -75,6 +80,8 @@ impl Default for Machine {
             reboots: false,
             clock: None,
             directory: None,
+            scratch: None,
+            accel: None,
             ports: Vec::new(),
             extra: Vec::new(),
         }
@@ -123,20 +130,32 @@ impl Machine {
         self
     }
 
-    /// Turns it on. The machine dies with the thread that calls this.
+    /// The kernel's command line, where QEMU gives it one.
+    pub fn command_line(&self) -> Option<&str> {
+        match &self.firmware {
+            Firmware::Direct { cmdline, .. } => Some(cmdline),
+            _ => None,
+        }
+    }
+
+    /// Turns it on. The machine dies with the thread that calls this. When it is on, QEMU has all
+    /// of its files open.
     pub fn start(&self) -> Result<Running> {
-        let scratch = TempDir::with_prefix("machine-").context("a directory for the machine")?;
-        let directory = self.directory.clone().unwrap_or_else(|| scratch.path().to_owned());
-        fs::create_dir_all(&directory)
-            .with_context(|| format!("making {}", directory.display()))?;
+        let scratch = self.scratch.clone().unwrap_or_else(env::temp_dir);
+        let scratch = TempDir::with_prefix_in("machine-", scratch);
+        let scratch = scratch.context("a directory for the machine")?;
+        if let Some(directory) = &self.directory {
+            fs::create_dir_all(directory)
+                .with_context(|| format!("making {}", directory.display()))?;
+        }
         let variables = scratch.path().join("efi-variables");
         if let Some(Build { variables: from, .. }) = Build::of(&self.firmware) {
             fs::copy(from, &variables)
                 .with_context(|| format!("copying {from}; is ovmf installed?"))?;
         }
-        let accel = Accel::of_this_host();
+        let accel = self.accel.unwrap_or_else(Accel::of_this_host);
         let arguments = arguments(self, accel, &variables);
-        let log = directory.join("console.log");
-        Running::spawn(&self.name, accel, &arguments, &self.ports, &log, scratch)
+        let log = self.directory.as_ref().map(|directory| directory.join("console.log"));
+        Running::spawn(&self.name, accel, &arguments, &self.ports, log.as_deref(), scratch)
     }
 }

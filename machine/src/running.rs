@@ -11,6 +11,7 @@ use serde_json::json;
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread;
@@ -28,7 +29,7 @@ const COUNTER_INTERVAL: Duration = Duration::from_millis(20);
 pub struct Running {
     name: String,
     accel: Accel,
-    child: Child,
+    guest: Guest,
     keyboard: ChildStdin,
     console: Console,
     qmp: Qmp,
@@ -71,7 +72,7 @@ impl Running {
         accel: Accel,
         arguments: &[String],
         ports: &[String],
-        log: &Path,
+        log: Option<&Path>,
         scratch: TempDir,
     ) -> Result<Self> {
         let (ours, theirs) = UnixStream::pair().context("a socket for the monitor")?;
@@ -86,21 +87,24 @@ impl Running {
             // What QEMU itself complains of belongs beside what the machine says.
             .stderr(said.try_clone().context("the pipe's second end")?)
             .stdout(said);
+        // What is typed at this process, such as Ctrl-C, is not for QEMU: its end is ours to bring
+        // about.
+        command.process_group(0);
         let ends = ends.into_iter().map(|(_, end)| end.into());
         sys::tie_to_this_thread(&mut command, ends.chain([theirs.into()]).collect());
-        let mut child = command.spawn().context("starting qemu-system-x86_64; is it installed?")?;
+        let mut guest =
+            Guest(command.spawn().context("starting qemu-system-x86_64; is it installed?")?);
         // It holds our copies of QEMU's ends, which would keep them from closing.
         drop(command);
         let console = Console::of(output, log)?;
-        let keyboard = child.stdin.take().context("QEMU has no standard input")?;
+        let keyboard = guest.0.stdin.take().context("QEMU has no standard input")?;
         let qmp = Qmp::greet(ours).map_err(|error| {
-            let _ = child.kill();
-            let _ = child.wait();
+            guest.end();
             let _ = console.wait_closed(Instant::now() + Duration::from_secs(1));
             error.context(format!("{name} did not start: {}", console.text().trim()))
         })?;
         let name = name.to_owned();
-        Ok(Self { name, accel, child, keyboard, console, qmp, seen: 0, ports, _scratch: scratch })
+        Ok(Self { name, accel, guest, keyboard, console, qmp, seen: 0, ports, _scratch: scratch })
     }
 
     /// Waits for a text, or for the first of several, behind what earlier
@@ -145,7 +149,7 @@ impl Running {
         self.console
             .wait_closed(deadline)
             .map_err(|_| self.failure(&format!("did not end within {within:?}")))?;
-        let status = self.child.wait().context("waiting for QEMU")?;
+        let status = self.guest.0.wait().context("waiting for QEMU")?;
         if status.success() {
             Ok(())
         } else {
@@ -171,8 +175,8 @@ impl Running {
 
     /// Pulls the plug: no cache of the machine is written back.
     pub fn kill(&mut self) -> Result<()> {
-        self.child.kill().context("killing QEMU")?;
-        self.child.wait().context("waiting for QEMU")?;
+        self.guest.0.kill().context("killing QEMU")?;
+        self.guest.0.wait().context("waiting for QEMU")?;
         Ok(())
     }
 
@@ -249,11 +253,21 @@ impl Running {
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
+/// QEMU: however what follows its start ends, it does not stay.
+#[derive(Debug)]
+struct Guest(Child);
+
+impl Guest {
+    fn end(&mut self) {
         // It may have ended already; either way nothing is left to report to.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -283,4 +297,20 @@ fn port(index: usize, name: &str, inherited: &UnixStream) -> Vec<String> {
 fn monitor(inherited: &UnixStream) -> [String; 4] {
     let socket = format!("socket,id=qmp,fd={}", inherited.as_raw_fd());
     ["-chardev".into(), socket, "-mon".into(), "chardev=qmp,mode=control".into()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Guest;
+    use rustix::process::{Pid, test_kill_process};
+    use std::process::Command;
+
+    #[test]
+    fn a_guest_ends_with_what_holds_it() {
+        let guest = Guest(Command::new("sleep").arg("1000").spawn().unwrap());
+        let pid = Pid::from_child(&guest.0);
+        assert!(test_kill_process(pid).is_ok());
+        drop(guest);
+        assert!(test_kill_process(pid).is_err());
+    }
 }
