@@ -33,6 +33,9 @@ pub(crate) const NETWORK: u8 = 4;
 pub(crate) const STORAGE: u8 = 5;
 /// Refused for safety.
 pub(crate) const REFUSED: u8 = 6;
+/// What was to be run in the machine had begun, and the machine did not last until its end; what
+/// xargs(1) says of a command that failed.
+pub(crate) const UNFINISHED: u8 = 123;
 /// Time was over, as timeout(1) says it.
 pub(crate) const DEADLINE: u8 = 124;
 /// The machine never got as far as what was to be run in it, as docker-run(1) says it.

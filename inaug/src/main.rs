@@ -47,7 +47,7 @@ fn run(command: Command, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Deploy(args) => commands::deploy::run(&args, output),
         Command::Initramfs(args) => commands::initramfs::run(&args, output),
         Command::Media(args) => commands::media::run(&args, output),
-        Command::Boot(args) => return commands::boot::run(&args, output).map(ExitCode::from),
+        Command::Boot(args) => return commands::boot::run(args, output).map(ExitCode::from),
     };
     done.map(|()| ExitCode::SUCCESS)
 }

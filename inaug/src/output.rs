@@ -48,17 +48,15 @@ impl Output {
     /// Prints why the command failed: the error and its causes, each once, and with `--json`
     /// the same as a document.
     pub(crate) fn failure(&self, error: &anyhow::Error, exit_code: u8) {
-        let mut chain: Vec<String> = error.chain().map(ToString::to_string).collect();
-        chain.dedup();
+        let document = Failure::of(error, exit_code);
         // Whoever closed stdout or stderr does not want to know.
         if self.json && !self.answered.get() {
-            let document = Failure { schema: "inaug/failure/1", exit_code, error: &chain };
             let mut out = io::stdout().lock();
             let _ = serde_json::to_writer_pretty(&mut out, &document);
             let _ = writeln!(out);
         }
         let mut err = io::stderr().lock();
-        for (number, sentence) in chain.iter().enumerate() {
+        for (number, sentence) in document.error.iter().enumerate() {
             let lead = if number == 0 { "inaug: " } else { "  because: " };
             let _ = writeln!(err, "{lead}{sentence}");
         }
@@ -92,9 +90,17 @@ const BAR: &str = "{prefix} [{wide_bar}] {binary_bytes} of {binary_total_bytes} 
 
 /// What `--json` prints when a command fails.
 #[derive(Serialize)]
-struct Failure<'a> {
+pub(crate) struct Failure {
     schema: &'static str,
     exit_code: u8,
     /// The error first, then its causes.
-    error: &'a [String],
+    error: Vec<String>,
+}
+
+impl Failure {
+    pub(crate) fn of(error: &anyhow::Error, exit_code: u8) -> Self {
+        let mut chain: Vec<String> = error.chain().map(ToString::to_string).collect();
+        chain.dedup();
+        Self { schema: "inaug/failure/1", exit_code, error: chain }
+    }
 }

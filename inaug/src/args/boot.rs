@@ -2,6 +2,8 @@
 
 use super::{Labels, parse_bytes, parse_labels};
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
+use machine::Accel;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use store::label::LabelName;
@@ -30,6 +32,11 @@ pub(crate) struct BootArgs {
     /// The machine's processors
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) cpus: u32,
+
+    /// How its instructions are run: kvm, or tcg, which is slow and runs everywhere [default: kvm
+    /// where it works]
+    #[arg(long, value_name = "A", value_parser = parse_accel)]
+    pub(crate) accel: Option<Accel>,
 
     #[command(flatten)]
     pub(crate) disk: BootDisk,
@@ -74,7 +81,8 @@ pub(crate) struct BootDisk {
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     pub(crate) disk: Option<u64>,
 
-    /// A raw file to be the machine's disk, and to be kept as the machine leaves it
+    /// A raw file to be the machine's disk, and to be kept as the machine leaves it; not with
+    /// --test, whose words would be on it
     #[arg(long, value_name = "PATH")]
     pub(crate) disk_file: Option<PathBuf>,
 }
@@ -83,8 +91,8 @@ pub(crate) struct BootDisk {
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 pub(crate) struct Goal {
-    /// Wait for this text on the console [default: a login prompt]
-    #[arg(long, value_name = "TEXT")]
+    /// Wait for this text on the console of the deployed system [default: a login prompt]
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) expect: Option<String>,
 
     /// Run this shell command in the deployed system once it is up, return its status, and turn the
@@ -124,8 +132,17 @@ pub(crate) struct BootKernel {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 the goal was reached; 1 to 6 as every command, by what \
-failed in the machine; 124 it was not reached in time. With --test the command's own status, or 125 \
-if the machine never got as far as running it. 130 and 143 after SIGINT and SIGTERM.";
+failed in the machine; 124 it was not reached in time. With --test the command's own status; 123 if \
+the machine went off or panicked while it ran, 124 if time was over while it ran, 125 if it was never \
+run. 129, 130, 131 and 143 after SIGHUP, SIGINT, SIGQUIT and SIGTERM.";
+
+fn parse_accel(text: &str) -> Result<Accel, String> {
+    match text {
+        "kvm" => Ok(Accel::Kvm),
+        "tcg" => Ok(Accel::Tcg),
+        _ => Err("expected kvm or tcg".to_owned()),
+    }
+}
 
 /// MiB where no unit is given.
 fn parse_memory(text: &str) -> Result<u32, String> {

@@ -17,7 +17,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 pub(crate) use boot::{Base, BootOptions, Booter, FileError, FilesError, UKI};
@@ -62,7 +62,7 @@ pub(crate) fn serve(
 }
 
 /// Serves the store in `dir` to this host alone, on a free port, for as long as `runtime` lives.
-pub(crate) fn serve_beside(runtime: &Runtime, dir: PathBuf) -> anyhow::Result<SocketAddr> {
+pub(crate) fn serve_beside(runtime: &Handle, dir: PathBuf) -> anyhow::Result<SocketAddr> {
     let listener = runtime.block_on(bind("127.0.0.1:0"))?;
     let address = listener.local_addr()?;
     runtime.spawn(listen::serve(

@@ -53,8 +53,8 @@ fn what_cannot_be_said_to_a_kernel_is_wrong_usage() {
     for append in ["a=\"b c\"", &long] {
         let ran = boot(&bench, &[&given[..], &["--append", append]].concat()).expect(2);
         assert!(ran.stderr.starts_with("inaug: "), "{}", ran.stderr);
-        let ran =
-            boot(&bench, &[&given[..], &["--append", append, "--test", "true"]].concat()).expect(2);
+        let ran = boot(&bench, &[&given[..], &["--append", append, "--test", "true"]].concat())
+            .expect(125);
         assert!(ran.stdout.is_empty(), "{ran:?}");
     }
     assert_tidy(&bench);
@@ -70,4 +70,16 @@ fn a_qemu_that_does_not_start_is_a_failure_that_leaves_nothing() {
     assert!(ran.stderr.contains("did not start"), "{}", ran.stderr);
     boot(&bench, &[&given[..], &["--test", "true"]].concat()).expect(125);
     assert_tidy(&bench);
+}
+
+#[test]
+fn what_would_not_be_what_was_asked_for_is_refused() {
+    let bench = Bench::new();
+    bench.push("a", &image(1, 16));
+    boot(&bench, &["a", "--expect", ""]).expect(2);
+    boot(&bench, &["a", "--accel", "hax"]).expect(2);
+    let disk = bench.text("disk");
+    let ran = boot(&bench, &["a", "--test", "true", "--disk-file", &disk]).expect(125);
+    assert!(ran.stderr.contains("--test with --disk-file: the disk"), "{}", ran.stderr);
+    assert!(!bench.path("disk").exists());
 }

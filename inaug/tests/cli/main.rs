@@ -9,6 +9,7 @@ mod documents;
 mod in_qemu;
 mod lab;
 mod media;
+mod scripted;
 mod serving;
 mod stores;
 mod support;

@@ -114,6 +114,8 @@ fn an_ordinary_user_runs_a_command_in_a_real_debian_and_gets_its_status() -> Res
         ("/error", Value::Null),
         ("/test/status", 7.into()),
         ("/test/system", "running".into()),
+        ("/test/begun", true.into()),
+        ("/test/lost", Value::Array(Vec::new())),
         ("/test/stderr_bytes", 4.into()),
     ] {
         assert_eq!(report.pointer(key), Some(&expected), "{key} of {report:#}");

@@ -1,15 +1,7 @@
-//! How a boot ended, and what the console says of it.
+//! How a boot ended, and what it is worth as an exit status.
 
-use super::stages::of_inaugurator;
-use super::test_command::NO_PORT;
 use crate::exit;
 use serde_json::Value;
-
-/// What a kernel says last.
-const PANIC: &str = "Kernel panic - not syncing";
-
-/// What the inaugurator says after its report, when nothing more is to be learnt from it.
-const AFTER_REPORT: [&str; 2] = ["init: powering off in ", "init: rebooting in "];
 
 /// How it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,25 +14,40 @@ pub(super) enum Outcome {
     Failed(Failure),
     /// A kernel panicked, in this line.
     Panicked(String),
-    /// The machine went off before it had done what it should.
-    Ended,
-    /// Time was over; `testing`: the command was running.
-    Deadline { seconds: u64, testing: bool },
+    /// The machine went off before it had done what it should; where it said why, so.
+    Ended(Option<String>),
+    /// Time was over.
+    Deadline { seconds: u64 },
     /// The deployed system has no way for the command to get in.
     NoPort,
+    /// The command got in, and could not be started there for this reason.
+    NotStarted(String),
+    /// The machine took another manifest than was looked at before it was started.
+    Changed { label: String, expected: Vec<String>, found: String },
     /// This command was told to stop by this signal.
     Interrupted(u8),
+}
+
+/// The command that is to be run in the deployed system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Test {
+    /// There is none.
+    None,
+    /// It has not begun.
+    Waiting,
+    /// It has.
+    Begun,
 }
 
 /// What the inaugurator said of its failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Failure {
     /// The stage that failed.
-    stage: String,
+    pub(super) stage: String,
     /// The error and its causes.
     causes: Vec<String>,
     /// The exit code of a command that fails like this.
-    code: u8,
+    pub(super) code: u8,
     /// The whole report.
     pub(super) report: Value,
 }
@@ -67,58 +74,73 @@ impl Outcome {
             Self::Tested(_) => "tested",
             Self::Failed(_) => "failed",
             Self::Panicked(_) => "panicked",
-            Self::Ended => "ended",
+            Self::Ended(_) => "ended",
             Self::Deadline { .. } => "deadline",
             Self::NoPort => "no-port",
+            Self::NotStarted(_) => "not-started",
+            Self::Changed { .. } => "changed",
             Self::Interrupted(_) => "interrupted",
         }
     }
 
-    /// What to exit with. With `is_test` there was a command to run, whose own status is told from
-    /// this command's by nothing but 124, 125 and those of signals.
-    pub(super) fn code(&self, is_test: bool) -> u8 {
-        match self {
-            Self::Reached(_) => 0,
-            Self::Tested(status) => *status,
-            Self::Interrupted(signal) => exit::SIGNALLED.saturating_add(*signal),
-            Self::Deadline { testing, .. } if *testing || !is_test => exit::DEADLINE,
-            _ if is_test => exit::NOT_RUN,
-            Self::Failed(failure) => failure.code,
-            _ => exit::FAILED,
+    /// What to exit with. Where there was a command to run, its own status is told from this
+    /// command's by nothing but 123, 124, 125 and those of signals.
+    pub(super) fn code(&self, test: Test) -> u8 {
+        match (self, test) {
+            (Self::Reached(_), _) => 0,
+            (Self::Tested(status), _) => *status,
+            (Self::Interrupted(signal), _) => exit::SIGNALLED.saturating_add(*signal),
+            (_, Test::Waiting) => exit::NOT_RUN,
+            (Self::Deadline { .. }, _) => exit::DEADLINE,
+            (_, Test::Begun) => exit::UNFINISHED,
+            (Self::Failed(failure), Test::None) => failure.code,
+            (_, Test::None) => exit::FAILED,
         }
     }
 
     /// What went wrong, in a sentence; `None` if nothing did.
-    pub(super) fn sentence(&self) -> Option<String> {
-        Some(match self {
+    pub(super) fn sentence(&self, test: Test) -> Option<String> {
+        let what = match self {
             Self::Reached(_) | Self::Tested(_) => return None,
             Self::Failed(Failure { stage, causes, .. }) => {
                 format!("the machine failed in {stage}: {}", causes.join(": "))
             }
             Self::Panicked(line) => format!("a kernel of the machine panicked: {line}"),
-            Self::Ended => "the machine went off before it had done what it should".into(),
-            Self::Deadline { seconds, testing: true } => {
-                format!("the test did not end within {seconds} s of power-on")
+            Self::Ended(why) => {
+                let ended = "the machine went off before it had done what it should";
+                why.as_ref().map_or_else(|| ended.into(), |why| format!("{ended}: {why}"))
             }
-            Self::Deadline { seconds, .. } => {
+            Self::Deadline { seconds } if test == Test::Begun => {
+                return Some(format!("the test did not end within {seconds} s of the start"));
+            }
+            Self::Deadline { seconds } => {
                 format!("the machine did not get there within {seconds} s")
             }
             Self::NoPort => "the deployed system has no /dev/virtio-ports: its kernel needs \
                              virtio_console"
                 .into(),
+            Self::NotStarted(why) => {
+                format!("the deployed system cannot take the test: {why}")
+            }
+            Self::Changed { label, expected, found } => {
+                let expected = expected.join(" or ");
+                format!("label {label} changed meanwhile: expected {expected}, found {found}")
+            }
             Self::Interrupted(signal) => format!("stopped by signal {signal}"),
-        })
+        };
+        let begun = if test == Test::Begun { "the test had begun and did not end: " } else { "" };
+        Some(format!("{begun}{what}"))
     }
 
     /// The same as an error.
-    pub(super) fn error(&self, is_test: bool) -> Option<BootError> {
-        Some(BootError { sentence: self.sentence()?, code: self.code(is_test) })
+    pub(super) fn error(&self, test: Test) -> Option<BootError> {
+        Some(BootError { sentence: self.sentence(test)?, code: self.code(test) })
     }
 }
 
 impl Failure {
     /// Reads the report that the inaugurator writes as one line of JSON.
-    fn parse(line: &str) -> Option<Self> {
+    pub(super) fn parse(line: &str) -> Option<Self> {
         let report: Value =
             serde_json::from_str(line.strip_prefix("{\"stage\":").and(Some(line))?).ok()?;
         let text = |key: &str| report.get(key).and_then(Value::as_str);
@@ -153,172 +175,69 @@ fn code_of_stage(stage: &str) -> u8 {
     }
 }
 
-/// Something on the console that matters.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Sign {
-    /// What is waited for.
-    Goal(String),
-    /// The end of the boot.
-    End(Outcome),
-}
-
-/// Looks for signs, line by line.
-#[derive(Debug)]
-pub(super) struct Signs {
-    /// The text that is waited for; `None` is a login prompt.
-    expect: Option<String>,
-    failure: Option<Failure>,
-    /// The plan, without its clock.
-    plan: Vec<String>,
-}
-
-/// Lines of a plan that are kept: it has one screen.
-const PLAN_MAX_LINES: usize = 64;
-
-impl Signs {
-    pub(super) fn new(expect: Option<String>) -> Self {
-        Self { expect, failure: None, plan: Vec::new() }
-    }
-
-    /// A line as far as it has come: a prompt has no end.
-    pub(super) fn part(&self, line: &str) -> Option<Sign> {
-        let is_goal = match &self.expect {
-            Some(text) => line.contains(text.as_str()),
-            None => is_login(line),
-        };
-        is_goal.then(|| Sign::Goal(line.trim().to_owned()))
-    }
-
-    /// A whole line.
-    pub(super) fn line(&mut self, line: &str) -> Option<Sign> {
-        if let Some(plan) = of_inaugurator(line).and_then(|said| said.strip_prefix("plan: ")) {
-            let is_kept = self.plan.len() < PLAN_MAX_LINES && !plan.contains('%');
-            self.plan.extend(is_kept.then(|| plan.trim_end().to_owned()));
-        }
-        if let Some(failure) = Failure::parse(line) {
-            self.failure = Some(failure);
-        }
-        if line.contains(PANIC) {
-            return Some(Sign::End(Outcome::Panicked(line.trim().to_owned())));
-        }
-        if line.starts_with(NO_PORT) {
-            return Some(Sign::End(Outcome::NoPort));
-        }
-        let said = of_inaugurator(line).unwrap_or_default();
-        if AFTER_REPORT.iter().any(|text| said.starts_with(text)) {
-            return self.failure.clone().map(|failure| Sign::End(Outcome::Failed(failure)));
-        }
-        self.part(line)
-    }
-
-    /// What to make of a machine that is off.
-    pub(super) fn at_end(&self) -> Outcome {
-        self.failure.clone().map_or(Outcome::Ended, Outcome::Failed)
-    }
-
-    /// The plan's lines.
-    pub(super) fn into_plan(self) -> Vec<String> {
-        self.plan
-    }
-}
-
-/// `HOST login:`, as getty(8) asks.
-fn is_login(line: &str) -> bool {
-    let Some((host, rest)) = line.split_once(" login:") else { return false };
-    !host.is_empty() && !host.contains(' ') && (rest.is_empty() || rest.starts_with(' '))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::Test::{Begun, None, Waiting};
     use super::*;
 
     const REPORT: &str = "{\"stage\":\"net\",\"category\":\"network\",\"causes\":[\"no card\",\"no \
                           answer\"],\"attempt\":1}";
 
-    fn outcome(expect: Option<&str>, lines: &[&str]) -> Option<Sign> {
-        let mut signs = Signs::new(expect.map(str::to_owned));
-        lines.iter().find_map(|line| signs.line(line))
-    }
-
-    #[test]
-    fn consoles_tell_the_outcome() {
-        let failed = |lines: &[&str]| match outcome(None, lines) {
-            Some(Sign::End(Outcome::Failed(failure))) => Some((failure.stage, failure.code)),
-            _ => None,
-        };
-        let off = "[   13.001] init: powering off in 10 s; press Enter to stop here";
-        assert_eq!(failed(&[REPORT, "== FAILED: net", off]), Some(("net".into(), exit::NETWORK)));
-        assert_eq!(failed(&[off]), None);
-        for (stage, category, code) in [
-            ("disk", "refused", exit::REFUSED),
-            ("plan", "storage", exit::STORAGE),
-            ("config", "usage", exit::USAGE),
-            ("verify", "verification", exit::VERIFICATION),
-            ("kexec", "other", exit::FAILED),
-        ] {
-            let report =
-                format!("{{\"stage\":\"{stage}\",\"category\":\"{category}\",\"causes\":[]}}");
-            assert_eq!(failed(&[&report, off]), Some((stage.into(), code)));
-        }
-        let old = "{\"stage\":\"verify\",\"causes\":[\"x\"],\"attempt\":1}";
-        assert_eq!(failed(&[old, off]), Some(("verify".into(), exit::VERIFICATION)));
-
-        let goal = |line: &str| Some(Sign::Goal(line.to_owned()));
-        assert_eq!(outcome(None, &["Debian", "debian login: "]), goal("debian login:"));
-        assert_eq!(outcome(None, &["a b login: ", "login: ", "x login:y"]), None);
-        assert_eq!(outcome(Some("hello"), &["x login:", "say hello now"]), goal("say hello now"));
-        let panic = "[    1.2] Kernel panic - not syncing: VFS";
-        let expected = Sign::End(Outcome::Panicked(panic.into()));
-        assert_eq!(outcome(None, &[panic]), Some(expected));
-        let no_port = Sign::End(Outcome::NoPort);
-        assert_eq!(outcome(None, &[NO_PORT]), Some(no_port));
-    }
-
     #[test]
     fn exit_codes_follow_the_outcome() {
-        let mut signs = Signs::new(None);
-        signs.line(REPORT);
-        let failed = signs.at_end();
-        assert_eq!(failed.sentence().unwrap(), "the machine failed in net: no card: no answer");
-        let deadline = |testing| Outcome::Deadline { seconds: 9, testing };
-        for (outcome, alone, with_test) in [
-            (Outcome::Reached("x login:".into()), 0, 0),
-            (Outcome::Tested(7), 7, 7),
-            (failed, 4, 125),
-            (Outcome::Ended, 1, 125),
-            (Outcome::Panicked("x".into()), 1, 125),
-            (Outcome::NoPort, 1, 125),
-            (deadline(false), 124, 125),
-            (deadline(true), 124, 124),
-            (Outcome::Interrupted(2), 130, 130),
-            (Outcome::Interrupted(15), 143, 143),
+        let failed = Outcome::Failed(Failure::parse(REPORT).unwrap());
+        let sentence = "the machine failed in net: no card: no answer";
+        assert_eq!(failed.sentence(None).unwrap(), sentence);
+        let changed = Outcome::Changed {
+            label: "a".into(),
+            expected: vec!["1".into(), "2".into()],
+            found: "3".into(),
+        };
+        let sentence = "label a changed meanwhile: expected 1 or 2, found 3";
+        assert_eq!(changed.sentence(None).unwrap(), sentence);
+        for (outcome, alone, waiting, begun) in [
+            (Outcome::Reached("x login:".into()), 0, 0, 0),
+            (Outcome::Tested(7), 7, 7, 7),
+            (failed, 4, 125, 123),
+            (changed, 1, 125, 123),
+            (Outcome::Ended(Option::None), 1, 125, 123),
+            (Outcome::Panicked("x".into()), 1, 125, 123),
+            (Outcome::NoPort, 1, 125, 123),
+            (Outcome::NotStarted("mktemp -d: full".into()), 1, 125, 123),
+            (Outcome::Deadline { seconds: 9 }, 124, 125, 124),
+            (Outcome::Interrupted(2), 130, 130, 130),
+            (Outcome::Interrupted(15), 143, 143, 143),
         ] {
-            assert_eq!(
-                (outcome.code(false), outcome.code(true)),
-                (alone, with_test),
-                "{outcome:?}"
-            );
+            let found = [None, Waiting, Begun].map(|test| outcome.code(test));
+            assert_eq!(found, [alone, waiting, begun], "{outcome:?}");
         }
     }
 
     #[test]
-    fn the_plan_is_kept_without_its_clock() {
-        let mut signs = Signs::new(None);
-        for line in [
-            "[    3.285] plan: disk    /dev/vda: new",
-            "[    3.1] plan: no",
-            "[    3.286] plan: 50% read",
+    fn a_test_that_had_begun_is_said_to_have() {
+        for (outcome, waiting, begun) in [
+            (
+                Outcome::Ended(Option::None),
+                "the machine went off before it had done what it should",
+                "the test had begun and did not end: the machine went off before it had done what \
+                 it should",
+            ),
+            (
+                Outcome::Deadline { seconds: 9 },
+                "the machine did not get there within 9 s",
+                "the test did not end within 9 s of the start",
+            ),
         ] {
-            signs.line(line);
+            assert_eq!(outcome.sentence(Waiting).unwrap(), waiting);
+            assert_eq!(outcome.sentence(Begun).unwrap(), begun);
         }
-        assert_eq!(signs.into_plan(), ["disk    /dev/vda: new"]);
     }
 
     #[test]
     fn the_report_is_serialised_as_it_came() {
         let Some(failure) = Failure::parse(REPORT) else { panic!("no report") };
         assert_eq!(failure.report["attempt"], 1);
-        assert_eq!(Failure::parse("{\"other\":1}"), None);
-        assert_eq!(Failure::parse("{\"stage\":\"net\",\"causes\":[\"cut"), None);
+        assert_eq!(Failure::parse("{\"other\":1}"), Option::None);
+        assert_eq!(Failure::parse("{\"stage\":\"net\",\"causes\":[\"cut"), Option::None);
     }
 }

@@ -3,15 +3,16 @@
 
 use crate::commands::open_chain;
 use crate::commands::read::{self, Label};
+use crate::exit;
+use crate::output::Output;
 use crate::serve::{STORE_PATH, serve_beside};
 use deploy::Patient;
 use std::path::PathBuf;
 use std::sync::Arc;
 use store::is_url;
 use store::label::LabelName;
-use store::manifest_reader::ReadError;
 use store::source::Source;
-use tokio::runtime::Runtime;
+use tokio::runtime::Handle;
 
 /// The host, as a machine on QEMU's user network sees it.
 const HOST: &str = "10.0.2.2";
@@ -31,23 +32,50 @@ pub(super) struct Found {
 
 impl Stores {
     /// Opens the stores of `chain`; directories are served from now on, as long as `runtime` lives.
-    pub(super) fn open(chain: &str, runtime: &Runtime) -> anyhow::Result<Self> {
+    pub(super) fn open(chain: &str, runtime: &Handle) -> anyhow::Result<Self> {
         let sources = open_chain(chain)?.into_iter().map(patient).collect();
         let urls = chain.split(',').map(|store| url_of(store.trim(), runtime));
         let of_guest = urls.collect::<anyhow::Result<Vec<_>>>()?.join(",");
         Ok(Self { sources, of_guest })
     }
 
-    /// The label `name` from the first store that has it.
-    pub(super) fn find(&self, name: &LabelName) -> Result<Option<Found>, ReadError> {
-        let mut why = None;
+    /// The label `name` from the first store that has it. Where none gives it, what is most serious
+    /// of why; the rest is warned of.
+    pub(super) fn find(&self, name: &LabelName) -> anyhow::Result<Option<Found>> {
+        let mut errors = Vec::new();
         for source in &self.sources {
             match read::label(&**source, name) {
-                Ok(label) => return Ok(Some(Found { source: Arc::clone(source), label })),
-                Err(error) => why = Some(error),
+                Ok(label) => {
+                    warn(&errors);
+                    return Ok(Some(Found { source: Arc::clone(source), label }));
+                }
+                Err(error) => errors.push(anyhow::Error::from(error)),
             }
         }
-        why.map_or(Ok(None), Err)
+        // Of several that weigh the same the nearest store's.
+        let most = (0..errors.len()).rev().max_by_key(|index| weight(&errors[*index]));
+        let Some(most) = most else { return Ok(None) };
+        let error = errors.remove(most);
+        warn(&errors);
+        Err(error)
+    }
+}
+
+/// How serious it is that a store does not give a label: that one does not have it is the least, and
+/// that what it has is damaged the most.
+fn weight(error: &anyhow::Error) -> u8 {
+    match exit::code(error) {
+        exit::VERIFICATION => 3,
+        exit::STORAGE => 2,
+        exit::FAILED => 0,
+        _ => 1,
+    }
+}
+
+/// A store that merely does not have it is what a chain is for.
+fn warn(errors: &[anyhow::Error]) {
+    for error in errors.iter().filter(|error| weight(error) > 0) {
+        Output::warning(&format!("{error:#}"));
     }
 }
 
@@ -55,7 +83,7 @@ fn patient(source: Arc<dyn Source>) -> Arc<dyn Source> {
     Arc::new(Patient::new(source))
 }
 
-fn url_of(store: &str, runtime: &Runtime) -> anyhow::Result<String> {
+fn url_of(store: &str, runtime: &Handle) -> anyhow::Result<String> {
     if is_url(store) {
         return Ok(for_guest(store));
     }

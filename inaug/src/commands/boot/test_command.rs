@@ -41,21 +41,38 @@ const UP_WITHIN_S: u32 = 600;
 /// hold its ends for ever.
 const REST_WITHIN_TENTHS: u32 = 50;
 
+/// What a system is called where systemctl does not say.
+const UNKNOWN: &str = "unknown";
+
+/// What is said of a command whose output something still holds.
+const LEFT_RUNNING: &str = "left-running";
+
 /// A line that the script says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Said {
     /// The system is up: what `systemctl is-system-running` calls it. The command begins.
     Up(String),
-    /// The command has ended so.
-    Status(u8),
+    /// The command cannot be run, for this reason.
+    Failed(String),
+    /// The command has ended so. Something that it started may go on to hold its output, of which
+    /// what comes now is lost.
+    Status { status: u8, left_running: bool },
 }
 
 impl Said {
     /// Reads a line; `None` is one that no script of ours says.
     pub(super) fn parse(line: &str) -> Option<Self> {
-        match line.split_once(' ')? {
-            ("up", state) => Some(Self::Up(state.trim().to_owned())),
-            ("status", status) => Some(Self::Status(status.trim().parse().ok()?)),
+        let line = line.trim();
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "up" if rest.is_empty() => Some(Self::Up(UNKNOWN.to_owned())),
+            "up" => Some(Self::Up(rest.to_owned())),
+            "failed" => Some(Self::Failed(rest.to_owned())),
+            "status" => {
+                let (status, more) = rest.split_once(' ').unwrap_or((rest, ""));
+                let left_running = more == LEFT_RUNNING;
+                Some(Self::Status { status: status.parse().ok()?, left_running })
+            }
             _ => None,
         }
     }
@@ -91,6 +108,9 @@ pub(super) fn script(command: &OsStr) -> String {
 }
 
 /// The same with the ports in `directory`, and another program to run the file with the command.
+///
+/// A shell that is given an empty file ends with 0: up to there every step is checked, and the file
+/// is as long as the command is.
 fn script_of(command: &OsStr, directory: &str, shell: &str) -> String {
     let [_, stdout, stderr, status] = PORTS.map(|port| format!("{directory}/{port}"));
     let lines: Vec<String> = base64(command.as_bytes())
@@ -100,25 +120,31 @@ fn script_of(command: &OsStr, directory: &str, shell: &str) -> String {
         .collect();
     format!(
         "exec 3>{stdout} 4>{stderr} 5>{status}\n\
+         fail() {{ echo \"failed $*\" >&5; exit; }}\n\
          export HOME=/root\n\
-         cd /\n\
-         d=$(mktemp -d)\n\
-         base64 -d >$d/command <<'END'\n{}\nEND\n\
-         echo up $(timeout {UP_WITHIN_S} systemctl is-system-running --wait) >&5\n\
-         mkfifo $d/out $d/err\n\
+         cd / || fail 'cd /'\n\
+         d=$(mktemp -d 2>&1) || fail \"mktemp -d: $d\"\n\
+         base64 -d >$d/command <<'END' || fail \"base64 -d >$d/command: status $?\"\n{}\nEND\n\
+         n=$(wc -c <$d/command) || fail \"wc -c <$d/command: status $?\"\n\
+         [ $n -eq {length} ] || fail \"$d/command: expected {length} bytes, found $n\"\n\
+         mkfifo $d/out $d/err || fail \"mkfifo $d/out $d/err: status $?\"\n\
+         s=$(timeout {UP_WITHIN_S} systemctl is-system-running --wait)\n\
+         echo \"up ${{s:-{UNKNOWN}}}\" >&5\n\
          (cat <$d/out >&3; : >$d/1) &\n\
          (cat <$d/err >&4; : >$d/2) &\n\
          {shell} $d/command </dev/null >$d/out 2>$d/err 3>&- 4>&- 5>&-\n\
          s=$?\n\
          i=0\n\
-         until [ -e $d/1 ] && [ -e $d/2 ] || [ $i -ge {REST_WITHIN_TENTHS} ]; do\n\
+         until [ -e $d/1 ] && [ -e $d/2 ]; do\n\
+         [ $i -lt {REST_WITHIN_TENTHS} ] || {{ s=\"$s {LEFT_RUNNING}\"; break; }}\n\
          sleep .1\n\
          i=$((i + 1))\n\
          done\n\
          sync\n\
          echo status $s >&5\n\
          exit\n",
-        lines.join("\n")
+        lines.join("\n"),
+        length = command.len(),
     )
 }
 

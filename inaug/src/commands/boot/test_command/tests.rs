@@ -29,13 +29,23 @@ fn sh(dir: &Path, arguments: &[&str]) -> Command {
 
 /// Runs the script; returns what came out of the ports.
 fn run(command: &[u8], shell: &str) -> (Vec<u8>, Vec<u8>, Vec<Said>) {
-    let dir = machine();
+    run_in(&machine(), command, shell, &[])
+}
+
+/// The same in a machine with these variables.
+fn run_in(
+    dir: &TempDir,
+    command: &[u8],
+    shell: &str,
+    variables: &[(&str, &str)],
+) -> (Vec<u8>, Vec<u8>, Vec<Said>) {
     let script = script_of(OsStr::from_bytes(command), dir.path().to_str().unwrap(), shell);
     let file = dir.path().join("script");
     fs::write(&file, script).unwrap();
     let mut sh = sh(dir.path(), &[file.to_str().unwrap()]);
     // What is left running must not be waited for here either.
-    sh.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+    sh.envs(variables.iter().copied()).stdout(Stdio::null()).stderr(Stdio::null());
+    sh.status().unwrap();
     let read = |port: Port| fs::read(dir.path().join(PORTS[port as usize])).unwrap();
     let status = String::from_utf8(read(Port::Status)).unwrap();
     let said = status.lines().map(|line| Said::parse(line).unwrap()).collect();
@@ -44,7 +54,8 @@ fn run(command: &[u8], shell: &str) -> (Vec<u8>, Vec<u8>, Vec<Said>) {
 
 #[test]
 fn a_command_is_run_and_everything_comes_out() {
-    let ended = |status| vec![Said::Up("running".into()), Said::Status(status)];
+    let status_of = |status| Said::Status { status, left_running: false };
+    let ended = |status| vec![Said::Up("running".into()), status_of(status)];
     for (command, stdout, stderr, status) in [
         ("exit 7", "", "", 7),
         ("echo a; echo b >&2", "a\n", "b\n", 0),
@@ -58,7 +69,7 @@ fn a_command_is_run_and_everything_comes_out() {
         assert_eq!(String::from_utf8_lossy(&out), stdout, "{command}");
         let err = String::from_utf8_lossy(&err);
         assert!(err.contains(stderr) && (err.is_empty() || !stderr.is_empty()), "{command}: {err}");
-        let said_status = said.last() == Some(&Said::Status(status));
+        let said_status = said.last() == Some(&status_of(status));
         assert!(said == ended(status) || (status == 127 && said_status), "{command}: {said:?}");
     }
 }
@@ -67,7 +78,42 @@ fn a_command_is_run_and_everything_comes_out() {
 fn what_is_left_running_does_not_keep_the_status() {
     let (out, _, said) = run(b"sleep 20 & echo started", "sh");
     assert_eq!(out, b"started\n");
-    assert_eq!(said.last(), Some(&Said::Status(0)));
+    assert_eq!(said.last(), Some(&Said::Status { status: 0, left_running: true }));
+}
+
+/// A program of the machine's that does only this.
+fn replace(dir: &TempDir, program: &str, what: &str) {
+    let path = dir.path().join(program);
+    fs::write(&path, format!("#!/bin/sh\n{what}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_command_that_cannot_be_put_there_has_failed_and_has_no_status() {
+    for (program, what, variables, expected) in [
+        ("true", "", &[("TMPDIR", "/nowhere")][..], "mktemp -d: "),
+        ("base64", "cat >/dev/null; exit 1", &[], "base64 -d >"),
+        // A full disk that only close(2) would tell of.
+        ("base64", "cat >/dev/null", &[], "expected 6 bytes, found 0"),
+        ("base64", "cat >/dev/null; echo exit", &[], "expected 6 bytes, found 5"),
+        ("mkfifo", "exit 1", &[], "mkfifo "),
+    ] {
+        let dir = machine();
+        replace(&dir, program, what);
+        let (out, err, said) = run_in(&dir, b"exit 7", "sh", variables);
+        let [Said::Failed(why)] = &said[..] else { panic!("{program}: {said:?}") };
+        assert!(why.contains(expected), "{program}: {why}");
+        assert!(out.is_empty() && err.is_empty(), "{program}");
+    }
+}
+
+#[test]
+fn a_system_that_calls_itself_nothing_is_up_all_the_same() {
+    let dir = machine();
+    replace(&dir, "systemctl", "exit 1");
+    let (_, _, said) = run_in(&dir, b"exit 3", "sh", &[]);
+    let status = Said::Status { status: 3, left_running: false };
+    assert_eq!(said, [Said::Up(UNKNOWN.into()), status]);
 }
 
 #[test]
@@ -109,7 +155,10 @@ fn base64_is_that_of_the_rfc() {
 fn lines_of_others_are_none_of_ours() {
     for (line, expected) in [
         ("up degraded", Some(Said::Up("degraded".into()))),
-        ("status 255", Some(Said::Status(255))),
+        ("up\n", Some(Said::Up("unknown".into()))),
+        ("failed mktemp -d: full\n", Some(Said::Failed("mktemp -d: full".into()))),
+        ("status 255", Some(Said::Status { status: 255, left_running: false })),
+        ("status 1 left-running\n", Some(Said::Status { status: 1, left_running: true })),
         ("status 256", None),
         ("status", None),
         ("hello world", None),
@@ -126,6 +175,6 @@ proptest! {
     fn any_command_arrives(command in prop::collection::vec(1_u8..=255, 0..400)) {
         let (out, _, said) = run(&command, "cat");
         prop_assert_eq!(out, command);
-        prop_assert_eq!(said.last(), Some(&Said::Status(0)));
+        prop_assert_eq!(said.last(), Some(&Said::Status { status: 0, left_running: false }));
     }
 }
