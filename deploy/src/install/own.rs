@@ -74,15 +74,20 @@ impl Own {
         files.overlay
     }
 
-    /// The files of a machine that runs from memory: nothing of a disk, an identity for each boot,
-    /// and the console that the kernel opens before anything is mounted.
+    /// The files of a machine that runs from memory: nothing of a disk, another fstab(5) where the
+    /// label's has some, an identity for each boot, and the console that the kernel opens before
+    /// anything is mounted.
     pub(crate) fn live_overlay(
         &self,
         labels: &[Label],
         (has_machine_id, has_console): (bool, bool),
         shadow: Option<&(Meta, Vec<u8>)>,
+        fstab: Option<Vec<u8>>,
     ) -> Overlay {
         let mut files = Files::made_at(labels.first().map_or(0, |l| l.record.pushed_unix_s));
+        if let Some(fstab) = fstab {
+            files.file("etc/fstab", 0o644, fstab);
+        }
         if has_machine_id {
             files.text("etc/machine-id", 0o444, String::new());
         }

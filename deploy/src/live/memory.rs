@@ -12,8 +12,12 @@ const NODE_BYTES: u64 = 1024;
 pub(super) const PAGE_BYTES: u64 = 4096;
 
 /// tmpfs, which an initramfs is unpacked into, takes one part in so many of all memory at most
-/// (tmpfs(5)).
+/// (tmpfs(5)); of all that there is when it is made, while the archive is still held.
 const TMPFS_SHARE: u64 = 2;
+
+/// What of it is for files that the system writes into its root: logs, caches, keys. What is in
+/// /run and /tmp is in file systems of its own.
+const WRITTEN_BYTES: u64 = 32 << 20;
 
 /// The memory of this machine, and what starting a kernel takes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +60,9 @@ impl Takes {
     fn next_bytes(&self) -> u64 {
         let unpacked = self.unpacked_bytes();
         let both = unpacked.saturating_add(self.archive_bytes).saturating_add(RUNNING_BYTES);
-        both.max(unpacked.saturating_mul(TMPFS_SHARE))
+        let root = unpacked.saturating_add(WRITTEN_BYTES).saturating_mul(TMPFS_SHARE);
+        let held = self.archive_bytes.saturating_add(self.kernel_bytes);
+        both.max(root.saturating_add(held))
     }
 
     /// The root in the next kernel's memory, bytes.
@@ -85,10 +91,12 @@ mod tests {
             ([200, 10, 200], 1024, 3 * 210 + 32 + 50),
             // Next to nothing: the next kernel has to run in it.
             ([1, 1, 1], 1024, 1 + 1 + 1 + 128),
-            // Small files fill pages: the archive is short, and its root is not.
-            ([1, 1, 100], 1024, 100 + 1 + 1 + 128),
-            // No tmpfs takes more than half.
-            ([10, 10, 900], 102_400, 2000),
+            // Small files fill pages: the archive is short, and its root is not. Its tmpfs has half
+            // of what the archive and the kernel leave, and is not full from the start.
+            ([1, 1, 100], 1024, 2 * (100 + 1 + 32) + 1 + 1),
+            ([10, 10, 900], 102_400, 2 * (900 + 100 + 32) + 10 + 10),
+            // It would be handed over, and its root would be a little too long for its tmpfs.
+            ([300, 10, 300], 32_768, 2 * (300 + 32 + 32) + 300 + 10),
         ];
         for ([archive, kernel, pages], nodes, expected) in table {
             let takes = Takes {

@@ -51,7 +51,7 @@ pub struct Plan {
     pub(super) boot: Boot,
     pub(super) kernel_path: String,
     pub(super) command_line: String,
-    /// What of disks the label's own fstab(5) mounts.
+    /// What of disks the label's own fstab(5) would mount, were it not for us.
     pub(super) mounts: Vec<String>,
 }
 
@@ -78,13 +78,12 @@ impl Draft {
     /// The labels with what the machine has of its own. Reads a file or two of the label.
     pub fn plan(self, options: &Options) -> Result<Plan, Error> {
         let Self { drawn, memory, boot, kernel_path } = self;
-        let mounts = match drawn.read(FSTAB.as_bytes(), FSTAB_MAX_BYTES, None)? {
-            Some(fstab) => mounts(&String::from_utf8_lossy(&fstab)),
-            None => Vec::new(),
-        };
+        let fstab = drawn.read(FSTAB.as_bytes(), FSTAB_MAX_BYTES, None)?;
+        let (fstab, mounts) = without_disks(&fstab.unwrap_or_default());
+        let fstab = (!mounts.is_empty()).then_some(fstab);
         let shadow = shadow(&drawn, &options.own, None)?;
         let has = (drawn.has_file(b"etc/machine-id"), drawn.has(CONSOLE.as_bytes()));
-        let overlay = options.own.live_overlay(drawn.labels(), has, shadow.as_ref());
+        let overlay = options.own.live_overlay(drawn.labels(), has, shadow.as_ref(), fstab);
         let drawn = drawn.under(&overlay)?;
         let init = init(&boot.cmdline, &options.append);
         if !drawn.leads_to_program(init.trim_start_matches('/').as_bytes()) {
@@ -148,28 +147,48 @@ fn takes(
     Ok(takes)
 }
 
-/// What an fstab(5) mounts of disks, each as `DEVICE at PLACE`.
-fn mounts(fstab: &str) -> Vec<String> {
-    const DISKS: [&str; 5] = ["/dev/", "UUID=", "LABEL=", "PARTUUID=", "PARTLABEL="];
-    let lines = fstab.lines().map(str::trim).filter(|line| !line.starts_with('#'));
-    let mount = |line: &str| {
-        let mut fields = line.split_whitespace();
-        let (device, place) = (fields.next()?, fields.next()?);
-        let is_disk = DISKS.iter().any(|disk| device.starts_with(disk));
-        is_disk.then(|| format!("{device} at {place}"))
-    };
-    lines.filter_map(mount).collect()
+/// What stands before a line of an fstab(5) that is left out.
+const LEFT_OUT: &[u8] = b"# not while this runs from memory: ";
+
+/// An fstab(5) without what it has of disks, and what that is, each as `DEVICE at PLACE`. Whoever
+/// runs a label from memory is promised that the disks of this machine stay as they are, and those
+/// that a label means may well be here.
+fn without_disks(fstab: &[u8]) -> (Vec<u8>, Vec<String>) {
+    let (mut text, mut mounts) = (Vec::new(), Vec::new());
+    for line in fstab.split_inclusive(|byte| *byte == b'\n') {
+        if let Some(mount) = mount_of_disk(&String::from_utf8_lossy(line)) {
+            mounts.push(mount);
+            text.extend_from_slice(LEFT_OUT);
+        }
+        text.extend_from_slice(line);
+    }
+    (text, mounts)
+}
+
+fn mount_of_disk(line: &str) -> Option<String> {
+    const DISKS: [&str; 6] = ["/dev/", "UUID=", "LABEL=", "PARTUUID=", "PARTLABEL=", "ID="];
+    let mut fields = line.split_whitespace();
+    let (device, place) = (fields.next()?, fields.next()?);
+    let is_disk = DISKS.iter().any(|disk| device.trim_start_matches('"').starts_with(disk));
+    is_disk.then(|| format!("{device} at {place}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::mounts;
+    use super::without_disks;
 
     #[test]
-    fn what_is_mounted_of_disks_is_told() {
-        let fstab = "# UUID=1 / ext4\n\nUUID=2 / ext4 defaults 0 1\ntmpfs /tmp tmpfs\n \
-                     LABEL=data\t/srv auto nofail\n/dev/sda3 none swap\nproc /proc proc\n/dev/x\n";
-        assert_eq!(mounts(fstab), ["UUID=2 at /", "LABEL=data at /srv", "/dev/sda3 at none"]);
-        assert!(mounts("").is_empty());
+    fn what_is_of_disks_is_left_out_and_told() {
+        let (text, mounts) = without_disks(
+            b"# UUID=1 / ext4\n\nUUID=2 / ext4 defaults 0 1\ntmpfs /tmp tmpfs\n \
+              LABEL=data\t/srv auto nofail\nproc /proc proc \xff\n/dev/x\n/dev/sda3 none swap",
+        );
+        assert_eq!(mounts, ["UUID=2 at /", "LABEL=data at /srv", "/dev/sda3 at none"]);
+        let expected = b"# UUID=1 / ext4\n\n# not while this runs from memory: UUID=2 / ext4 \
+              defaults 0 1\ntmpfs /tmp tmpfs\n# not while this runs from memory:  LABEL=data\t/srv \
+              auto nofail\nproc /proc proc \xff\n/dev/x\n# not while this runs from memory: \
+              /dev/sda3 none swap";
+        assert_eq!(text.escape_ascii().to_string(), expected.escape_ascii().to_string());
+        assert_eq!(without_disks(b""), (Vec::new(), Vec::new()));
     }
 }

@@ -31,7 +31,7 @@ impl fmt::Display for Plan {
             writeln!(f, "memory  {needs} needed of {has}; the running root takes {unpacked}")?;
         }
         for mount in self.mounts.iter().take(MOUNTS_SHOWN) {
-            writeln!(f, "fstab   the label mounts of a disk: {mount}")?;
+            writeln!(f, "fstab   left out, being of a disk: {mount}")?;
         }
         if let Some(more) = self.mounts.len().checked_sub(MOUNTS_SHOWN).filter(|more| *more > 0) {
             writeln!(f, "fstab   and {more} more")?;
