@@ -1,8 +1,12 @@
 //! The ioctls of block devices, and what is done between fork and exec: the one place of this crate where code is unsafe.
 #![allow(unsafe_code)]
 
+use rustix::io::Errno;
 use rustix::ioctl::{Getter, NoArg, Setter, ioctl, opcode};
-use rustix::process::{Resource, Rlimit, chdir, chroot, fchdir, setrlimit, setsid};
+use rustix::process::{
+    Resource, Rlimit, Signal, chdir, chroot, fchdir, getpid, getppid,
+    set_parent_process_death_signal, setrlimit, setsid,
+};
 use std::ffi::c_int;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
@@ -77,12 +81,11 @@ fn blkpg(
     start_bytes: u64,
     size_bytes: u64,
 ) -> rustix::io::Result<()> {
-    let fits = |number: u64| i64::try_from(number).or(Err(rustix::io::Errno::OVERFLOW));
-    let number = c_int::try_from(number).or(Err(rustix::io::Errno::OVERFLOW))?;
+    let fits = |number: u64| i64::try_from(number).or(Err(Errno::OVERFLOW));
+    let number = c_int::try_from(number).or(Err(Errno::OVERFLOW))?;
     let (start, size) = (fits(start_bytes)?, fits(size_bytes)?);
     let mut data = BlkpgPartition { start, length: size, number, names: [0; 128] };
-    let length =
-        c_int::try_from(size_of::<BlkpgPartition>()).or(Err(rustix::io::Errno::OVERFLOW))?;
+    let length = c_int::try_from(size_of::<BlkpgPartition>()).or(Err(Errno::OVERFLOW))?;
     let argument = BlkpgArgument { operation, flags: 0, length, data: &raw mut data };
     // SAFETY: BLKPG reads a `blkpg_ioctl_arg` and, through it, the `blkpg_partition` that lives
     // until this returns; it writes neither.
@@ -96,10 +99,18 @@ pub(crate) fn drop_buffers(device: impl AsFd) -> rustix::io::Result<()> {
 }
 
 /// Makes `command` run in a session of its own (setsid(2)): a process group that can be ended as
-/// one, without a terminal that it could ask at.
+/// one, without a terminal that it could ask at. It does not outlive the thread that starts it
+/// (prctl(2), `PR_SET_PDEATHSIG`), so that nothing writes to a disk of which nobody knows any more.
 pub(crate) fn start_alone(command: &mut Command) {
-    let enter = || Ok(setsid().map(drop)?);
-    // SAFETY: between fork and exec only this system call is made (fork(2), signal-safety(7)).
+    let parent = getpid();
+    let enter = move || {
+        setsid()?;
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        // It may have ended before that was said.
+        if getppid() == Some(parent) { Ok(()) } else { Err(Errno::SRCH.into()) }
+    };
+    // SAFETY: between fork and exec only system calls are made, no memory is taken and no lock
+    // (fork(2), signal-safety(7)).
     unsafe { command.pre_exec(enter) };
 }
 

@@ -13,6 +13,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -90,6 +91,21 @@ static CHILDREN: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 /// started: a PID 1, which has to wait for all others, leaves these alone.
 pub fn children() -> MutexGuard<'static, BTreeSet<u32>> {
     CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether no more programs are to be run.
+static IS_OVER: AtomicBool = AtomicBool::new(false);
+
+/// Ends every program that is being run, with all that it started, and lets no other begin: whoever
+/// ran one is told that it failed. There is no way back.
+pub fn end_all() {
+    let children = children();
+    IS_OVER.store(true, Ordering::Relaxed);
+    let groups = children.iter().filter_map(|child| Pid::from_raw(i32::try_from(*child).ok()?));
+    for group in groups {
+        // One that is gone already is no failure.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
 }
 
 /// Where the program of this name is.
@@ -207,6 +223,9 @@ struct Started {
 impl Started {
     fn spawn(command: &mut Command) -> io::Result<Self> {
         let mut children = children();
+        if IS_OVER.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
         let child = command.spawn()?;
         children.insert(child.id());
         Ok(Self { child, is_waited_for: false })
@@ -309,6 +328,14 @@ mod tests {
         }
         let failed = Tool::named("sh").unwrap().args(["-c", script, "3"]).run().unwrap_err();
         assert!(failed.to_string().ends_with("(exit status: 3): gone"), "{failed}");
+    }
+
+    #[test]
+    fn a_program_does_not_outlive_who_started_it() {
+        let start = || Tool::named("sleep").unwrap().arg(600).command().spawn().unwrap();
+        let mut left = std::thread::spawn(start).join().unwrap();
+        let ended = left.wait().unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(9));
     }
 
     #[test]

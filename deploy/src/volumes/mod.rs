@@ -6,7 +6,7 @@ mod nodes;
 mod swap;
 
 pub use mounted::{Access, Mounted, release};
-pub use nodes::{check_takes_partitions, node_of, show_partitions};
+pub use nodes::{check_takes_partitions, forget_partitions, node_of, show_partitions};
 pub use swap::swap_header;
 
 use crate::layout::Guid;

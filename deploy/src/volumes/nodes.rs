@@ -51,6 +51,18 @@ pub fn show_partitions(disk: &File, name: &str, table: &Table) -> Result<(), Vol
     Ok(())
 }
 
+/// Makes the kernel know no partition of the disk, of which none may be in use. `name` is what
+/// messages call it.
+pub fn forget_partitions(disk: &File, name: &str) -> Result<(), VolumeError> {
+    let refused = |number: u32| {
+        move |source: io::Error| VolumeError::Partition { disk: name.to_owned(), number, source }
+    };
+    for Known { number, .. } in known(disk).map_err(refused(0))? {
+        sys::remove_partition(disk, number).map_err(io::Error::from).map_err(refused(number))?;
+    }
+    Ok(())
+}
+
 /// The device node of a partition: one that the kernel has just there, and a node that is its.
 pub fn node_of(disk: &File, name: &str, partition: &Partition) -> Result<PathBuf, VolumeError> {
     let number = partition.number;
