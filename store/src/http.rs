@@ -164,6 +164,14 @@ fn parse_url(text: &str) -> Result<Url, HttpStoreError> {
     };
     let mut shown = url.clone();
     shown.set_password(None).ok();
+    // The parser of URLs passes over a third slash and takes the path for the host, and writes blanks
+    // in another way.
+    if text.split_once("://").is_some_and(|(_, rest)| rest.starts_with('/')) {
+        return wrong(shown.into(), "expected a host".into());
+    }
+    if text.contains(|c: char| c.is_whitespace() || c == '"') {
+        return wrong(shown.into(), "expected no blanks and no quotes".into());
+    }
     if url.scheme() != "http" {
         let reason = format!("expected http, found {}", url.scheme());
         return wrong(shown.into(), reason);
