@@ -53,6 +53,18 @@ pub(crate) struct Usage(pub(crate) String);
 #[error("refused: {0}")]
 pub(crate) struct Refused(pub(crate) String);
 
+/// This command was told to stop by this signal.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("stopped by signal {0}")]
+pub(crate) struct Stopped(pub(crate) u8);
+
+impl Stopped {
+    /// What shells return for that.
+    pub(crate) fn code(self) -> u8 {
+        SIGNALLED.saturating_add(self.0)
+    }
+}
+
 /// What was checked is damaged.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -75,6 +87,9 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     }
     if let Some(BootError { code, .. }) = error.downcast_ref::<BootError>() {
         return Some(*code);
+    }
+    if let Some(stopped) = error.downcast_ref::<Stopped>() {
+        return Some(stopped.code());
     }
     if error.is::<Usage>() {
         return Some(USAGE);
@@ -144,12 +159,20 @@ fn of_make(error: &MakeError) -> Option<u8> {
 
 fn of_media(error: &MediaError) -> Option<u8> {
     match error {
-        MediaError::CommandLine { .. } | MediaError::Small { .. } => Some(USAGE),
-        MediaError::NoMedium { .. } | MediaError::Busy { .. } => Some(REFUSED),
+        MediaError::CommandLine { .. }
+        | MediaError::Small { .. }
+        | MediaError::Place { .. }
+        | MediaError::Sectors { .. } => Some(USAGE),
+        MediaError::NoMedium { .. }
+        | MediaError::Busy { .. }
+        | MediaError::Swapped { .. }
+        | MediaError::Others { .. } => Some(REFUSED),
+        MediaError::Damaged { .. } => Some(VERIFICATION),
+        MediaError::Read(error) => Some(of_read(error)),
         MediaError::Copy(error) => of_upkeep(error),
         MediaError::Collect(error) => of_upkeep(error),
         MediaError::Store(error) => Some(of_dir(error)),
-        MediaError::Io { .. } | MediaError::Volume(_) => Some(STORAGE),
+        MediaError::Io { .. } | MediaError::Room { .. } | MediaError::Volume(_) => Some(STORAGE),
         // A program or package is missing, or what it made is not right.
         _ => None,
     }

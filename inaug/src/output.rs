@@ -67,6 +67,11 @@ impl Output {
         let _ = writeln!(io::stderr().lock(), "inaug: warning: {text}");
     }
 
+    /// Says what is being done where that takes time.
+    pub(crate) fn note(text: &str) {
+        let _ = writeln!(io::stderr().lock(), "inaug: {text}");
+    }
+
     /// A bar of `total` bytes on stderr, if that is a terminal; else nothing is drawn.
     pub(crate) fn bar(verb: &str, total_bytes: u64) -> ProgressBar {
         let target = if io::stderr().is_terminal() {

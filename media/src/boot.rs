@@ -16,6 +16,58 @@ pub struct Boot {
     pub uki: Vec<u8>,
     /// The kernel's command line.
     pub cmdline: String,
+    /// What the operator told of it.
+    pub told: Told,
+}
+
+/// What an operator told of a medium beside its labels; it is kept on a stick, so that a refresh
+/// need not be told again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Told {
+    /// What is deployed without asking, as `inaugurator.label` has it; none if that is for the
+    /// labels to say.
+    pub default: Option<String>,
+    /// Stores after the medium.
+    pub chain: Vec<String>,
+    /// Words for the command line.
+    pub append: String,
+}
+
+/// The file on a stick, beside the store, that says what was told.
+pub(crate) const TOLD: &str = "told";
+
+/// The most of it that is read, bytes: more than a kernel's command line can have.
+pub(crate) const TOLD_MAX_BYTES: u64 = 16 << 10;
+
+impl Told {
+    /// One line for each.
+    pub(crate) fn encode(&self) -> String {
+        let line = |text: &str| text.replace('\n', " ");
+        format!(
+            "default {}\nstore-chain {}\nappend {}\n",
+            line(self.default.as_deref().unwrap_or_default()),
+            line(&self.chain.join(",")),
+            line(&self.append)
+        )
+    }
+
+    /// What [`Told::encode`] wrote; lines of no meaning are passed over.
+    pub(crate) fn decode(text: &str) -> Self {
+        let mut told = Self::default();
+        for line in text.lines() {
+            match line.split_once(' ') {
+                Some(("default", label)) if !label.is_empty() => {
+                    told.default = Some(label.to_owned());
+                }
+                Some(("store-chain", chain)) if !chain.is_empty() => {
+                    told.chain = chain.split(',').map(str::to_owned).collect();
+                }
+                Some(("append", words)) => words.clone_into(&mut told.append),
+                _ => {}
+            }
+        }
+        told
+    }
 }
 
 /// The word of `inaugurator.store` for the medium itself.
@@ -155,12 +207,26 @@ mod tests {
     }
 
     #[test]
+    fn what_was_told_is_read_as_it_was_written() {
+        let full = Told {
+            default: Some("a+b".to_owned()),
+            chain: vec!["http://a/".to_owned(), "http://b/".to_owned()],
+            append: "quiet \"a=x y\"".to_owned(),
+        };
+        for told in [Told::default(), full] {
+            assert_eq!(Told::decode(&told.encode()), told);
+        }
+        assert_eq!(Told::decode("later 1\n\ndefault"), Told::default());
+    }
+
+    #[test]
     fn grub_hands_every_word_on_as_it_is() {
         let of = |cmdline: &str| Boot {
             kernel: vec![],
             initramfs: vec![],
             uki: vec![],
             cmdline: cmdline.to_owned(),
+            told: Told::default(),
         };
         let text = of("inaugurator.disk=size>=100G \"a=x y\"").grub_config().unwrap();
         assert!(text.contains("linux /inaug/linux 'inaugurator.disk=size>=100G' 'a=x y'\n"));

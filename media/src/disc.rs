@@ -4,20 +4,17 @@
 use crate::boot::Boot;
 use crate::esp::Esp;
 use crate::grub::{self, Reads};
-use crate::staging::{Progress, Staged};
-use crate::stick::{Made, beside};
-use crate::{Load, MediaError, TIME_S};
+use crate::place::{self, beside};
+use crate::staging::{Progress, Staged, Step, warnings};
+use crate::stick::Made;
+use crate::{Load, MediaError, TIME_S, needs, patience};
 use deploy::disks::STORE_LABEL;
 use deploy::tools::Tool;
-use std::fs::{self, File, Permissions};
+use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
 use store::Digest;
 use tempfile::NamedTempFile;
-
-/// The longest that xorriso may take: 100 GiB at some 30 MB/s.
-const PATIENCE: Duration = Duration::from_hours(1);
 
 /// GRUB's core on the disc, which a BIOS loads whole.
 const CORE: &str = "boot/grub/eltorito.img";
@@ -30,25 +27,29 @@ const ESP_MIN_BYTES: u64 = 36 << 20;
 
 /// Makes the image `path` of a CD-ROM. The file is replaced when the new one is whole.
 pub fn image(path: &Path, load: &Load<'_>, progress: Progress<'_>) -> Result<Made, MediaError> {
+    place::check(path)?;
     let beside = beside(path);
     // What cannot be made is said before anything is copied.
     let tool = Tool::named("xorriso").map_err(failed)?;
     let core = grub::core(Reads::Disc)?;
+    // The image has the store once more.
+    place::check_room(&beside, 2 * needs::of(load)?)?;
     let staged = Staged::new(load, &beside, progress)?;
     let identity = staged.identity(load);
     let made_at = made_at(&identity);
     let mut boot_bytes = core.len() as u64;
     for (name, bytes) in load.boot.files()? {
         boot_bytes += bytes.len() as u64;
-        put(&staged, name, &bytes)?;
+        staged.put(name, &bytes)?;
     }
-    put(&staged, CORE, &core)?;
+    staged.put(CORE, &core)?;
     boot_bytes += esp(&staged, load.boot, &identity)?;
     staged.normalise()?;
     let image =
         NamedTempFile::new_in(&beside).map_err(MediaError::io("make a file in", &beside))?;
+    progress(Step::Phase("writing the CD-ROM"));
     tool.variable("SOURCE_DATE_EPOCH", TIME_S)
-        .patience(PATIENCE)
+        .patience(patience(staged.size_bytes))
         .args(["-as", "mkisofs", "-quiet", "-iso-level", "3", "-r", "-V", STORE_LABEL])
         .arg(format!("--modification-date={made_at}"))
         .args(["-b", CORE, "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table"])
@@ -63,18 +64,12 @@ pub fn image(path: &Path, load: &Load<'_>, progress: Progress<'_>) -> Result<Mad
     image.as_file().sync_all().map_err(wrong())?;
     image.persist(path).map_err(|error| wrong()(error.error))?;
     let (store_bytes, labels) = (staged.size_bytes, staged.into_labels());
-    Ok(Made { size_bytes, store_bytes, boot_bytes, id: id_of(&made_at), labels })
+    let (id, warnings) = (id_of(&made_at), warnings(&labels));
+    Ok(Made { size_bytes, store_bytes, boot_bytes, id, labels, warnings })
 }
 
 fn failed(source: deploy::tools::ToolError) -> MediaError {
     MediaError::Tool { what: "the CD-ROM", package: "xorriso", source }
-}
-
-fn put(staged: &Staged, name: &str, bytes: &[u8]) -> Result<(), MediaError> {
-    let path = staged.path().join(name);
-    let directory = path.parent().unwrap_or(&path);
-    fs::create_dir_all(directory).map_err(MediaError::io("make", directory))?;
-    fs::write(&path, bytes).map_err(MediaError::io("write", &path))
 }
 
 /// The system partition, with nothing but what firmware runs; returns its size.

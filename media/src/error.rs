@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use store::copy::CopyError;
 use store::dir::DirError;
 use store::gc::GcError;
+use store::label::LabelName;
+use store::manifest_reader::ReadError;
 
 /// Why there is no medium.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +27,7 @@ pub enum MediaError {
         source: io::Error,
     },
     /// A program that makes a part of it failed.
-    #[error("cannot make {what}: package {package} has what it takes")]
+    #[error("cannot make {what}{}", has(.package, .source))]
     Tool {
         /// The part.
         what: &'static str,
@@ -40,6 +42,9 @@ pub enum MediaError {
     /// The boot files are no FAT.
     #[error("the medium's EFI system partition")]
     Esp(#[from] VfatError),
+    /// A label could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// A label could not be copied.
     #[error(transparent)]
     Copy(#[from] CopyError),
@@ -78,6 +83,71 @@ pub enum MediaError {
         /// What it is.
         found: String,
     },
+    /// No medium is made there.
+    #[error("{}: expected a disk, a file or a new one, found {found}", path.display())]
+    Place {
+        /// The path.
+        path: PathBuf,
+        /// What is there.
+        found: String,
+    },
+    /// What is made meanwhile does not fit.
+    #[error(
+        "{}: needs {needs_bytes} bytes for what is made there first, has {has_bytes} free",
+        path.display()
+    )]
+    Room {
+        /// The directory.
+        path: PathBuf,
+        /// What would do.
+        needs_bytes: u64,
+        /// What is free.
+        has_bytes: u64,
+    },
+    /// A disk with other sectors.
+    #[error(
+        "{}: expected a disk with sectors of 512 bytes, found {found_bytes}: no BIOS boots from it",
+        path.display()
+    )]
+    Sectors {
+        /// The disk.
+        path: PathBuf,
+        /// What its sectors have, bytes.
+        found_bytes: u64,
+    },
+    /// Somebody put another disk in its place.
+    #[error("{} is another disk than it was when this began", path.display())]
+    Swapped {
+        /// Its node.
+        path: PathBuf,
+    },
+    /// A refresh would take labels away.
+    #[error(
+        "{} is the medium {id} and carries labels that are not named: {}; --remove removes them",
+        path.display(), joined(.labels)
+    )]
+    Others {
+        /// The file or device.
+        path: PathBuf,
+        /// What tells it from others.
+        id: String,
+        /// The labels.
+        labels: Vec<LabelName>,
+    },
+    /// There is no room for what comes before what goes is deleted, and nothing can be deleted.
+    #[error("{}: there is no room, and nothing can be deleted: {}", path.display(), .faults.join("; "))]
+    Damaged {
+        /// The file or device.
+        path: PathBuf,
+        /// The packs that are damaged, each with why.
+        faults: Vec<String>,
+    },
+    /// Only root may mount the store of a medium.
+    #[error("{}: only root refreshes a medium: its store is mounted for that", path.display())]
+    Root {
+        /// The file or device.
+        path: PathBuf,
+    },
     /// Somebody uses it.
     #[error("{} is in use", path.display())]
     Busy {
@@ -86,10 +156,40 @@ pub enum MediaError {
     },
 }
 
+/// Where a program that is not here is to be had.
+fn has(package: &str, source: &ToolError) -> String {
+    match source {
+        ToolError::Missing { .. } => format!(": package {package} has what it takes"),
+        _ => String::new(),
+    }
+}
+
+fn joined(labels: &[LabelName]) -> String {
+    labels.iter().map(LabelName::as_str).collect::<Vec<_>>().join(", ")
+}
+
 impl MediaError {
     /// For `map_err`: `action` on `path` failed.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use deploy::tools::Tool;
+
+    #[test]
+    fn a_package_is_named_only_where_its_program_is_missing() {
+        let of = |source| MediaError::Tool { what: "a part", package: "its-package", source };
+        let missing = Tool::named("no-such-program").unwrap_err();
+        assert_eq!(
+            of(missing).to_string(),
+            "cannot make a part: package its-package has what it takes"
+        );
+        let failed = Tool::named("false").unwrap().run().unwrap_err();
+        assert_eq!(of(failed).to_string(), "cannot make a part");
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::MediaError;
 use crate::boot::{Boot, UKI};
+use crate::place::SECTOR_BYTES;
 use deploy::vfat::{Content, File as Place, GATE_BYTES, Shape, Volume};
 use std::fs::File;
 use std::io;
@@ -32,7 +33,8 @@ impl Esp {
         id: u32,
         files: Vec<(&'static str, Vec<u8>)>,
     ) -> Result<Self, MediaError> {
-        let shape = Shape { size_bytes, sector_bytes: 512, start_bytes, id, label: "INAUG-BOOT" };
+        let shape =
+            Shape { size_bytes, sector_bytes: SECTOR_BYTES, start_bytes, id, label: "INAUG-BOOT" };
         let place = |(path, bytes): &(&str, Vec<u8>)| Place {
             path: (*path).to_owned(),
             size_bytes: bytes.len() as u64,

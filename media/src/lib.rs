@@ -11,6 +11,7 @@
 
 pub mod boot;
 pub mod disc;
+pub mod place;
 pub mod refresh;
 pub mod stick;
 
@@ -18,12 +19,14 @@ mod error;
 mod esp;
 mod ext4;
 mod grub;
+mod needs;
 mod shape;
 mod staging;
 
 pub use error::MediaError;
-pub use staging::{Copied, Progress};
+pub use staging::{Copied, Progress, Step};
 
+use std::time::Duration;
 use store::label::LabelName;
 use store::source::Source;
 
@@ -39,3 +42,21 @@ pub struct Load<'a> {
 
 /// Every time on a medium, seconds since 1970: the first that no tool takes for "now".
 const TIME_S: u64 = 1;
+
+/// What the slowest stick that is any use writes in a second, bytes.
+const LEAST_BYTES_PER_S: u64 = 1 << 20;
+
+/// How long a program may take that writes so many bytes: what every one may, and what the
+/// slowest stick needs for them.
+fn patience(bytes: u64) -> Duration {
+    Duration::from_mins(10) + Duration::from_secs(bytes / LEAST_BYTES_PER_S)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_program_may_take_as_long_as_a_slow_stick_does() {
+        let minutes = |bytes: u64| super::patience(bytes).as_secs() / 60;
+        assert_eq!((minutes(0), minutes(32 << 30), minutes(256 << 30)), (10, 556, 4379));
+    }
+}

@@ -1,5 +1,6 @@
 //! How a stick is divided.
 
+use crate::place::SECTOR_BYTES;
 use crate::{MediaError, ext4};
 use deploy::layout::{ALIGN_BYTES, Guid, Partition, Role, Table};
 use store::Digest;
@@ -51,7 +52,7 @@ pub(crate) fn table(
         start_bytes += size_bytes;
     }
     let disk_guid = guid(identity, "disk");
-    Ok(Table { disk_guid, sector_bytes: 512, disk_bytes, partitions })
+    Ok(Table { disk_guid, sector_bytes: SECTOR_BYTES, disk_bytes, partitions })
 }
 
 /// An identity of `what` on the medium of this identity.

@@ -12,8 +12,24 @@ use store::dir::DirStore;
 use store::label::LabelName;
 use tempfile::TempDir;
 
-/// Told, while a label is copied, how many bytes of it were seen to, and how many there are.
-pub type Progress<'a> = &'a dyn Fn(&LabelName, u64, u64);
+/// Told what is being done.
+pub type Progress<'a> = &'a dyn Fn(Step<'_>);
+
+/// What is being done.
+#[derive(Debug, Clone, Copy)]
+pub enum Step<'a> {
+    /// A label is copied.
+    Copy {
+        /// Its name.
+        label: &'a LabelName,
+        /// How many bytes of it were seen to.
+        done_bytes: u64,
+        /// How many there are.
+        total_bytes: u64,
+    },
+    /// Something of which nobody knows how far it is.
+    Phase(&'static str),
+}
 
 /// What was copied of a label.
 pub type Copied = CopyReport;
@@ -53,6 +69,14 @@ impl Staged {
         self.directory.path()
     }
 
+    /// Puts a file beside the store.
+    pub(crate) fn put(&self, name: &str, bytes: &[u8]) -> Result<(), MediaError> {
+        let path = self.path().join(name);
+        let directory = path.parent().unwrap_or(&path);
+        fs::create_dir_all(directory).map_err(MediaError::io("make", directory))?;
+        fs::write(&path, bytes).map_err(MediaError::io("write", &path))
+    }
+
     /// Gives what was put beside the store the same time and permissions.
     pub(crate) fn normalise(&self) -> Result<(), MediaError> {
         normalise(self.path()).map(drop)
@@ -84,10 +108,26 @@ pub(crate) fn copy(
 ) -> Result<Vec<Copied>, MediaError> {
     let options = CopyOptions { force: true, ..CopyOptions::default() };
     let one = |name: &LabelName| {
-        let tell = |done, total| progress(name, done, total);
+        let tell = |done_bytes, total_bytes| {
+            progress(Step::Copy { label: name, done_bytes, total_bytes });
+        };
         Ok(copy_label(load.source, store, name, options, &tell)?)
     };
     load.labels.iter().map(one).collect()
+}
+
+/// What did not go as it should while labels were copied, and stopped nothing.
+pub(crate) fn warnings(labels: &[Copied]) -> Vec<String> {
+    let of = |copied: &Copied| {
+        let name = &copied.record.name;
+        let diffs = copied.diffs_failure.as_ref();
+        let index = copied.index_failure.as_ref();
+        [
+            diffs.map(|why| format!("{name}: its diffs are not all on the medium: {why}")),
+            index.map(|why| format!("{name}: the index of the medium's store is old: {why}")),
+        ]
+    };
+    labels.iter().flat_map(of).flatten().collect()
 }
 
 /// Gives all below `path` one time, and permissions that do not depend on who makes it; returns

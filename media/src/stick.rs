@@ -1,17 +1,17 @@
 //! A stick, or the image of one.
 
+use crate::boot::TOLD;
 use crate::esp::{self, Esp};
 use crate::grub::{self, Reads};
+use crate::place::{self, beside};
 use crate::shape::{self, Needs};
-use crate::staging::{Copied, Progress, Staged};
-use crate::{Load, MediaError, ext4};
+use crate::staging::{Copied, Progress, Staged, Step, warnings};
+use crate::{Load, MediaError, ext4, needs};
 use deploy::boot::Core;
 use deploy::layout::{Partition, Role, Table};
 use deploy::volumes::show_partitions;
-use rustix::fs::{FlockOperation, Mode, OFlags};
-use rustix::io::Errno;
 use std::fs::{File, Permissions};
-use std::io::{self, Seek, SeekFrom};
+use std::io;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
@@ -29,6 +29,8 @@ pub struct Made {
     pub id: String,
     /// What became of each label.
     pub labels: Vec<Copied>,
+    /// What did not go as it should, and stopped nothing.
+    pub warnings: Vec<String>,
 }
 
 /// Makes the image `path` of a stick of `size_bytes`, or as large as it has to be. The file is
@@ -39,13 +41,15 @@ pub fn image(
     size_bytes: Option<u64>,
     progress: Progress<'_>,
 ) -> Result<Made, MediaError> {
+    place::check(path)?;
     let beside = beside(path);
-    let plan = Plan::new(load, &beside, size_bytes, progress)?;
+    // The image has the store once more.
+    let plan = Plan::new(load, (&beside, 2), size_bytes, progress)?;
     let image =
         NamedTempFile::new_in(&beside).map_err(MediaError::io("make a file in", &beside))?;
     let failed = |path: &Path| MediaError::io("write", path);
     image.as_file().set_len(plan.table.disk_bytes).map_err(failed(path))?;
-    plan.write(image.path(), image.as_file())?;
+    plan.write(image.path(), image.as_file(), progress)?;
     image.as_file().set_permissions(Permissions::from_mode(0o644)).map_err(failed(path))?;
     image.as_file().sync_all().map_err(failed(path))?;
     image.persist(path).map_err(|error| failed(path)(error.error))?;
@@ -55,44 +59,19 @@ pub fn image(
 /// Makes a stick of the block device `path`; everything on it goes. Whether it may is the caller's
 /// to ask. The store gets all of it.
 pub fn device(path: &Path, load: &Load<'_>, progress: Progress<'_>) -> Result<Made, MediaError> {
-    let (device, size_bytes) = open_alone(path)?;
-    let plan = Plan::new(load, &std::env::temp_dir(), Some(size_bytes), progress)?;
-    let head = vec![0; deploy::layout::ALIGN_BYTES as usize];
-    let failed = || MediaError::io("write", path);
-    // Until it is whole nothing boots from it, and nobody mounts anything of it.
-    device.write_all_at(&head, 0).map_err(failed())?;
-    device.sync_data().map_err(failed())?;
-    plan.write(path, &device)?;
-    device.sync_all().map_err(failed())?;
+    let seen = place::look(path)?;
+    let plan = Plan::new(load, (&std::env::temp_dir(), 1), Some(seen.size_bytes), progress)?;
+    // Until it is whole nothing boots from it.
+    let device = place::take(path, seen, HEAD_BYTES)?;
+    plan.write(path, &device, progress)?;
+    progress(Step::Phase("waiting until all is on the device"));
+    device.sync_all().map_err(MediaError::io("write", path))?;
     show_partitions(&device, &path.display().to_string(), &plan.table)?;
     Ok(plan.made())
 }
 
-/// The directory that `path` is in.
-pub(crate) fn beside(path: &Path) -> PathBuf {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    parent.unwrap_or(Path::new(".")).to_owned()
-}
-
-/// The file or device at `path`, which nobody else has, and its size.
-pub(crate) fn open_alone(path: &Path) -> Result<(File, u64), MediaError> {
-    let failed = |error: Errno| match error {
-        Errno::BUSY | Errno::WOULDBLOCK => MediaError::Busy { path: path.to_owned() },
-        error => MediaError::io("open", path)(error.into()),
-    };
-    let open = |flags| rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty());
-    let metadata = std::fs::metadata(path).map_err(MediaError::io("open", path))?;
-    if !metadata.is_file() {
-        // Fails where somebody has it mounted (open(2)); the programs that are run want it
-        // themselves after that.
-        drop(open(OFlags::RDONLY | OFlags::EXCL).map_err(failed)?);
-    }
-    let mut file = File::from(open(OFlags::RDWR).map_err(failed)?);
-    // Keeps udev from looking at it meanwhile, and another of us.
-    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(failed)?;
-    let size = file.seek(SeekFrom::End(0)).map_err(MediaError::io("open", path))?;
-    Ok((file, size))
-}
+/// What is before the first partition of a stick, bytes.
+const HEAD_BYTES: usize = deploy::layout::ALIGN_BYTES as usize;
 
 /// All that is written, in memory and in a directory.
 struct Plan {
@@ -104,18 +83,25 @@ struct Plan {
 }
 
 impl Plan {
+    /// Makes the store in a directory in `beside`, which has to have room for it so many `times`.
     fn new(
         load: &Load<'_>,
-        beside: &Path,
+        (beside, times): (&Path, u64),
         size_bytes: Option<u64>,
         progress: Progress<'_>,
     ) -> Result<Self, MediaError> {
         let files = esp::files(load.boot)?;
         let boot_bytes = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
         // What cannot be made is said before anything is copied.
+        ext4::check_tools()?;
+        let least = Needs { boot_bytes, store_bytes: needs::of(load)? };
+        shape::table(least, size_bytes, &load.boot.digest())?;
+        place::check_room(beside, least.store_bytes * times + boot_bytes)?;
         let core = grub::core(Reads::Partition(ESP_NUMBER))?;
         let boot_image = grub::boot_image()?;
         let staged = Staged::new(load, beside, progress)?;
+        staged.put(TOLD, load.boot.told.encode().as_bytes())?;
+        staged.normalise()?;
         let identity = staged.identity(load);
         let needs = Needs { boot_bytes, store_bytes: staged.size_bytes };
         let table = shape::table(needs, size_bytes, &identity)?;
@@ -127,10 +113,12 @@ impl Plan {
     }
 
     /// Writes everything; the table comes last.
-    fn write(&self, path: &Path, on: &File) -> Result<(), MediaError> {
+    fn write(&self, path: &Path, on: &File, progress: Progress<'_>) -> Result<(), MediaError> {
         let store = part(&self.table, Role::Store)?;
+        progress(Step::Phase("writing the file system of the store"));
         let place = (store.start_bytes, store.size_bytes);
-        ext4::make(path, place, store.guid, self.staged.path())?;
+        ext4::make(path, place, store.guid, &self.staged)?;
+        progress(Step::Phase("writing what it boots"));
         let write = || -> io::Result<()> {
             self.esp.write(on)?;
             let bios = part(&self.table, Role::BiosBoot).map_err(io::Error::other)?;
@@ -149,6 +137,7 @@ impl Plan {
             store_bytes: self.staged.size_bytes,
             boot_bytes: self.boot_bytes,
             id: self.table.partition(Role::Store).map_or_else(String::new, |p| p.guid.to_string()),
+            warnings: warnings(&self.staged.labels),
             labels: self.staged.labels,
         }
     }

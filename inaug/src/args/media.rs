@@ -1,6 +1,6 @@
 //! The command that makes media for machines without network.
 
-use super::{ModuleSet, StoreArg, parse_bytes};
+use super::{Labels, ModuleSet, StoreArg, parse_bytes, parse_labels};
 use std::path::PathBuf;
 use store::label::LabelName;
 
@@ -8,7 +8,11 @@ use store::label::LabelName;
 ///
 /// Boots by BIOS and UEFI, and puts the label onto the machine's disk; the medium itself is never
 /// written by that. A name that ends with .iso becomes a CD-ROM, any other the image of a stick, and a
-/// block device becomes a stick. The same inputs give the same bytes.
+/// block device becomes a stick. The same inputs give the same bytes; only a signature says when it
+/// was made.
+///
+/// The image of a CD-ROM boots from a CD-ROM only: for a stick, make the image of one. A medium that
+/// stays in the machine deploys again at the next boot from it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct MediaArgs {
     /// The labels that the medium carries
@@ -22,28 +26,33 @@ pub(crate) struct MediaArgs {
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,
 
-    /// The label that is deployed without asking [default: the only one; of several a person
-    /// chooses]
-    #[arg(long, value_name = "LABEL")]
-    pub(crate) default: Option<LabelName>,
+    /// What is deployed without asking, labels joined by + [default: the only one; of several a
+    /// person chooses]
+    #[arg(long, value_name = "LABEL[+LABEL...]", value_parser = parse_labels)]
+    pub(crate) default: Option<Labels>,
 
     /// Stores that machines ask after the medium, joined by commas: http:// URLs
     #[arg(long, value_name = "CHAIN")]
     pub(crate) store_chain: Option<String>,
 
     /// Words for the kernel's command line, in place of those of the same keys
-    #[arg(long, value_name = "WORDS", default_value = "", hide_default_value = true)]
-    pub(crate) append: String,
+    #[arg(long, value_name = "WORDS")]
+    pub(crate) append: Option<String>,
 
     /// How large the stick is to be, such as 8G: what is not needed is room for later labels
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     pub(crate) size: Option<u64>,
 
-    /// Bring a stick, or the image of one, to these labels: copies what it lacks, removes what is
-    /// not named, and renews what it boots. Cut short at any moment, the same command goes on
-    /// where it was
+    /// Bring a stick, or the image of one, to these labels: copies what it lacks, and renews what it
+    /// boots; --default, --store-chain and --append are those of before where they are not given.
+    /// Cut short at any moment, the same command goes on where it was. Needs root
     #[arg(long, conflicts_with = "size")]
     pub(crate) refresh: bool,
+
+    /// Remove the labels from the stick that are not named; without this, a stick that has others
+    /// is refused
+    #[arg(long, requires = "refresh")]
+    pub(crate) remove: bool,
 
     /// The token of the block device that may be overwritten, which the refusal prints
     #[arg(long, value_name = "TOKEN", conflicts_with = "refresh")]
@@ -79,4 +88,13 @@ pub(crate) struct MediaBootArgs {
     /// The init that the initramfs carries [default: the one beside this command]
     #[arg(long, value_name = "PATH", conflicts_with = "initramfs")]
     pub(crate) init: Option<PathBuf>,
+
+    /// Sign what UEFI boots by this key, a file that sbsign(1) can read without a passphrase: under
+    /// Secure Boot nothing else of the medium is started
+    #[arg(long, value_name = "KEY", requires = "secure_boot_cert")]
+    pub(crate) secure_boot_key: Option<PathBuf>,
+
+    /// The key's certificate, which the machines' firmware has, or one above it
+    #[arg(long, value_name = "CERT", requires = "secure_boot_key")]
+    pub(crate) secure_boot_cert: Option<PathBuf>,
 }

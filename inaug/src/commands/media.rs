@@ -2,52 +2,94 @@
 
 mod boot;
 mod document;
+mod stop;
+mod told;
 
 use super::open::open_patient;
 use crate::args::MediaArgs;
 use crate::exit::{Refused, Usage};
 use crate::output::Output;
+use crate::text;
 use anyhow::Context;
 use deploy::disks::{Places, inspect, may_overwrite, wipe_token};
 use document::Document;
-use media::boot::command_line;
-use media::{Load, disc, refresh, stick};
+use indicatif::ProgressBar;
+use media::boot::Told;
+use media::refresh::{Others, Stick};
+use media::{Load, Step, disc, place, stick};
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
-use store::is_url;
+use stop::Stop;
 use store::label::LabelName;
 
 /// Makes the medium, or brings it to other labels.
 pub(crate) fn run(args: &MediaArgs, output: &Output) -> anyhow::Result<()> {
+    let stop = Stop::by_signals()?;
+    stop.or(make(args, output, &stop))
+}
+
+fn make(args: &MediaArgs, output: &Output, stop: &Stop) -> anyhow::Result<()> {
     let kind = Kind::of(args)?;
-    let default = default(args)?;
-    let chain = chain(args)?;
-    let cmdline = command_line(default.map(LabelName::as_str), &chain, &args.append);
-    let boot = boot::boot(&args.boot, cmdline)?;
-    let source = open_patient(&args.store.store, "--store")?;
-    let load = Load { source: &*source, labels: &args.labels, boot: &boot };
-    let bar = Output::bar("copy", 0);
-    let progress = |name: &LabelName, done, total| {
-        bar.set_message(name.to_string());
-        bar.set_length(total);
-        bar.set_position(done);
+    let labels = labels(args);
+    let stick = match kind {
+        Kind::Refresh => Some(Stick::open(&args.output)?),
+        _ => None,
     };
-    let made = match kind {
-        Kind::Image => stick::image(&args.output, &load, args.size, &progress)?,
-        Kind::Device => {
-            check_wipe(args)?;
-            stick::device(&args.output, &load, &progress)?
+    let before = stick.as_ref().map_or_else(|| Ok(Told::default()), Stick::told)?;
+    let told = told::told(args, &labels, before)?;
+    let boot = boot::boot(&args.boot, told.clone(), told::command_line(&told, &labels))?;
+    let source = stop.over(open_patient(&args.store.store, "--store")?);
+    let load = Load { source: &source, labels: &labels, boot: &boot };
+    let bar = Output::bar("copy", 0);
+    let progress = |step: Step<'_>| show(&bar, step);
+    let document = match (kind, stick) {
+        (Kind::Refresh, Some(stick)) => {
+            let others = if args.remove { Others::Remove } else { Others::Refuse };
+            Document::refreshed(args, &boot, stick.refresh(&load, others, &progress)?)
         }
-        Kind::Disc => disc::image(&args.output, &load, &progress)?,
-        Kind::Refresh => {
-            let refreshed = refresh::refresh(&args.output, &load, &progress)?;
-            bar.finish_and_clear();
-            return Ok(output.answer(&Document::refreshed(args, &boot, refreshed))?);
+        (Kind::Device, _) => {
+            check_wipe(args)?;
+            Document::made(args, &boot, stick::device(&args.output, &load, &progress)?)
+        }
+        (Kind::Disc, _) => {
+            Document::made(args, &boot, disc::image(&args.output, &load, &progress)?)
+        }
+        (Kind::Image | Kind::Refresh, _) => {
+            let made = stick::image(&args.output, &load, args.size, &progress)?;
+            Document::made(args, &boot, made)
         }
     };
     bar.finish_and_clear();
-    Ok(output.answer(&Document::made(args, &boot, made))?)
+    document.warnings().iter().for_each(|warning| Output::warning(warning));
+    Ok(output.answer(&document)?)
+}
+
+/// Each label once, in the order in which they were named.
+fn labels(args: &MediaArgs) -> Vec<LabelName> {
+    let mut labels: Vec<LabelName> = Vec::new();
+    for label in &args.labels {
+        if !labels.contains(label) {
+            labels.push(label.clone());
+        }
+    }
+    labels
+}
+
+/// A bar for what is copied, or where there is no terminal a line, and a line for what nobody knows
+/// how far it is.
+fn show(bar: &ProgressBar, step: Step<'_>) {
+    match step {
+        Step::Copy { label, done_bytes, total_bytes } => {
+            if bar.is_hidden() && bar.message() != label.as_str() {
+                Output::note(&format!("copying {label}, {}", text::size(total_bytes)));
+            }
+            bar.set_message(label.to_string());
+            bar.set_length(total_bytes);
+            bar.set_position(done_bytes);
+        }
+        Step::Phase(what) => bar.suspend(|| Output::note(what)),
+    }
 }
 
 /// What is to be done.
@@ -62,6 +104,7 @@ enum Kind {
 impl Kind {
     fn of(args: &MediaArgs) -> anyhow::Result<Self> {
         let path = &args.output;
+        place::check(path)?;
         let is_disc = path.extension().is_some_and(|name| name.eq_ignore_ascii_case("iso"));
         let metadata = fs::metadata(path);
         let is_device = metadata.as_ref().is_ok_and(|found| found.file_type().is_block_device());
@@ -84,27 +127,6 @@ impl Kind {
         }
         Ok(kind)
     }
-}
-
-/// The label that is deployed without asking.
-fn default(args: &MediaArgs) -> Result<Option<&LabelName>, Usage> {
-    match (&args.default, args.labels.as_slice()) {
-        (Some(name), labels) if !labels.contains(name) => {
-            Err(Usage(format!("--default {name} is not among the labels of the medium")))
-        }
-        (Some(name), _) => Ok(Some(name)),
-        (None, [only]) => Ok(Some(only)),
-        (None, _) => Ok(None),
-    }
-}
-
-fn chain(args: &MediaArgs) -> Result<Vec<String>, Usage> {
-    let Some(chain) = &args.store_chain else { return Ok(Vec::new()) };
-    let one = |store: &str| match store.trim() {
-        store if is_url(store) => Ok(store.to_owned()),
-        other => Err(Usage(format!("--store-chain: expected http:// URLs, found {other:?}"))),
-    };
-    chain.split(',').map(one).collect()
 }
 
 /// Refuses a device that somebody uses or that holds data, unless its token was given.

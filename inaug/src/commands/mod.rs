@@ -14,6 +14,7 @@ pub(crate) mod rename;
 pub(crate) mod rm;
 pub(crate) mod serve;
 pub(crate) mod show;
+mod sign;
 pub(crate) mod verify;
 
 mod boot_facts;

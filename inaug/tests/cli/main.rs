@@ -9,6 +9,7 @@ mod documents;
 mod in_qemu;
 mod lab;
 mod media;
+mod media_refresh;
 mod scripted;
 mod serving;
 mod stores;

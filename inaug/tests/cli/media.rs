@@ -1,20 +1,22 @@
 //! `inaug media`: images of sticks and CD-ROMs, made by the programs that make them.
 
 use crate::support::{Bench, Ran, command, image};
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Where the store's file system starts on a stick whose boot files are small: after the table, GRUB's
 /// core and the EFI system partition.
-const STORE_AT: u64 = (2 + 64) << 20;
+pub(crate) const STORE_AT: u64 = (2 + 64) << 20;
 
 /// Where the EFI system partition starts.
-const ESP_AT: u64 = 2 << 20;
+pub(crate) const ESP_AT: u64 = 2 << 20;
 
 /// Makes `out` of the labels with files that are no kernel but look like one.
-fn media(bench: &Bench, out: &str, labels: &[&str], more: &[&str]) -> Ran {
+pub(crate) fn media(bench: &Bench, out: &str, labels: &[&str], more: &[&str]) -> Ran {
     let kernel = bench.file("vmlinuz", &crate::unified::kernel());
     let initramfs = bench.file("initramfs", &[7; 9000]);
     let out = bench.text(out);
@@ -23,7 +25,7 @@ fn media(bench: &Bench, out: &str, labels: &[&str], more: &[&str]) -> Ran {
 }
 
 /// Names in a directory of the store on the image of a stick, as debugfs(8) reads them.
-fn on_stick(image: &Path, directory: &str) -> Vec<String> {
+pub(crate) fn on_stick(image: &Path, directory: &str) -> Vec<String> {
     let device = format!("{}?offset={STORE_AT}", image.display());
     let list = format!("ls -p /store/{directory}");
     let said = Command::new("/usr/sbin/debugfs").args(["-R", &list, &device]).output().unwrap();
@@ -36,7 +38,7 @@ fn on_stick(image: &Path, directory: &str) -> Vec<String> {
 }
 
 /// The file system of the store has no fault.
-fn is_sound(image: &Path) {
+pub(crate) fn is_sound(image: &Path) {
     let device = format!("{}?offset={STORE_AT}", image.display());
     let checked = Command::new("/usr/sbin/e2fsck").args(["-fn", &device]).output().unwrap();
     assert!(checked.status.success(), "{checked:?}");
@@ -65,59 +67,6 @@ fn the_same_inputs_are_the_same_bytes_and_other_labels_are_not() {
     assert_eq!(on_stick(&bench.path("1.img"), "labels"), ["a"]);
 }
 
-#[test]
-fn a_stick_is_refreshed_in_place_and_goes_on_after_a_cut() {
-    let bench = Bench::new();
-    bench.push("a", &image(1, 3000));
-    let mut next = image(1, 3000);
-    next[..1 << 20].copy_from_slice(&image(9, 256));
-    bench.push("b", &next);
-    media(&bench, "usb.img", &["a"], &[]).expect(0);
-    let usb = bench.path("usb.img");
-    // Cut off wherever it is by then; the old label is whole, or the new one is.
-    for _ in 0..3 {
-        let store = bench.store();
-        let (kernel, initramfs) = (bench.text("vmlinuz"), bench.text("initramfs"));
-        let out = bench.text("usb.img");
-        let mut running = command(&["media", "b", "--store", &store, "--refresh", "-o", &out])
-            .args(["--kernel", &kernel, "--initramfs", &initramfs])
-            .spawn()
-            .unwrap();
-        running.kill().unwrap();
-        running.wait().unwrap();
-        assert!(!on_stick(&usb, "labels").is_empty());
-    }
-    // The state before the old label goes, with half of the boot files written.
-    let document = media(&bench, "usb.img", &["a", "b"], &["--refresh"]).expect(0).json();
-    assert!(document["labels"][1]["sent_bytes"].as_u64().unwrap() <= 2 << 20, "{document}");
-    let file = File::options().write(true).open(&usb).unwrap();
-    file.write_all_at(&[0; 4096], ESP_AT).unwrap();
-    let document = media(&bench, "usb.img", &["b"], &["--refresh"]).expect(0).json();
-    assert_eq!(document["removed"], serde_json::json!(["a"]));
-    assert_eq!(document["labels"][0]["sent_bytes"], 0);
-    assert!(document["boot_bytes"].as_u64().unwrap() >= 4096, "{document}");
-    is_sound(&usb);
-    assert_eq!(on_stick(&usb, "labels"), ["b"]);
-    // The same again moves nothing.
-    let document = media(&bench, "usb.img", &["b"], &["--refresh"]).expect(0).json();
-    assert_eq!(document["labels"][0]["sent_bytes"], 0);
-    assert_eq!(document["boot_bytes"], 0);
-    assert_eq!(document["removed_bytes"], 0);
-}
-
-#[test]
-fn what_is_no_medium_of_ours_is_not_refreshed() {
-    let bench = Bench::new();
-    bench.push("a", &image(1, 10));
-    let blank = vec![0; 1 << 20];
-    let other = bench.file("other.img", &blank);
-    let refused = media(&bench, "other.img", &["a"], &["--refresh"]).expect(6);
-    assert!(refused.stderr.contains("expected a medium made by inaug media"), "{}", refused.stderr);
-    assert!(fs::read(other).unwrap() == blank);
-    let refused = media(&bench, "boot.iso", &["a"], &["--refresh"]).expect(2);
-    assert!(refused.stderr.contains("make it anew"), "{}", refused.stderr);
-}
-
 /// What is to be made, of which labels and options; the exit code, and what is said.
 type Row<'a> = (&'a str, &'a [&'a str], &'a [&'a str], i32, &'a str);
 
@@ -125,13 +74,20 @@ type Row<'a> = (&'a str, &'a [&'a str], &'a [&'a str], i32, &'a str);
 fn what_cannot_be_is_said_before_anything_is_made() {
     let bench = Bench::new();
     bench.push("a", &image(1, 10));
-    let table: [Row; 6] = [
+    let table: [Row; 13] = [
         ("u.img", &["a"], &["--default", "b"], 2, "--default b is not among the labels"),
         ("u.img", &["a"], &["--size", "10M"], 2, "the medium: needs "),
         ("u.iso", &["a"], &["--size", "1G"], 2, "--size is for images of sticks"),
         ("u.img", &["a"], &["--wipe", "00"], 2, "--wipe is for block devices"),
         ("u.img", &["a"], &["--append", "a=it's"], 2, "found '\\'' in \"a=it's\""),
         ("u.img", &["nope"], &[], 1, "label nope is not in the store"),
+        ("u.img", &["a", "nope"], &[], 1, "label nope is not in the store"),
+        ("u.img", &["a"], &["--remove"], 2, "--refresh"),
+        ("u.img", &["a"], &["--store-chain", "ftp://a/"], 2, "expected http, found ftp"),
+        ("u.img", &["a"], &["--store-chain", "http://a/b c"], 2, "expected no blanks"),
+        ("u.img", &["a"], &["--store-chain", "http:///a"], 2, "expected a host"),
+        ("u.img", &["a"], &["--default", "a+b"], 2, "--default b is not among the labels"),
+        ("no-such/u.img", &["a"], &[], 5, "no-such"),
     ];
     for (out, labels, more, code, words) in table {
         let refused = media(&bench, out, labels, more).expect(code);
@@ -142,6 +98,27 @@ fn what_cannot_be_is_said_before_anything_is_made() {
     let left =
         left.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with('.'));
     assert_eq!(left.count(), 0, "files of ours are left");
+}
+
+#[test]
+fn neither_a_directory_nor_what_is_no_disk_becomes_a_medium() {
+    let bench = Bench::new();
+    bench.push("a", &image(1, 10));
+    fs::create_dir(bench.path("dir")).unwrap();
+    let (kernel, initramfs) =
+        (bench.file("vmlinuz", &crate::unified::kernel()), bench.file("initramfs", &[7; 9000]));
+    for (out, words) in [
+        (bench.text("dir").as_str(), "found a directory"),
+        ("/dev/null", "found a character device"),
+        ("/dev/no-such-disk", "is it plugged in?"),
+        ("/dev/no-such-disc.iso", "is it plugged in?"),
+    ] {
+        let boot = ["--kernel", &kernel, "--initramfs", &initramfs, "-o", out];
+        let refused = bench.run(&[&["media", "a"], &boot[..]].concat()).expect(2);
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
+    }
+    assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    assert!(!Path::new("/dev/no-such-disk").exists());
 }
 
 #[test]
@@ -159,6 +136,11 @@ fn several_labels_are_for_a_person_to_choose_from() {
         cmdline(&more).ends_with("inaugurator.store=medium,http://depot/store inaugurator.label=b")
     );
     assert_eq!(on_stick(&bench.path("usb.img"), "labels"), ["a", "b"]);
+    assert!(cmdline(&["--default", "b+a"]).ends_with("inaugurator.label=b+a"));
+    // Named twice it is one all the same.
+    let made = media(&bench, "usb.img", &["a", "a"], &[]).expect(0).json();
+    assert!(made["cmdline"].as_str().unwrap().ends_with("inaugurator.label=a"));
+    assert_eq!(made["labels"].as_array().unwrap().len(), 1);
 }
 
 #[test]
@@ -190,7 +172,12 @@ struct Loop(String);
 
 impl Loop {
     fn over(file: &str) -> Self {
-        let made = Command::new("/usr/sbin/losetup").args(["--find", "--show", file]).output();
+        Self::of_sectors(file, "512")
+    }
+
+    fn of_sectors(file: &str, bytes: &str) -> Self {
+        let mut losetup = Command::new("/usr/sbin/losetup");
+        let made = losetup.args(["--find", "--show", "--sector-size", bytes, file]).output();
         Self(String::from_utf8(made.unwrap().stdout).unwrap().trim().to_owned())
     }
 }
@@ -221,7 +208,118 @@ fn a_device_becomes_a_stick_unless_it_holds_what_nobody_gave_away() {
     let refused = make(&[]).expect(6);
     let token = refused.stderr.split("--wipe ").nth(1).unwrap_or_default().trim().to_owned();
     make(&["--wipe", "00000000"]).expect(6);
+    // The kernel knows its partitions: none of them is left for somebody to mount meanwhile.
     make(&["--wipe", &token]).expect(0);
     assert_eq!(make(&["--refresh"]).expect(0).json()["boot_bytes"], 0);
     assert_eq!(on_stick(Path::new(&disk), "labels"), ["a"]);
+}
+
+#[test]
+fn a_device_with_other_sectors_is_refused_before_anything_is_copied() {
+    let bench = Bench::new();
+    bench.push("a", &image(1, 10));
+    let disk = bench.file("disk", b"");
+    File::options().write(true).open(&disk).unwrap().set_len(300 << 20).unwrap();
+    let device = Loop::of_sectors(&disk, "4096");
+    let (kernel, initramfs) =
+        (bench.file("vmlinuz", &crate::unified::kernel()), bench.file("initramfs", &[7; 9000]));
+    let boot = ["--kernel", &kernel, "--initramfs", &initramfs, "-o", &device.0];
+    for more in [&[][..], &["--refresh"]] {
+        let refused = bench.run(&[&["media", "a"], &boot[..], more].concat()).expect(2);
+        let words = "expected a disk with sectors of 512 bytes, found 4096";
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
+        assert!(!refused.stderr.contains("writing"), "{}", refused.stderr);
+    }
+    assert_eq!(fs::read(&disk).unwrap().iter().find(|byte| **byte != 0), None);
+}
+
+#[test]
+fn what_is_told_to_stop_leaves_nothing_behind() {
+    let bench = Bench::new();
+    bench.push("a", &image(1, 3000));
+    bench.push("b", &image(2, 10));
+    media(&bench, "usb.img", &["b"], &[]).expect(0);
+    let before = fs::read(bench.path("usb.img")).unwrap();
+    for (out, phase) in [("usb.img", "writing the file system"), ("boot.iso", "writing the CD-ROM")]
+    {
+        let ended = until(&bench, out, phase, |pid| kill_process(pid, Signal::INT).unwrap());
+        // Unless it was done by then.
+        assert!([Some(130), Some(0)].contains(&ended), "{ended:?}");
+        if ended == Some(0) {
+            continue;
+        }
+        let left: Vec<_> = fs::read_dir(bench.path(".")).unwrap().collect();
+        let is_ours = |name: &str| name.starts_with('.') || name == "boot.iso";
+        let ours = left
+            .iter()
+            .filter(|entry| is_ours(&entry.as_ref().unwrap().file_name().to_string_lossy()));
+        assert_eq!(ours.count(), 0, "{left:?}");
+        assert!(fs::read(bench.path("usb.img")).unwrap() == before);
+    }
+}
+
+/// Makes `out` of label a up to where it says `phase`, and has `act` done then; returns how it ended.
+fn until(bench: &Bench, out: &str, phase: &str, act: fn(Pid)) -> Option<i32> {
+    let (store, out) = (bench.store(), bench.text(out));
+    let (kernel, initramfs) = (bench.text("vmlinuz"), bench.text("initramfs"));
+    let mut running = command(&["media", "a", "--store", &store, "-o", &out])
+        .args(["--kernel", &kernel, "--initramfs", &initramfs])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(running.stderr.take().unwrap()).lines();
+    let mut said = lines.map(Result::unwrap);
+    assert!(said.by_ref().any(|line| line.contains(phase)), "not said: {phase}");
+    act(Pid::from_child(&running));
+    said.for_each(drop);
+    running.wait().unwrap().code()
+}
+
+#[test]
+fn what_uefi_boots_is_signed_where_a_key_is_given() {
+    let bench = Bench::new();
+    bench.push("a", &image(1, 10));
+    let (key, certificate) = (bench.text("key.pem"), bench.text("cert.pem"));
+    let run = |program: &str, arguments: &[&str]| {
+        Command::new(program).args(arguments).output().unwrap().status.success()
+    };
+    let request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=test"];
+    let made = [&request[..], &["-keyout", &key, "-out", &certificate]].concat();
+    assert!(run("openssl", &made));
+    let signed = ["--secure-boot-key", &key, "--secure-boot-cert", &certificate];
+    for (more, is_signed) in [(&signed[..], true), (&[], false)] {
+        media(&bench, "usb.img", &["a"], more).expect(0);
+        let (esp, file) = (format!("{}@@{ESP_AT}", bench.text("usb.img")), bench.text("out.efi"));
+        assert!(run("mcopy", &["-n", "-o", "-i", &esp, "::EFI/BOOT/BOOTX64.EFI", &file]));
+        assert_eq!(run("sbverify", &["--cert", &certificate, &file]), is_signed);
+    }
+    let refused = media(&bench, "usb.img", &["a"], &["--secure-boot-key", &key]).expect(2);
+    assert!(refused.stderr.contains("--secure-boot-cert"), "{}", refused.stderr);
+}
+
+/// The boot catalogue (El Torito 1.0, figures 2 to 5): where it is stands in the boot record, at 0x47
+/// of sector 17.
+#[test]
+fn firmware_is_told_that_the_system_partition_goes_on_to_the_end() {
+    const SECTOR: usize = 2048;
+    let bench = Bench::new();
+    bench.push("a", &image(1, 10));
+    media(&bench, "boot.iso", &["a"], &[]).expect(0);
+    let disc = fs::read(bench.path("boot.iso")).unwrap();
+    let record = &disc[17 * SECTOR..];
+    assert_eq!(&record[7..30], b"EL TORITO SPECIFICATION");
+    let at = u32::from_le_bytes(record[0x47..0x4b].try_into().unwrap()) as usize * SECTOR;
+    let entries: Vec<&[u8]> = disc[at..at + 128].chunks(32).collect();
+    // Validation for x86 with both keys, a BIOS entry of four sectors, the last section, for EFI.
+    assert_eq!(
+        (entries[0][..2].to_vec(), entries[0][0x1e..].to_vec()),
+        (vec![1, 0], vec![0x55, 0xaa])
+    );
+    assert_eq!((entries[1][0], entries[1][1], &entries[1][6..8]), (0x88, 0, &[4, 0][..]));
+    assert_eq!(entries[2][..4], [0x91, 0xef, 1, 0]);
+    // More sectors than 16 bits can say: 0 means to the end of the disc (UEFI 2.10, 13.3.2.1).
+    assert_eq!((entries[3][0], entries[3][1], &entries[3][6..8]), (0x88, 0, &[0, 0][..]));
+    let esp = u32::from_le_bytes(entries[3][8..12].try_into().unwrap()) as usize * SECTOR;
+    assert_eq!(&disc[esp + 0x52..esp + 0x57], b"FAT32");
 }

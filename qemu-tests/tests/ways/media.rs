@@ -140,7 +140,7 @@ fn a_refreshed_stick_has_the_new_label_and_not_the_old_one() -> Result<()> {
     lab.push("lab/next", &next)?;
     let image: PathBuf = lab.path("usb.img");
     media(&lab, &image, &[LABEL], &[])?;
-    let refreshed = media(&lab, &image, &["lab/next"], &["--refresh"])?;
+    let refreshed = media(&lab, &image, &["lab/next"], &["--refresh", "--remove"])?;
     ensure!(refreshed["removed"] == serde_json::json!([LABEL]), "{refreshed}");
     println!("refreshed: {refreshed}");
     inaugurates(&lab, Firmware::SeaBios, stick(&image), &next.greeting())?;

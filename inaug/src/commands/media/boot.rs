@@ -2,16 +2,17 @@
 
 use crate::args::{MediaBootArgs, ModuleSet};
 use crate::commands::initramfs::{DEFAULT_TOOL, init_beside_us};
+use crate::commands::sign::sign;
 use crate::exit::Usage;
 use anyhow::Context;
 use initramfs::uki::{Parts, assemble, read_stub};
 use initramfs::{KernelTree, Modules, Options, build, find_program};
-use media::boot::Boot;
+use media::boot::{Boot, Told};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Kernel, initramfs, and both as one executable.
-pub(super) fn boot(args: &MediaBootArgs, cmdline: String) -> anyhow::Result<Boot> {
+pub(super) fn boot(args: &MediaBootArgs, told: Told, cmdline: String) -> anyhow::Result<Boot> {
     let tree = tree(args)?;
     let path = match (&args.kernel, &tree) {
         (Some(path), _) => path.clone(),
@@ -29,8 +30,12 @@ pub(super) fn boot(args: &MediaBootArgs, cmdline: String) -> anyhow::Result<Boot
     };
     let stub = read_stub(None)?;
     let parts = Parts { stub: &stub, kernel: &kernel, initrd: &initramfs, cmdline: &cmdline };
-    let uki = assemble(&parts)?.bytes;
-    Ok(Boot { kernel, initramfs, uki, cmdline })
+    let unsigned = assemble(&parts)?.bytes;
+    let uki = match (&args.secure_boot_key, &args.secure_boot_cert) {
+        (Some(key), Some(certificate)) => sign(&unsigned, key, certificate)?,
+        _ => unsigned,
+    };
+    Ok(Boot { kernel, initramfs, uki, cmdline, told })
 }
 
 fn tree(args: &MediaBootArgs) -> anyhow::Result<Option<KernelTree>> {

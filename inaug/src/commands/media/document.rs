@@ -26,6 +26,8 @@ pub(super) struct Document {
     /// Labels that were removed, and what was deleted with them.
     removed: Vec<String>,
     removed_bytes: u64,
+    /// What did not go as it should, and stopped nothing.
+    warnings: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -50,7 +52,13 @@ impl Document {
             labels: made.labels.iter().map(Row::of).collect(),
             removed: Vec::new(),
             removed_bytes: 0,
+            warnings: made.warnings,
         }
+    }
+
+    /// What a person has to know beside the answer.
+    pub(super) fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     pub(super) fn refreshed(args: &MediaArgs, boot: &Boot, refreshed: Refreshed) -> Self {
@@ -65,6 +73,7 @@ impl Document {
             labels: refreshed.labels.iter().map(Row::of).collect(),
             removed: refreshed.removed.iter().map(ToString::to_string).collect(),
             removed_bytes: refreshed.removed_bytes,
+            warnings: refreshed.warnings,
         }
     }
 }
