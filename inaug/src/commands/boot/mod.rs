@@ -22,10 +22,11 @@ mod stages;
 mod stores;
 mod test_command;
 mod watch;
+mod work;
 
 use crate::args::BootArgs;
 use crate::output::Output;
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use document::{Document, accel_word};
 use inbox::{Event, Inbox, Next};
 use machine::Running;
@@ -36,9 +37,9 @@ use show::Show;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 use tokio::runtime::{Handle, Runtime};
 use watch::{Seen, Wanted, listen, watch};
+use work::Work;
 
 /// Lines of the console that are shown when something went wrong: one screen.
 const LAST_WORDS: usize = 24;
@@ -64,7 +65,7 @@ fn boot(args: &Arc<BootArgs>, is_json: bool) -> anyhow::Result<(Seen, Document)>
         return Err(anyhow!("{needed}"));
     }
     let background = Background::new()?;
-    let work = TempDir::with_prefix("inaug-boot-").context("a directory for the machine")?;
+    let work = Work::new()?;
     let (send, inbox) = Inbox::new();
     inbox.take_signals(background.handle(), &send, work.path())?;
     let all = (&send, &inbox);
