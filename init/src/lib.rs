@@ -8,7 +8,7 @@
 //! report    a failure on one screen         onfail    what follows it
 //! disks     which there are, each asked      ondisk    what they hold to be booted
 //! power     what else ends it               machine   what every stage has at hand
-//! stop      leaving off at a key
+//! stop      leaving off at a key             wall_clock what time it is
 //! recovery  a menu for a person             window    a key that leads there
 //! ```
 //!
@@ -32,6 +32,7 @@ pub mod recovery;
 pub mod report;
 pub mod signals;
 pub mod stop;
+pub mod wall_clock;
 pub mod window;
 
 mod sys;

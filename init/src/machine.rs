@@ -10,6 +10,7 @@ use crate::console::Console;
 use crate::devices::{Devices, Modules};
 use crate::disks::Disks;
 use crate::net::{Keeper, Network};
+use crate::wall_clock::WallClock;
 use crate::window::Window;
 use crate::{crash, mounts, report, signals};
 
@@ -26,6 +27,8 @@ pub struct Machine {
     pub command_line: String,
     /// When devices began to be looked for.
     pub started: Instant,
+    /// What time it is.
+    pub clock: WallClock,
     /// In which a key stops an automatic boot.
     pub window: Window,
     onfail: Arc<Mutex<OnFail>>,
@@ -59,7 +62,9 @@ impl Machine {
             tell(&console, &error);
         }
         let devices = devices(&console);
-        Self::with(console, devices, disks, command_line, onfail)
+        let machine = Self::with(console, devices, disks, command_line, onfail);
+        machine.clock.begin(&machine.console);
+        machine
     }
 
     /// One that looks at nothing but `disks`, for tests.
@@ -76,7 +81,7 @@ impl Machine {
         command_line: String,
         onfail: Arc<Mutex<OnFail>>,
     ) -> Self {
-        let (window, changes, network, keeper) = Default::default();
+        let (clock, window, changes, network, keeper) = Default::default();
         let started = Instant::now();
         Self {
             console,
@@ -84,6 +89,7 @@ impl Machine {
             disks,
             command_line,
             started,
+            clock,
             window,
             onfail,
             changes,

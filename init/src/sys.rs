@@ -35,6 +35,41 @@ pub(crate) fn kexec_file_load(
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// `struct rtc_time` of `linux/rtc.h`.
+#[repr(C)]
+struct RtcTime {
+    second: libc::c_int,
+    minute: libc::c_int,
+    hour: libc::c_int,
+    day: libc::c_int,
+    /// From 0.
+    month: libc::c_int,
+    /// Since 1900.
+    year: libc::c_int,
+    unused: [libc::c_int; 3],
+}
+
+/// `RTC_SET_TIME` of `rtc(4)`: sets the clock `path` to `unix_s`, seconds since 1970, in UTC.
+pub(crate) fn set_rtc(path: &str, unix_s: u64) -> io::Result<()> {
+    const RTC_SET_TIME: libc::Ioctl = 0x4024_700a;
+    let rtc = std::fs::File::open(path)?;
+    let (date, time) = crate::report::date::civil(unix_s);
+    let whole = |number: u64| libc::c_int::try_from(number).map_err(io::Error::other);
+    let new = RtcTime {
+        second: whole(time[2])?,
+        minute: whole(time[1])?,
+        hour: whole(time[0])?,
+        day: whole(date[2])?,
+        month: whole(date[1])? - 1,
+        year: whole(date[0])? - 1900,
+        unused: [0; 3],
+    };
+    // SAFETY: the descriptor is open for the call; the pointer is to a whole `struct rtc_time`, which
+    // the kernel only reads.
+    let result = unsafe { libc::ioctl(rtc.as_raw_fd(), RTC_SET_TIME, &raw const new) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Has `command` lead a session of its own, with its standard input as the controlling terminal
 /// (`setsid(2)`, `TIOCSCTTY` of `ioctl_tty(2)`) and no signal blocked.
 pub(crate) fn lead_a_session(command: &mut Command) -> &mut Command {

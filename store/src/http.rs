@@ -13,17 +13,19 @@
 
 mod answer;
 mod body;
+mod date;
 mod retry_after;
 
 use crate::source::{Body, Item, Source, SourceError};
 use answer::Wanted;
 use body::HttpBody;
 use reqwest::blocking::Client;
-use reqwest::header::{ACCEPT_ENCODING, RANGE};
+use reqwest::header::{ACCEPT_ENCODING, DATE, HeaderMap, RANGE};
 use reqwest::{Url, redirect, retry};
 use std::io;
 use std::ops::Range;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Redirects to follow: a mirror's choice and a canonical name take two; more is a loop.
 const REDIRECTS_MAX: usize = 5;
@@ -98,6 +100,8 @@ pub struct HttpStore {
     name: String,
     client: Client,
     timeouts: Timeouts,
+    /// What the server's clock said, and when that was heard.
+    clock: Arc<Mutex<Option<(u64, Instant)>>>,
 }
 
 impl HttpStore {
@@ -107,7 +111,20 @@ impl HttpStore {
         let mut shown = base.clone();
         shown.set_password(None).ok(); // only URLs without a host refuse, and there are none
         let name = shown.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { base, name, client: client(timeouts)?, timeouts })
+        Ok(Self { base, name, client: client(timeouts)?, timeouts, clock: Arc::default() })
+    }
+
+    /// What the server's clock says by now, seconds since 1970, where it has said so (`Date`, RFC
+    /// 9110, section 6.6.1).
+    pub fn server_time_unix_s(&self) -> Option<u64> {
+        let heard = *self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.map(|(date, when)| date + when.elapsed().as_secs())
+    }
+
+    fn hear_clock(&self, headers: &HeaderMap) {
+        let date = headers.get(DATE).and_then(|date| date::parse(date.to_str().ok()?.trim()));
+        let heard = date.map(|date| (date, Instant::now()));
+        *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = heard;
     }
 
     fn url(&self, item: &Item) -> Url {
@@ -147,6 +164,7 @@ impl Source for HttpStore {
             request = request.header(RANGE, format!("bytes={}-{}", range.start, range.end - 1));
         }
         let response = request.send().map_err(|error| self.failed(item, error))?;
+        self.hear_clock(response.headers());
         let wanted = Wanted { item, store: &self.name, range };
         let accepted = answer::accept(&wanted, response.status(), response.headers())?;
         let reader = Box::new(HttpBody::new(response, &wanted, &accepted, self.timeouts)?);

@@ -65,6 +65,7 @@ pub(super) fn go(
     settled: &dyn Bootable,
 ) -> Result<Infallible, Failure> {
     let console = &machine.console;
+    machine.clock.settle(console);
     match (config.settings.then, settled.boot()) {
         (Then::PowerOff, _) => leave(power::Leave::PowerOff, console),
         (Then::Reboot, _) => leave(power::Leave::Reboot, console),

@@ -183,7 +183,11 @@ pub(crate) fn raise(
     interrupt: Option<Arc<OwnedFd>>,
 ) -> Result<(), Failure> {
     let console = &machine.console;
-    let mut reach = |_: &Network| stores::reach(&settings.store, label, &settings.files);
+    let mut time = None;
+    let mut reach = |_: &Network| {
+        time = stores::reach(&settings.store, label, &settings.files)?;
+        Ok(())
+    };
     // Its lines name the stage already.
     let mut say = |line: &str| console.say("net", line.strip_prefix("network: ").unwrap_or(line));
     machine.leave_network();
@@ -196,6 +200,9 @@ pub(crate) fn raise(
     if let Some(name) = settings.hostname.as_ref().or(network.hostname.as_ref()) {
         // A machine without a name deploys as well.
         let _ = rustix::system::sethostname(name.as_bytes());
+    }
+    if let Some(time) = time {
+        machine.clock.hear(time, console);
     }
     // Before it is kept: the keeper may find another.
     machine.network_setter()(Some(network.clone()));
@@ -214,7 +221,7 @@ fn keep(
     let console = Arc::clone(&machine.console);
     let keeping = Keeping {
         config: settings.network.clone(),
-        reach: Box::new(move |_| stores::reach(&chain, label.as_ref(), &files)),
+        reach: Box::new(move |_| stores::reach(&chain, label.as_ref(), &files).map(drop)),
         say: Box::new(move |line| console.say("net", line)),
         now: Box::new(machine.network_setter()),
     };

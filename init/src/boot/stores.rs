@@ -59,26 +59,27 @@ pub(super) fn needs_network(chain: &[String], files: &[FileRequest]) -> bool {
 
 /// Asks the stores of `chain` for `label`, or for the list of labels where it is not known yet; one
 /// answer of any kind will do, even "no such label": the stage that needs the label says so better. Where there are only
-/// directories, the servers of `files` are asked; where nothing is behind a URL, nobody is.
+/// directories, the servers of `files` are asked; where nothing is behind a URL, nobody is. Returns
+/// what time the store has, seconds since 1970, where it says so.
 pub(super) fn reach(
     chain: &[String],
     label: Option<&LabelName>,
     files: &[FileRequest],
-) -> Result<(), String> {
+) -> Result<Option<u64>, String> {
     let mut reasons = Vec::new();
     if !needs_network(chain, files) {
-        return Ok(());
+        return Ok(None);
     }
     if !needs_network(chain, &[]) {
-        return reach_files(files);
+        return reach_files(files).map(|()| None);
     }
     for url in chain.iter().filter(|text| is_url(text)) {
         let asked = HttpStore::new(url, REACH).map_err(|error| error.to_string());
-        match asked.map(|store| ask(&store, label)) {
-            Ok(Err(error)) if is_silence(&error) => {
+        match asked.map(|store| (ask(&store, label), store)) {
+            Ok((Err(error), _)) if is_silence(&error) => {
                 reasons.push(ends(&crate::report::causes(&error)));
             }
-            Ok(_) => return Ok(()),
+            Ok((_, store)) => return Ok(store.server_time_unix_s()),
             Err(reason) => reasons.push(reason),
         }
     }
@@ -136,9 +137,15 @@ mod tests {
         let thread = std::thread::spawn(move || {
             let (mut stream, _) = server.accept().unwrap();
             assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
-            stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").unwrap();
+            stream
+                .write_all(
+                    b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\
+                Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n",
+                )
+                .unwrap();
         });
-        assert_eq!(reach(&["/srv".into(), url.clone()], Some(&label), &[]), Ok(()));
+        let reached = reach(&["/srv".into(), url.clone()], Some(&label), &[]);
+        assert!(matches!(reached, Ok(Some(784_111_777..))), "{reached:?}");
         thread.join().unwrap();
         let file =
             FileRequest { path: b"a".to_vec(), from: url.clone(), mode: 0o644, digest: None };
@@ -157,6 +164,6 @@ mod tests {
         assert!(!needs_network(&["/srv/store".into()], &[file("/b")]));
         assert!(needs_network(&["/srv/store".into(), "http://a".into()], &[]));
         assert!(needs_network(&["/srv/store".into()], &[file("http://a/b")]));
-        assert_eq!(reach(&[], None, &[]), Ok(()));
+        assert_eq!(reach(&[], None, &[]), Ok(None));
     }
 }

@@ -1,8 +1,14 @@
 //! A wall-clock time as text.
 
-/// `2026-11-21 23:40:59 UTC` from seconds since 1970 (civil date from a day
-/// number, Gregorian calendar in eras of 400 years).
+/// `2026-11-21 23:40:59 UTC` from seconds since 1970.
 pub(crate) fn utc(unix_s: u64) -> String {
+    let ([year, month, day], [hour, minute, second]) = civil(unix_s);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+}
+
+/// Year, month and day, and hour, minute and second, from seconds since 1970 (civil date from a day
+/// number, Gregorian calendar in eras of 400 years).
+pub(crate) fn civil(unix_s: u64) -> ([u64; 3], [u64; 3]) {
     let (days, second) = (unix_s / 86_400, unix_s % 86_400);
     // Days are counted from 0000-03-01, so that a leap day ends its year.
     let days = days.saturating_add(719_468);
@@ -14,8 +20,7 @@ pub(crate) fn utc(unix_s: u64) -> String {
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+    ([year, month, day], [second / 3600, second / 60 % 60, second % 60])
 }
 
 #[cfg(test)]
