@@ -24,6 +24,8 @@ pub(super) struct Applied {
     mtu_before: Option<u16>,
     address: Option<Address>,
     routes: Vec<Route>,
+    /// What a lease told that the kernel refused, and the NIC goes without.
+    pub(super) refused: Vec<String>,
 }
 
 /// Sets MTU, address and routes, and writes the resolver's file. What was set before a refusal is
@@ -34,7 +36,8 @@ pub(super) fn apply(
     resolv_conf: &Path,
 ) -> Result<Applied, ConfigureError> {
     let index = network.nic.index;
-    let mut applied = Applied { index, mtu_before: None, address: None, routes: Vec::new() };
+    let mut applied =
+        Applied { index, mtu_before: None, address: None, routes: Vec::new(), refused: Vec::new() };
     match fill(netlink, network, resolv_conf, &mut applied) {
         Ok(()) => Ok(applied),
         Err(error) => {
@@ -61,8 +64,14 @@ fn fill(
         .map_err(refused(|| format!("add address {}/{}", network.address, network.prefix)))?;
     applied.address = Some(address);
     for route in routes(network) {
-        netlink.add_route(index, &route).map_err(refused(|| format!("add route {route}")))?;
-        applied.routes.push(route);
+        let added = netlink.add_route(index, &route);
+        match added.map_err(refused(|| format!("add route {route}"))) {
+            Ok(()) => applied.routes.push(route),
+            // A server's mistake, such as the machine's own address as the gateway, costs what lies
+            // behind it. The store may not.
+            Err(error) if network.lease.is_some() => applied.refused.push(error.to_string()),
+            Err(error) => return Err(error),
+        }
     }
     write_resolv_conf(network, resolv_conf)
         .map_err(refused(|| format!("write {}", resolv_conf.display())))

@@ -35,11 +35,16 @@ const SOCKET_WAIT: Duration = Duration::from_secs(1);
 /// that has no business on this network.
 const ATTEMPTS_PER_LEASE: u32 = 3;
 
+/// DHCP servers remembered that led nowhere; a network has two or three.
+const NOWHERE_MAX: usize = 8;
+
 /// One NIC in the race. Times are since the race began.
 pub(super) struct Contender {
     pub(super) nic: Nic,
     carrier_since: Option<Duration>,
     notes: VecDeque<String>,
+    /// Servers whose addresses did not lead to the store, the latest last.
+    nowhere: VecDeque<Ipv4Addr>,
     state: State,
 }
 
@@ -78,7 +83,8 @@ struct Ready {
 
 impl Contender {
     pub(super) fn new(nic: Nic) -> Self {
-        Self { nic, carrier_since: None, notes: VecDeque::new(), state: State::Idle }
+        let (notes, nowhere) = (VecDeque::new(), VecDeque::new());
+        Self { nic, carrier_since: None, notes, nowhere, state: State::Idle }
     }
 
     /// A NIC that is only listed, and why.
@@ -191,10 +197,22 @@ impl Contender {
         ready.not_before = now + Duration::from_secs(RETRY_WAITS_S[at]);
         let again = ready.attempts >= ATTEMPTS_PER_LEASE;
         let note = format!("{} but store not reachable: {why}", ready.network.source());
+        let server = ready.network.lease.map(|lease| lease.server);
         self.note(note);
         if again && config.addressing == Addressing::Dhcp {
+            if let Some(server) = server {
+                self.led_nowhere(server);
+            }
             self.start(config, now);
         }
+    }
+
+    fn led_nowhere(&mut self, server: Ipv4Addr) {
+        self.nowhere.retain(|known| *known != server);
+        if self.nowhere.len() >= NOWHERE_MAX {
+            self.nowhere.pop_front();
+        }
+        self.nowhere.push_back(server);
     }
 
     /// Adds to what is told about this NIC; a repetition is not told twice.
@@ -280,6 +298,7 @@ impl Contender {
             Addressing::Dhcp => match PacketSocket::open(&self.nic.name, eth::IP) {
                 Ok(socket) => {
                     let client = Client::new(self.nic.mac, random(), now);
+                    let client = client.avoiding(self.nowhere.make_contiguous());
                     State::Asking(Box::new(Asking { client, socket }))
                 }
                 Err(error) => {

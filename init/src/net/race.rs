@@ -214,13 +214,19 @@ impl<'a> Race<'a> {
         say(&format!("network: {} has {}, trying the store", network.nic.name, network.source()));
         let why = match apply(&mut self.netlink, &network, &self.config.resolv_conf) {
             Err(error) => error.to_string(),
-            Ok(applied) => match reach(&network) {
-                Ok(()) => return Some(network),
-                Err(why) => {
-                    applied.undo(&mut self.netlink);
-                    why
+            Ok(applied) => {
+                for refused in &applied.refused {
+                    say(&format!("network: {} {refused}", network.nic.name));
+                    self.contenders.get_mut(&index)?.note(refused.clone());
                 }
-            },
+                match reach(&network) {
+                    Ok(()) => return Some(network),
+                    Err(why) => {
+                        applied.undo(&mut self.netlink);
+                        why
+                    }
+                }
+            }
         };
         say(&format!("network: {} does not reach the store: {why}", network.nic.name));
         let now = self.now();

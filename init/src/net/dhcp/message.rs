@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::ops::Range;
 
 use smoltcp::phy::{Checksum, ChecksumCapabilities};
 use smoltcp::wire::{
@@ -26,6 +27,7 @@ pub(super) mod option {
     pub(in super::super) const MTU: u8 = 26;
     pub(in super::super) const NTP: u8 = 42;
     pub(in super::super) const LEASE_TIME: u8 = 51;
+    pub(in super::super) const OVERLOAD: u8 = 52;
     pub(in super::super) const MESSAGE_TYPE: u8 = 53;
     pub(in super::super) const SERVER: u8 = 54;
     pub(in super::super) const ERROR_TEXT: u8 = 56;
@@ -61,6 +63,11 @@ const BOOTP_MIN: usize = 300;
 
 /// The longest message taken, announced to the server: one frame at the MTU every Ethernet has.
 const MESSAGE_MAX: u16 = 1500 - 20 - 8;
+
+/// Where a message has the name of a boot file and that of its server (RFC 2131, figure 1); a server
+/// that has more to say than fits puts options there.
+const FILE_FIELD: Range<usize> = 108..236;
+const NAME_FIELD: Range<usize> = 44..108;
 
 /// What the client says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -200,6 +207,13 @@ pub(super) fn message(bytes: &[u8]) -> Option<Reply> {
     for found in packet.options() {
         options.entry(found.kind).or_default().extend_from_slice(found.data);
     }
+    // RFC 2131, 4.1: the file's field is read before the server's name.
+    let overload = options.get(&option::OVERLOAD).and_then(|data| data.first()).copied();
+    for (bit, field) in [(1, FILE_FIELD), (2, NAME_FIELD)] {
+        if overload.is_some_and(|overload| overload & bit != 0) {
+            read_field(bytes.get(field)?, &mut options);
+        }
+    }
     let kind = *options.get(&option::MESSAGE_TYPE)?.first()?;
     Some(Reply {
         kind: DhcpMessageType::from(kind),
@@ -208,4 +222,25 @@ pub(super) fn message(bytes: &[u8]) -> Option<Reply> {
         your_ip: packet.your_ip(),
         options,
     })
+}
+
+/// Reads the options in a field that was not made for them (RFC 2132, 9.3), up to the first that is
+/// cut.
+fn read_field(mut field: &[u8], options: &mut Options) {
+    const PAD: u8 = 0;
+    const END: u8 = 255;
+    while let Some((&kind, rest)) = field.split_first() {
+        if kind == END {
+            return;
+        }
+        let length =
+            if kind == PAD { None } else { rest.first().map(|length| usize::from(*length)) };
+        let Some(length) = length else {
+            field = rest;
+            continue;
+        };
+        let Some((data, after)) = rest[1..].split_at_checked(length) else { return };
+        options.entry(kind).or_default().extend_from_slice(data);
+        field = after;
+    }
 }

@@ -12,7 +12,8 @@
 //! - comes with a packet device that panics when the link goes down.
 //!
 //! Where the RFC is silent or strict: the first OFFER with a usable address wins, without waiting for
-//! others; after the first DECLINEs it asks again sooner than the RFC wants.
+//! others, unless what its server gave before led nowhere; after the first DECLINEs it asks again
+//! sooner than the RFC wants.
 
 mod answer;
 mod message;
@@ -52,6 +53,10 @@ const NAK_WAIT: Duration = Duration::from_secs(1);
 /// ten seconds of RFC 2131, 3.1.5, are for one that offers it again.
 const DECLINE_WAITS_MS: [u64; 4] = [100, 1000, 10_000, 10_000];
 
+/// How long another server is waited for, if what an offer's server gave before led nowhere: what a
+/// slow one takes that pings an address first.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// From this DISCOVER on the answer is wanted by broadcast: a switch or a hypervisor may drop a
 /// unicast to an address that nobody has shown yet.
 const BROADCAST_FROM: u32 = 3;
@@ -69,6 +74,17 @@ pub(super) struct Client {
     next: Duration,
     phase: Phase,
     heard: Heard,
+    /// Servers whose addresses led nowhere, the latest last.
+    avoided: Vec<Ipv4Addr>,
+    spare: Option<Spare>,
+}
+
+/// An offer that is taken if there is no better one until then.
+#[derive(Debug, Clone, Copy)]
+struct Spare {
+    address: Ipv4Addr,
+    server: Ipv4Addr,
+    until: Duration,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -89,18 +105,30 @@ impl Client {
             next: now,
             phase: Phase::Selecting { sent: 0 },
             heard: Heard::default(),
+            avoided: Vec::new(),
+            spare: None,
         };
         client.select(now);
         client
     }
 
+    /// The same, with servers whose addresses led nowhere, the latest last: other servers come first.
+    pub(super) fn avoiding(self, servers: &[Ipv4Addr]) -> Self {
+        Self { avoided: servers.to_vec(), ..self }
+    }
+
     /// When [`Client::poll`] wants to be called next; `None` once there is an answer.
     pub(super) fn next_at(&self) -> Option<Duration> {
-        (!matches!(self.phase, Phase::Bound)).then_some(self.next)
+        let spare = self.spare.map(|spare| spare.until);
+        let next = spare.map_or(self.next, |until| until.min(self.next));
+        (!matches!(self.phase, Phase::Bound)).then_some(next)
     }
 
     /// The frame to send now, if one is due.
     pub(super) fn poll(&mut self, now: Duration) -> Option<Vec<u8>> {
+        if let Some(spare) = self.spare.filter(|spare| spare.until <= now) {
+            self.take(spare.address, spare.server, now);
+        }
         if now < self.next {
             return None;
         }
@@ -189,10 +217,33 @@ impl Client {
             None => self.heard.refused = Some("OFFER without a server identifier".to_owned()),
             Some(server) => {
                 self.heard.last_offer = Some((address, server));
-                self.phase = Phase::Requesting { address, server, sent: 0 };
-                self.next = now;
+                match self.rank(server) {
+                    None => self.take(address, server, now),
+                    Some(rank) => self.spare(rank, address, server, now),
+                }
             }
         }
+    }
+
+    /// Keeps the offer of a server that led nowhere, or a better one: that of the server which led
+    /// nowhere the longest time ago.
+    fn spare(&mut self, rank: usize, address: Ipv4Addr, server: Ipv4Addr, now: Duration) {
+        let until = self.spare.map_or(now + PATIENCE, |spare| spare.until);
+        if self.spare.and_then(|spare| self.rank(spare.server)).is_none_or(|other| rank < other) {
+            self.spare = Some(Spare { address, server, until });
+        }
+    }
+
+    /// Where a server stands among those that led nowhere.
+    fn rank(&self, server: Ipv4Addr) -> Option<usize> {
+        self.avoided.iter().position(|avoided| *avoided == server)
+    }
+
+    /// Takes an offer.
+    fn take(&mut self, address: Ipv4Addr, server: Ipv4Addr, now: Duration) {
+        self.phase = Phase::Requesting { address, server, sent: 0 };
+        self.spare = None;
+        self.next = now;
     }
 
     fn acknowledged(&mut self, reply: &Reply, server: Ipv4Addr) -> Option<Answer> {
@@ -209,6 +260,7 @@ impl Client {
     fn select(&mut self, at: Duration) {
         self.xid = self.random.next() as u32;
         self.phase = Phase::Selecting { sent: 0 };
+        self.spare = None;
         self.next = at;
     }
 

@@ -182,6 +182,47 @@ fn an_offer_for_any_of_its_discovers_counts() {
 }
 
 #[test]
+fn a_server_that_led_nowhere_is_taken_if_no_other_offers() {
+    let other = Ipv4Addr::new(10, 9, 9, 2);
+    let offer = |server: Ipv4Addr, xid| reply(OFFER, xid, OFFERED, &[(54, &server.octets())]);
+    let asked = |client: &mut Client, now| client.poll(at(now)).map(|frame| sent(&frame));
+    for (avoided, second, expected) in [
+        (vec![SERVER], Some(other), (200, other)),
+        (vec![SERVER], None, (3100, SERVER)),
+        (vec![other, SERVER], Some(other), (3100, other)),
+        (vec![SERVER, other], Some(other), (3100, SERVER)),
+    ] {
+        let mut client = Client::new(MAC, 7, at(0)).avoiding(&avoided);
+        let discover = asked(&mut client, 0).unwrap();
+        client.receive(at(100), &offer(SERVER, discover.xid));
+        if let Some(second) = second {
+            client.receive(at(200), &offer(second, discover.xid));
+        }
+        let mut now = 200;
+        let request = loop {
+            match asked(&mut client, now).filter(|sent| sent.kind == DhcpMessageType::Request) {
+                Some(request) => break request,
+                // Times are jittered by less than a millisecond too.
+                None => now = client.next_at().unwrap().as_micros().div_ceil(1000) as u64,
+            }
+        };
+        assert_eq!((now, &request.options[&54][..]), (expected.0, &expected.1.octets()[..]));
+    }
+}
+
+#[test]
+fn options_in_the_fields_of_file_and_name_are_read() {
+    let (mut client, discover) = client();
+    let mut offer = reply(OFFER, discover.xid, OFFERED, &[(52, &[3])]);
+    let dhcp = 14 + 20 + 8;
+    offer[dhcp + 108..dhcp + 116].copy_from_slice(&[0, 54, 4, 10, 0, 2, 2, 255]);
+    offer[dhcp + 44..dhcp + 51].copy_from_slice(&[12, 3, b'n', b'o', b'd', 15, 99]);
+    client.receive(at(10), &offer);
+    let request = sent(&client.poll(at(10)).unwrap());
+    assert_eq!(request.options[&54], SERVER.octets());
+}
+
+#[test]
 fn silence_after_the_request_starts_over() {
     let (mut client, request) = requesting();
     for _ in 0..3 {
