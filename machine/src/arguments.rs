@@ -56,6 +56,7 @@ mod tests {
             nics: vec![
                 Nic { restrict: true, ..Nic::of(NicModel::E1000) },
                 Nic { rom: true, boots: Some(1), ..Nic::on_tap("tap0") },
+                Nic::on_socket("/a,b.socket"),
             ],
             clock: Some("1970-01-01T00:00:10".into()),
             ..Machine::direct("/k", "/i", "console=ttyS0")
@@ -81,6 +82,7 @@ mod tests {
             "-device e1000,id=nic0,netdev=nic0-net,mac=52:54:00:1a:06:00,romfile= ",
             "-netdev tap,ifname=tap0,script=no,downscript=no,id=nic1-net",
             "-device virtio-net-pci,id=nic1,netdev=nic1-net,mac=52:54:00:1a:06:01,bootindex=1",
+            "-netdev stream,server=off,addr.type=unix,addr.path=/a,,b.socket,id=nic2-net",
         ] {
             assert!(found.contains(expected), "{expected}\nis not in\n{found}");
         }

@@ -277,6 +277,14 @@ impl Nic {
         Self { netdev: Some(netdev), ..Self::default() }
     }
 
+    /// A card whose cable leads to the Unix socket at `path`, where every frame comes after its length,
+    /// 32 bits, big endian: who listens there is the network.
+    pub fn on_socket(path: impl AsRef<Path>) -> Self {
+        let path = escaped(path.as_ref());
+        let netdev = format!("stream,server=off,addr.type=unix,addr.path={path}");
+        Self { netdev: Some(netdev), ..Self::default() }
+    }
+
     /// The name of card `index` in QEMU's monitor, as `set_link` takes it.
     pub(crate) fn id(index: usize) -> String {
         format!("nic{index}")
