@@ -28,7 +28,6 @@ mod compare;
 pub mod crash;
 pub mod environment;
 mod image;
-mod noise;
 mod server;
 mod trees;
 mod volume;
@@ -39,7 +38,8 @@ pub use machine::{
     Accel, Access, Ailment, Bus, Console, Disk, Firmware, Format, Machine, Match, Nic, NicModel,
     Qmp, Running, Shell, Texts, deadline,
 };
-pub use noise::Noise;
-pub use server::{ALWAYS, Fault, Misbehaviour, Served, StaticServer};
+pub use server::StaticServer;
 pub use trees::{Difference, differences};
 pub use volume::{ESP_TYPE, Partition, ROOT_TYPE};
+pub use wire::Noise;
+pub use wire::http::{ALWAYS, Fault, Misbehaviour, Served};

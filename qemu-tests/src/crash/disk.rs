@@ -119,7 +119,7 @@ fn difference(looks: Looks, whole: &[u8], disk: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::noise::Noise;
+    use wire::Noise;
 
     const DISK_BYTES: usize = 4 << 20;
     const HEAD: (usize, usize) = (0, HELD_BYTES);

@@ -2,7 +2,7 @@
 
 use super::log::{Entry, WriteLog};
 use super::replay::{Cut, mixed};
-use crate::noise::Noise;
+use wire::Noise;
 
 /// Moments at which a run is cut off, in order of time. Half of them are spread evenly over
 /// the requests; half lie before a flush, with something to lose, whichever flush it is: a

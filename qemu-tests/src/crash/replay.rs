@@ -8,12 +8,12 @@
 //! and flush at the same time.
 
 use super::log::{Entry, WriteLog};
-use crate::noise::Noise;
 use anyhow::{Result, ensure};
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::iter;
 use std::ops::Range;
+use wire::Noise;
 
 /// With so few writes pending, tearing them is nearly all that can go wrong.
 const FEW: usize = 4;

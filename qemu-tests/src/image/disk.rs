@@ -1,7 +1,6 @@
 //! The disk around a test image's files.
 
 use super::ROOT_PARTUUID;
-use crate::noise::Noise;
 use anyhow::{Context, Result, bail, ensure};
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -10,6 +9,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use wire::Noise;
 
 const ESP_START_MIB: u64 = 1;
 const ESP_MIB: u64 = 8;

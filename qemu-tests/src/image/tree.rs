@@ -1,10 +1,10 @@
 //! The files of a test image.
 
 use super::TestImage;
-use crate::noise::Noise;
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::Path;
+use wire::Noise;
 
 /// Data files, half of them compressible.
 const FILES: u32 = 24;

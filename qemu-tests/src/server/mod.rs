@@ -1,27 +1,21 @@
 //! A static store over HTTP in the test's own process, which counts what it is
 //! asked and misbehaves as it is told.
 
-mod fault;
-mod reply;
-mod request;
 #[cfg(test)]
 mod tests;
 
-pub use fault::{ALWAYS, Fault, Misbehaviour};
-
 use anyhow::{Context, Result};
-use fault::strike;
 use machine::Accel;
-use reply::{After, reply};
-use request::{Request, read_request};
+use rustix::net::sockopt::set_socket_linger;
 use std::collections::HashMap;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use wire::http::{After, Misbehaviour, Reply, Request, Served, read_request, reply, strike};
 
 /// What QEMU's user network calls the host.
 const HOST_SEEN_BY_GUEST: &str = "10.0.2.2";
@@ -30,20 +24,11 @@ const HOST_SEEN_BY_GUEST: &str = "10.0.2.2";
 /// follows counting it, so no client is done before it is counted.
 const SENT_LATE_BYTES: usize = 128 << 10;
 
-/// One request and what became of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Served {
-    /// GET or HEAD.
-    pub method: String,
-    /// With its leading slash.
-    pub path: String,
-    /// As sent; 0 where the reply was not HTTP.
-    pub status: u16,
-    /// Of the body.
-    pub bytes: u64,
-    /// Whether a fault struck.
-    pub spoilt: bool,
-}
+/// Read from a stored file at once.
+const BLOCK_BYTES: usize = 64 << 10;
+
+/// A slow reply is sent in parts.
+const TURNS_A_SECOND: u64 = 20;
 
 /// A store server on a port of its own, for as long as it lives.
 #[derive(Debug)]
@@ -202,6 +187,11 @@ impl Shared {
             match self.answer(&request, &mut output)? {
                 After::KeepAlive => {}
                 After::Close => break,
+                After::Tear => {
+                    // Closing then tears it (socket(7), SO_LINGER); what was sent is on its way.
+                    return set_socket_linger(connection, Some(Duration::ZERO))
+                        .context("setting SO_LINGER");
+                }
                 After::Hang => self.wait_for_end(),
             }
         }
@@ -210,17 +200,36 @@ impl Shared {
 
     fn answer(&self, request: &Request, output: &mut impl Write) -> Result<After> {
         let fault = strike(&mut self.state().table, &request.path);
-        let said = reply(&self.root, request, fault.as_ref(), output)?;
-        self.state().served.push(Served {
-            method: request.method.clone(),
-            path: request.path.clone(),
-            status: said.status,
-            bytes: said.bytes,
-            spoilt: fault.is_some(),
-        });
+        let mut reply = reply(&self.root, request, fault.as_ref()).context("making a reply")?;
+        self.send(&mut reply, output)?;
+        self.state().served.push(reply.served);
         self.changed.notify_all();
         output.flush().context("sending a reply")?;
-        Ok(said.after)
+        Ok(reply.after)
+    }
+
+    fn send(&self, reply: &mut Reply, output: &mut impl Write) -> Result<()> {
+        let mut block = vec![0; BLOCK_BYTES];
+        if let Some(rate) = reply.rate {
+            block.truncate((rate / TURNS_A_SECOND).max(1) as usize);
+        }
+        loop {
+            let read = reply.read(&mut block).context("reading a stored file")?;
+            if read == 0 {
+                return Ok(());
+            }
+            output.write_all(&block[..read]).context("sending a reply")?;
+            if let Some(rate) = reply.rate {
+                output.flush().context("sending a part of a reply")?;
+                self.wait(Duration::from_micros(read as u64 * 1_000_000 / rate.max(1)));
+            }
+        }
+    }
+
+    /// Waits so long, or until the server ends.
+    fn wait(&self, time: Duration) {
+        let is_on = |_: &mut State| !self.ended.load(Ordering::SeqCst);
+        let _ended = self.changed.wait_timeout_while(self.state(), time, is_on);
     }
 
     fn wait_for_end(&self) {

@@ -2,7 +2,7 @@
 
 use super::*;
 use std::fs;
-use std::io::Read;
+use wire::http::Fault;
 
 fn root() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
@@ -65,6 +65,23 @@ fn every_fault_shows_and_then_the_store_is_right_again() {
         (Fault::FlipBit { offset: 5 }, "", "HTTP/1.1 200", "0123446789"),
         (Fault::FlipBit { offset: 5 }, "Range: bytes=4-6\r\n", "HTTP/1.1 206", "\n446"),
         (Fault::FlipBit { offset: 5 }, "Range: bytes=6-\r\n", "HTTP/1.1 206", "\n6789"),
+        (Fault::TearBody { after_bytes: 0 }, "", "HTTP/1.1 200 OK\r\nContent-Length: 10", "\r\n"),
+        (Fault::NoLength, "", "HTTP/1.1 200 OK\r\nAccept-Ranges: bytes\r\n\r\n", right),
+        (
+            Fault::TwoLengths,
+            "",
+            "HTTP/1.1 200 OK\r\nContent-Length: 7\r\nContent-Length: 10",
+            right,
+        ),
+        (
+            Fault::OtherRange,
+            "Range: bytes=2-4\r\n",
+            "HTTP/1.1 206 Partial Content",
+            "bytes 1-3/10\r\n\r\n234",
+        ),
+        (Fault::SaysGzip, "", "HTTP/1.1 200 OK", "Content-Encoding: gzip\r\n\r\n0123456789"),
+        (Fault::Portal, "", "HTTP/1.1 200 OK\r\nContent-Type: text/html", "</html>\n"),
+        (Fault::Slow(1000), "", "HTTP/1.1 200 OK", right),
         (Fault::WrongLength(99), "", "HTTP/1.1 200 OK\r\nContent-Length: 99", right),
     ] {
         let table = vec![Misbehaviour::once("packs/", fault.clone())];

@@ -16,11 +16,20 @@ pub enum Fault {
     Hangup,
     /// Not HTTP.
     Garbage,
-    /// The connection is closed after so many bytes of the body.
+    /// The connection is closed (FIN) after so many bytes of the body.
     CutBody {
         /// Counted from the start of the body.
         after_bytes: u64,
     },
+    /// The connection is torn (RST) after so many bytes of the body.
+    TearBody {
+        /// Counted from the start of the body.
+        after_bytes: u64,
+    },
+    /// Nothing is said, and the connection stays open.
+    Silence,
+    /// The head breaks off in its middle, and the connection stays open.
+    HalfHead,
     /// Nothing more comes after so many bytes of the body; the connection stays
     /// open for as long as the server lives.
     Stall {
@@ -34,6 +43,20 @@ pub enum Fault {
     },
     /// Content-Length says this, whatever the body's length is.
     WrongLength(u64),
+    /// Without a Content-Length: the connection's end is the body's.
+    NoLength,
+    /// Two Content-Lengths, of which the second is right.
+    TwoLengths,
+    /// Content-Range says the bytes before those that are asked for.
+    OtherRange,
+    /// A proxy says that it has packed the body, which is as it was.
+    SaysGzip,
+    /// The page of a captive portal, status 200.
+    Portal,
+    /// The body comes at so many bytes a second.
+    Slow(u64),
+    /// A header more, without the line's end.
+    Header(&'static str),
 }
 
 /// A fault, and where and how often it strikes.
@@ -61,7 +84,7 @@ impl Misbehaviour {
 
 /// The fault for the next reply to `path`: the first in the table that still
 /// strikes. Counts it.
-pub(super) fn strike(table: &mut [Misbehaviour], path: &str) -> Option<Fault> {
+pub fn strike(table: &mut [Misbehaviour], path: &str) -> Option<Fault> {
     let rule = table.iter_mut().find(|rule| rule.times > 0 && path.contains(&rule.path))?;
     if rule.times != ALWAYS {
         rule.times -= 1;

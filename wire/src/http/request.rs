@@ -4,31 +4,41 @@ use anyhow::{Context, Result, bail, ensure};
 use std::io::{BufRead, Read};
 
 /// What a client may say before the empty line.
-const HEAD_BYTES: u64 = 16 << 10;
+pub const HEAD_BYTES: u64 = 16 << 10;
 
 /// A request without a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Request {
+pub struct Request {
     /// GET or HEAD.
-    pub(super) method: String,
+    pub method: String,
     /// Decoded, starting with a slash, without a query.
-    pub(super) path: String,
-    pub(super) range: Option<Range>,
-    pub(super) keep_alive: bool,
+    pub path: String,
+    /// What of it is wanted; everything without one.
+    pub range: Option<Range>,
+    /// The connection is to stay.
+    pub keep_alive: bool,
 }
 
 /// A single range of bytes (RFC 9110 section 14.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Range {
+pub enum Range {
     /// `bytes=first-` and `bytes=first-last`, both inclusive.
-    From { first: u64, last: Option<u64> },
+    From {
+        /// Counted from 0.
+        first: u64,
+        /// Without one, to the end.
+        last: Option<u64>,
+    },
     /// `bytes=-length`: the end of the file.
-    Last { length: u64 },
+    Last {
+        /// Bytes.
+        length: u64,
+    },
 }
 
 impl Range {
     /// Offset and length in a file of `size` bytes; `None` is 416.
-    pub(super) fn within(self, size: u64) -> Option<(u64, u64)> {
+    pub fn within(self, size: u64) -> Option<(u64, u64)> {
         let (start, end) = match self {
             Self::From { first, last } => {
                 (first, last.map_or(size, |last| last.saturating_add(1).min(size)))
@@ -40,7 +50,7 @@ impl Range {
 }
 
 /// Reads the next request; `None` is a client that has no more.
-pub(super) fn read_request(input: &mut impl BufRead) -> Result<Option<Request>> {
+pub fn read_request(input: &mut impl BufRead) -> Result<Option<Request>> {
     let mut input = input.take(HEAD_BYTES);
     let Some(start) = line(&mut input)? else { return Ok(None) };
     let mut words = start.split(' ');

@@ -1,0 +1,174 @@
+//! The store's HTTP server on smoltcp's sockets.
+
+use super::Shelf;
+use crate::http::{After, HEAD_BYTES, Reply, read_request, reply, strike};
+use smoltcp::iface::{SocketHandle, SocketSet};
+use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
+use std::io::Read;
+use std::time::Duration;
+
+const PORT: u16 = 80;
+
+/// Connections at a time, those that are being closed included: a machine has some ten, and a
+/// closed one stays for 10 s.
+const CONNECTIONS: usize = 64;
+
+/// A window that no network of a test fills.
+const SEND_BYTES: usize = 256 << 10;
+
+/// Requests are short.
+const RECEIVE_BYTES: usize = 8 << 10;
+
+/// Replies that are sent slowly have their next bytes this often.
+const SLOW_TURN: Duration = Duration::from_millis(50);
+
+/// All connections of one host.
+#[derive(Debug)]
+pub(super) struct Web {
+    shelf: Shelf,
+    connections: Vec<Connection>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    handle: SocketHandle,
+    head: Vec<u8>,
+    doing: Doing,
+}
+
+#[derive(Debug)]
+enum Doing {
+    Listening,
+    Reading,
+    Sending {
+        reply: Box<Reply>,
+        since: Duration,
+        sent: u64,
+    },
+    /// All is sent; it is torn when it has arrived.
+    Tearing,
+    Hanging,
+    Closing,
+}
+
+impl Web {
+    pub(super) fn new(shelf: Shelf, sockets: &mut SocketSet<'static>) -> Self {
+        let connections = (0..CONNECTIONS).map(|_| {
+            let buffer = |bytes| SocketBuffer::new(vec![0; bytes]);
+            let mut socket = Socket::new(buffer(RECEIVE_BYTES), buffer(SEND_BYTES));
+            socket.set_nagle_enabled(false);
+            let handle = sockets.add(socket);
+            Connection { handle, head: Vec::new(), doing: Doing::Listening }
+        });
+        Self { shelf, connections: connections.collect() }
+    }
+
+    pub(super) fn drive(&mut self, now: Duration, sockets: &mut SocketSet<'static>) {
+        for connection in &mut self.connections {
+            connection.drive(now, sockets, &self.shelf);
+        }
+    }
+
+    pub(super) fn due(&self, now: Duration) -> Option<Duration> {
+        let is_slow = |doing: &Doing| match doing {
+            Doing::Sending { reply, .. } => reply.rate.is_some(),
+            _ => false,
+        };
+        self.connections.iter().any(|one| is_slow(&one.doing)).then_some(now + SLOW_TURN)
+    }
+}
+
+impl Connection {
+    fn drive(&mut self, now: Duration, sockets: &mut SocketSet<'static>, store: &Shelf) {
+        let socket = sockets.get_mut::<Socket<'_>>(self.handle);
+        if !socket.is_open() {
+            self.head.clear();
+            self.doing = Doing::Listening;
+            // Refused only for port 0, or where the socket is open.
+            let _ = socket.listen(PORT);
+            return;
+        }
+        if matches!(self.doing, Doing::Listening) && socket.may_recv() {
+            self.doing = Doing::Reading;
+        }
+        // One reply a turn; more would starve others, and the next turn comes with the next ACK.
+        self.read(now, socket, store);
+        self.send(now, socket);
+        self.end(socket);
+    }
+
+    fn read(&mut self, now: Duration, socket: &mut Socket<'_>, store: &Shelf) {
+        if !matches!(self.doing, Doing::Reading) {
+            return;
+        }
+        while let Ok(bytes) = socket.recv(|bytes| (bytes.len(), bytes.to_vec()))
+            && !bytes.is_empty()
+        {
+            self.head.extend(bytes);
+        }
+        let Some(end) = self.head.windows(4).position(|four| four == b"\r\n\r\n") else {
+            if self.head.len() as u64 > HEAD_BYTES {
+                socket.abort();
+            }
+            return;
+        };
+        let head: Vec<u8> = self.head.drain(..end + 4).collect();
+        let answered = read_request(&mut &head[..]).ok().flatten().and_then(|request| {
+            let mut state = store.state();
+            let fault = strike(&mut state.faults, &request.path);
+            let reply = reply(&store.directory, &request, fault.as_ref()).ok()?;
+            state.served.push(reply.served.clone());
+            Some(reply)
+        });
+        match answered {
+            Some(reply) => {
+                self.doing = Doing::Sending { reply: Box::new(reply), since: now, sent: 0 };
+            }
+            None => socket.abort(),
+        }
+    }
+
+    fn send(&mut self, now: Duration, socket: &mut Socket<'_>) {
+        let Doing::Sending { reply, since, sent } = &mut self.doing else { return };
+        loop {
+            let allowed = reply
+                .rate
+                .map_or(usize::MAX, |rate| allowed(rate, now.saturating_sub(*since), *sent));
+            if allowed == 0 || !socket.can_send() {
+                return;
+            }
+            let taken = socket.send(|room| {
+                let room_bytes = room.len().min(allowed);
+                let read = reply.read(&mut room[..room_bytes]).unwrap_or(0);
+                (read, read)
+            });
+            match taken {
+                Ok(0) | Err(_) => break,
+                Ok(bytes) => *sent += bytes as u64,
+            }
+        }
+        self.doing = match reply.after {
+            After::KeepAlive => Doing::Reading,
+            After::Close => Doing::Closing,
+            After::Tear => Doing::Tearing,
+            After::Hang => Doing::Hanging,
+        };
+    }
+
+    /// Ends what is to end.
+    fn end(&mut self, socket: &mut Socket<'_>) {
+        let is_left = socket.state() == State::CloseWait;
+        match self.doing {
+            Doing::Tearing if socket.send_queue() == 0 => socket.abort(),
+            Doing::Closing => socket.close(),
+            Doing::Listening | Doing::Reading | Doing::Hanging if is_left => socket.close(),
+            _ => {}
+        }
+    }
+}
+
+/// How many bytes more a reply may have sent.
+fn allowed(rate: u64, elapsed: Duration, sent: u64) -> usize {
+    let until_now = u128::from(rate) * elapsed.as_millis() / 1000;
+    usize::try_from(until_now.saturating_sub(u128::from(sent))).unwrap_or(usize::MAX)
+}
