@@ -12,6 +12,7 @@ debian_tree=debian::a_debian_tree_boots_by_systemd_boot_and_a_dirtied_one_is_mad
 long_jobs=(
     "qemu-tests tree --exact $debian_tree"
     "qemu-tests ways"
+    "qemu-tests network"
     "qemu-tests debian"
     "qemu-tests tree --skip $debian_tree"
     "qemu-tests refuse"
@@ -29,6 +30,7 @@ tables=(
     "deploy http_faults"
     "deploy disk_faults"
     "qemu-tests disk_faults"
+    "qemu-tests network"
     "qemu-tests tree --exact $debian_tree"
     "qemu-tests crash"
 )
