@@ -13,8 +13,8 @@ const PANIC_END: &str = "---[ end Kernel panic";
 /// What the inaugurator says after its report, when nothing more is to be learnt from it.
 const AFTER_REPORT: [&str; 2] = ["init: powering off in ", "init: rebooting in "];
 
-/// What it says last: the next kernel starts.
-const HANDED_OVER: &str = "kexec: starting the ";
+/// What it says last: the next kernel starts. Whose it is stands between the two.
+const HANDED_OVER: [&str; 2] = ["] kexec: starting the ", " kernel"];
 
 /// What it says where it resets the machine, after the reason.
 const REBOOTS: [&str; 2] = ["; rebooting instead", "; its own boot loader takes over"];
@@ -68,11 +68,21 @@ impl Signs {
 
     /// A line as far as it has come, its blanks included: a prompt has no end.
     pub(super) fn part(&self, line: &str) -> Option<Sign> {
+        let line = self.of_system(line)?;
         let is_goal = match &self.expect {
             Some(text) => line.contains(text.as_str()) && !line.contains(COMMAND_LINE),
             None => is_login(line),
         };
-        (is_goal && self.handed_over).then(|| Sign::Goal(line.trim().to_owned()))
+        is_goal.then(|| Sign::Goal(line.trim().to_owned()))
+    }
+
+    /// What of a line is the deployed system's. The end of the inaugurator's last one may be lost.
+    fn of_system<'a>(&self, line: &'a str) -> Option<&'a str> {
+        if self.handed_over {
+            return Some(line);
+        }
+        let [starts, kernel] = HANDED_OVER;
+        Some(line.split_once(starts)?.1.split_once(kernel)?.1)
     }
 
     /// A whole line, without its end.
@@ -90,9 +100,10 @@ impl Signs {
         if line.contains(NO_PORT) {
             return Some(Sign::End(Outcome::NoPort));
         }
-        let was_handed_over = self.handed_over;
+        let goal = self.part(line);
+        self.handed_over |= line.contains(HANDED_OVER[0]);
         let said = of_inaugurator(line).and_then(|said| self.inaugurator(said.trim_end()));
-        said.or_else(|| self.part(line).filter(|_| was_handed_over))
+        said.or(goal)
     }
 
     /// What the inaugurator says of itself.
@@ -101,7 +112,6 @@ impl Signs {
             let is_kept = self.plan.len() < PLAN_MAX_LINES && !plan.contains('%');
             self.plan.extend(is_kept.then(|| plan.to_owned()));
         }
-        self.handed_over |= said.starts_with(HANDED_OVER);
         if REBOOTS.iter().any(|end| said.starts_with("kexec: ") && said.ends_with(end)) {
             self.reboots = Some(said.to_owned());
         }
@@ -213,6 +223,9 @@ mod tests {
         let goal = Some(Sign::Goal("this is debian/12/web".into()));
         assert_eq!(sign(Some("debian/12/web"), &last), goal);
         assert_eq!(sign(None, &["x login: "]), None);
+        assert_eq!(sign(Some("kernel"), &[STARTS]), None);
+        let joined = format!("{STARTS}debian login: ");
+        assert_eq!(sign(None, &[&joined]), Some(Sign::Goal("debian login:".into())));
     }
 
     #[test]
