@@ -248,9 +248,7 @@ impl fmt::Display for Plan {
         let Totals { kept_objects, kept_bytes, moved_objects, moved_bytes, .. } = totals;
         let fetched_objects = totals.missing_objects - moved_objects - totals.near_objects;
         let (label, target) = (&self.job.label, &self.job.target);
-        let record = &label.record;
-        writeln!(f, "label   {} ({} {})", record.name, record.kind, record.manifest.short())?;
-        writeln!(f, "store   {}", label.links.name())?;
+        head(f, std::slice::from_ref(label))?;
         let (size, disk) = (human(label.size_bytes()), human(self.job.disk_bytes));
         writeln!(f, "target  {}: the label takes {size} of {disk}", target.name())?;
         writeln!(f, "keep    {kept_objects} objects, {}", human(kept_bytes))?;
@@ -269,6 +267,14 @@ impl fmt::Display for Plan {
             None => write!(f, "boot    by the firmware only: the label names no kernel"),
         }
     }
+}
+
+/// What is deployed, and from where: the first lines of every plan.
+pub(crate) fn head(f: &mut fmt::Formatter<'_>, labels: &[Label]) -> fmt::Result {
+    for Label { record, .. } in labels {
+        writeln!(f, "label   {} ({} {})", record.name, record.kind, record.manifest.short())?;
+    }
+    labels.first().map_or(Ok(()), |label| writeln!(f, "store   {}", label.links.name()))
 }
 
 /// A number of bytes for people, in binary units.

@@ -2,7 +2,7 @@
 
 use super::plan::{Plan, RootPlan};
 use crate::layout::{Layout, Role};
-use crate::plan::human;
+use crate::plan::{head, human};
 use std::fmt;
 
 impl Plan {
@@ -38,14 +38,7 @@ impl fmt::Display for Plan {
             RootPlan::Make(_, needs, why) => {
                 let why = why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
                 writeln!(f, "root    {} {} is made{why}", self.root_kind, self.root_uuid)?;
-                for label in self.labels() {
-                    let record = &label.record;
-                    let digest = record.manifest.short();
-                    writeln!(f, "label   {} ({} {digest})", record.name, record.kind)?;
-                }
-                if let Some(label) = self.labels().first() {
-                    writeln!(f, "store   {}", label.links.name())?;
-                }
+                head(f, self.labels())?;
                 writeln!(f, "nodes   {} new", needs.nodes)?;
                 if self.local.is_some() {
                     let (count, bytes) = (needs.near_objects, human(needs.near_bytes));

@@ -1,7 +1,7 @@
 //! The plan as one screen.
 
 use super::plan::Plan;
-use crate::plan::human;
+use crate::plan::{head, human};
 use std::fmt;
 
 /// So many mounts are shown; a person who has more knows them.
@@ -9,13 +9,7 @@ const MOUNTS_SHOWN: usize = 4;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for label in self.labels() {
-            let record = &label.record;
-            writeln!(f, "label   {} ({} {})", record.name, record.kind, record.manifest.short())?;
-        }
-        if let Some(label) = self.labels().first() {
-            writeln!(f, "store   {}", label.links.name())?;
-        }
+        head(f, self.labels())?;
         writeln!(f, "run     live, from memory: no disk is touched, nothing is kept")?;
         let archive = human(self.takes.archive_bytes);
         writeln!(f, "root    {} nodes in an initramfs of {archive}", self.takes.nodes)?;

@@ -8,9 +8,7 @@ use deploy::{Label, Meter, Plan, Settled, Target, Verified, Written};
 
 use super::failure::{At, Failure, ForTrees, Stage};
 use super::progress::Progress;
-use super::{
-    read_back, seconds, show_passed_over, show_plan, show_verified, target, unless_stopped,
-};
+use super::{read_back, show_plan, show_verified, show_written, target, unless_stopped};
 use crate::config::Config;
 use crate::machine::Machine;
 use crate::window::Gate;
@@ -72,20 +70,10 @@ fn write(machine: &Machine, plan: Plan, meter: &Arc<Meter>) -> Result<Written, F
     let written = deploy::write::write(plan).at(Stage::Write)?;
     drop(progress);
     let now = meter.snapshot();
-    show_passed_over(machine, meter, 0);
-    machine.console.say(
-        "write",
-        &format!(
-            "{} moved, {} fetched in {} requests ({} retried), {} written, {} zeroed in {}",
-            human(now.copied_bytes),
-            human(now.fetched_bytes),
-            now.requests,
-            now.retries,
-            human(now.written_bytes - before.written_bytes),
-            human(now.zeroed_bytes - before.zeroed_bytes),
-            seconds(started.elapsed()),
-        ),
-    );
+    let (moved, written_bytes) = (now.copied_bytes, now.written_bytes - before.written_bytes);
+    let zeroed = human(now.zeroed_bytes - before.zeroed_bytes);
+    let did = format!("{} written, {zeroed} zeroed", human(written_bytes));
+    show_written(machine, meter, &format!("{} moved, ", human(moved)), &did, started.elapsed());
     Ok(written)
 }
 

@@ -11,7 +11,7 @@ use deploy::{Label, Meter};
 use super::failure::{At, Cause, Failure, Stage};
 use super::progress::Progress;
 use super::tree::fetch_own;
-use super::{read_back, seconds, show_passed_over, show_plan, unless_stopped};
+use super::{read_back, seconds, show_plan, show_written, unless_stopped};
 use crate::config::Config;
 use crate::kexec::{self, COPIES, MARGIN_BYTES, ProvenImage, SealedImage};
 use crate::machine::Machine;
@@ -80,19 +80,8 @@ fn write(
     let made = SealedImage::make(ROOT, |file| live::write(plan, file).map_err(Cause::from));
     let (sealed, written) = made.at(Stage::Write)?;
     drop(progress);
-    let now = meter.snapshot();
-    show_passed_over(machine, meter, 0);
-    machine.console.say(
-        "write",
-        &format!(
-            "{} fetched in {} requests ({} retried), {} put into memory in {}",
-            human(now.fetched_bytes),
-            now.requests,
-            now.retries,
-            human(sealed.size_bytes()),
-            seconds(started.elapsed()),
-        ),
-    );
+    let did = format!("{} put into memory", human(sealed.size_bytes()));
+    show_written(machine, meter, "", &did, started.elapsed());
     Ok((sealed, written))
 }
 

@@ -314,6 +314,16 @@ fn show_passed_over(machine: &Machine, meter: &Meter, already_shown: usize) {
     }
 }
 
+/// Says what fetching and writing took: `had` stands before what was fetched, `did` after it.
+fn show_written(machine: &Machine, meter: &Meter, had: &str, did: &str, took: Duration) {
+    show_passed_over(machine, meter, 0);
+    let now = meter.snapshot();
+    let fetched = deploy::plan::human(now.fetched_bytes);
+    let requests = format!("{} requests ({} retried)", now.requests, now.retries);
+    let text = format!("{had}{fetched} fetched in {requests}, {did} in {}", seconds(took));
+    machine.console.say("write", &text);
+}
+
 fn read_back(config: &Config) -> ReadBack {
     if config.settings.verify { ReadBack::Yes } else { ReadBack::No }
 }

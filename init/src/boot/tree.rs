@@ -17,7 +17,7 @@ use super::failure::{At, Exchanged, Failure, Stage};
 use super::files;
 use super::progress::Progress;
 use super::target::{choose, is_ours};
-use super::{read_back, seconds, show_passed_over, show_plan, show_verified, unless_stopped};
+use super::{read_back, show_passed_over, show_plan, show_verified, show_written, unless_stopped};
 use crate::config::{Config, Mode, Settings};
 use crate::machine::{Machine, random_seed};
 use crate::stop::Stop;
@@ -129,19 +129,9 @@ fn write(machine: &Machine, plan: Plan, meter: &Arc<Meter>) -> Result<Written, F
     let written = install::write(plan).at(Stage::Write)?;
     drop(progress);
     let now = meter.snapshot();
-    show_passed_over(machine, meter, 0);
-    machine.console.say(
-        "write",
-        &format!(
-            "{} copied, {} fetched in {} requests ({} retried), {} written, {removed} removed in {}",
-            human(now.copied_bytes),
-            human(now.fetched_bytes),
-            now.requests,
-            now.retries,
-            human(now.written_bytes - before.written_bytes),
-            seconds(started.elapsed()),
-        ),
-    );
+    let (copied, written_bytes) = (now.copied_bytes, now.written_bytes - before.written_bytes);
+    let did = format!("{} written, {removed} removed", human(written_bytes));
+    show_written(machine, meter, &format!("{} copied, ", human(copied)), &did, started.elapsed());
     Ok(written)
 }
 

@@ -1,18 +1,12 @@
 //! The plan as one screen.
 
 use super::Plan;
-use crate::plan::human;
+use crate::plan::{head, human};
 use std::fmt;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for label in self.labels() {
-            let record = &label.record;
-            writeln!(f, "label   {} ({} {})", record.name, record.kind, record.manifest.short())?;
-        }
-        if let Some(label) = self.labels().first() {
-            writeln!(f, "store   {}", label.links.name())?;
-        }
+        head(f, self.labels())?;
         let (objects, nodes) = (&self.totals.objects, &self.totals.nodes);
         let size: u64 = self.labels().iter().map(crate::Label::size_bytes).sum();
         let (size, free) = (human(size), human(self.room.has_bytes));
