@@ -12,7 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use deploy::disks::{Contents, DiscoverError, Disk, Places, ask, list};
+use deploy::disks::{
+    Carrier, Contents, DiscoverError, Disk, Places, Volume, ask, carrier, list, volumes,
+};
 
 use crate::console::Console;
 use crate::ondisk::{self, OnDisk};
@@ -27,17 +29,31 @@ const AT_ONCE: usize = 16;
 pub struct Disks {
     places: Places,
     console: Arc<Console>,
-    contents: Questions<Disk>,
-    entries: Questions<Vec<OnDisk>>,
+    contents: Questions<Disk, Disk>,
+    entries: Questions<Disk, Vec<OnDisk>>,
+    carriers: Questions<Volume, Option<Carrier>>,
     /// Those of which was said that they do not answer.
     silent: Arc<Mutex<BTreeSet<Key>>>,
 }
 
-/// A disk, and not another that takes its name: the name and the kernel's number of it.
+/// A device, and not another that takes its name: the name and the kernel's number of its disk.
 type Key = (String, u64);
 
-fn key(disk: &Disk) -> Key {
-    (disk.name.clone(), disk.diskseq)
+/// What is asked something.
+trait Asked: Clone + Send + 'static {
+    fn key(&self) -> Key;
+}
+
+impl Asked for Disk {
+    fn key(&self) -> Key {
+        (self.name.clone(), self.diskseq)
+    }
+}
+
+impl Asked for Volume {
+    fn key(&self) -> Key {
+        (self.name.clone(), self.diskseq)
+    }
 }
 
 impl Disks {
@@ -54,9 +70,11 @@ impl Disks {
         places: Places,
         answer: impl Fn(&Disk) -> Disk + Send + Sync + 'static,
     ) -> Self {
+        let asked = places.clone();
         Self {
             places,
             console,
+            carriers: Questions::new(move |volume| carrier(&asked, volume)),
             contents: Questions::new(answer),
             entries: Questions::new(|disk| ondisk::find(std::slice::from_ref(disk), None)),
             silent: Arc::default(),
@@ -70,21 +88,32 @@ impl Disks {
         Ok(answers.into_iter().map(|(listed, found)| self.told(listed, found, patience)).collect())
     }
 
-    /// The disk as it answered, or as one that did not. Either is said when it changes.
+    /// Every volume that carries a store, as far as each answers within `patience`.
+    pub fn carriers(&self, patience: Duration) -> Result<Vec<Carrier>, DiscoverError> {
+        let answers = self.carriers.ask(volumes(&self.places)?, patience);
+        let found = answers.into_iter().filter_map(|(volume, found)| {
+            self.tell(volume.key(), found.is_some(), patience);
+            found.flatten()
+        });
+        Ok(found.collect())
+    }
+
+    /// The disk as it answered, or as one that did not.
     fn told(&self, listed: Disk, found: Option<Disk>, patience: Duration) -> Disk {
+        self.tell(listed.key(), found.is_some(), patience);
+        found.unwrap_or_else(|| Disk { contents: Contents::silent(patience), ..listed })
+    }
+
+    /// Says whether a device answers, when that changes.
+    fn tell(&self, key: Key, answers: bool, patience: Duration) {
+        let path = format!("/dev/{}", key.0);
         let mut silent = lock(&self.silent);
-        let path = &listed.path;
-        if let Some(found) = found {
-            if silent.remove(&key(&listed)) {
-                self.console.say("disk", &format!("{path} answers now"));
-            }
-            return found;
+        if answers && silent.remove(&key) {
+            self.console.say("disk", &format!("{path} answers now"));
+        } else if !answers && silent.insert(key) {
+            let silence = Contents::silent(patience);
+            self.console.say("disk", &format!("{path} {silence}: it is left alone until it does"));
         }
-        let contents = Contents::silent(patience);
-        if silent.insert(key(&listed)) {
-            self.console.say("disk", &format!("{path} {contents}: it is left alone until it does"));
-        }
-        Disk { contents, ..listed }
     }
 
     /// What each of `disks` could be booted by, as far as it answers within ten seconds.
@@ -102,9 +131,9 @@ impl Disks {
     }
 }
 
-/// One question that is asked of disks, with the threads that are out for an answer.
-struct Questions<T> {
-    ask: Arc<dyn Fn(&Disk) -> T + Send + Sync>,
+/// One question that is asked of devices, with the threads that are out for an answer.
+struct Questions<D, T> {
+    ask: Arc<dyn Fn(&D) -> T + Send + Sync>,
     out: Arc<Mutex<BTreeMap<Key, Out<T>>>>,
 }
 
@@ -115,23 +144,23 @@ struct Out<T> {
     listeners: Vec<Sender<(Key, T)>>,
 }
 
-impl<T: Clone + Send + 'static> Questions<T> {
-    fn new(ask: impl Fn(&Disk) -> T + Send + Sync + 'static) -> Self {
+impl<D: Asked, T: Clone + Send + 'static> Questions<D, T> {
+    fn new(ask: impl Fn(&D) -> T + Send + Sync + 'static) -> Self {
         Self { ask: Arc::new(ask), out: Arc::default() }
     }
 
-    /// Asks each of `disks`, some at a time. One that was asked before and has not answered yet is
+    /// Asks each of `devices`, some at a time. One that was asked before and has not answered yet is
     /// waited for until `patience` after that, and not asked again.
-    fn ask(&self, disks: Vec<Disk>, patience: Duration) -> Vec<(Disk, Option<T>)> {
+    fn ask(&self, devices: Vec<D>, patience: Duration) -> Vec<(D, Option<T>)> {
         let (send, seen) = channel();
         let (mut waited_for, mut answers) = (BTreeMap::new(), BTreeMap::new());
-        let mut rest = disks.iter();
+        let mut rest = devices.iter();
         loop {
             while waited_for.len() < AT_ONCE
-                && let Some(disk) = rest.next()
+                && let Some(device) = rest.next()
             {
-                if let Some(since) = self.send(disk, &send, patience) {
-                    waited_for.insert(key(disk), since + patience);
+                if let Some(since) = self.send(device, &send, patience) {
+                    waited_for.insert(device.key(), since + patience);
                 }
             }
             let Some(until) = waited_for.values().min() else { break };
@@ -146,49 +175,49 @@ impl<T: Clone + Send + 'static> Questions<T> {
                 }
             }
         }
-        let answered = |disk: Disk| {
-            let answer = answers.remove(&key(&disk));
-            (disk, answer)
+        let answered = |device: D| {
+            let answer = answers.remove(&device.key());
+            (device, answer)
         };
-        disks.into_iter().map(answered).collect()
+        devices.into_iter().map(answered).collect()
     }
 
     /// Sends somebody for an answer, or joins who waits for one; returns since when it is waited
     /// for. None where that is too long ago, or nobody can be sent.
-    fn send(&self, disk: &Disk, to: &Sender<(Key, T)>, patience: Duration) -> Option<Instant> {
+    fn send(&self, device: &D, to: &Sender<(Key, T)>, patience: Duration) -> Option<Instant> {
         let mut out = lock(&self.out);
-        if let Some(out) = out.get_mut(&key(disk)) {
+        if let Some(out) = out.get_mut(&device.key()) {
             let is_late = out.since.elapsed() >= patience;
             return (!is_late).then(|| {
                 out.listeners.push(to.clone());
                 out.since
             });
         }
-        let (ask, all, asked) = (Arc::clone(&self.ask), Arc::clone(&self.out), disk.clone());
+        let (ask, all, asked) = (Arc::clone(&self.ask), Arc::clone(&self.out), device.clone());
         let run = move || {
             let answer = ask(&asked);
-            let key = key(&asked);
+            let key = asked.key();
             let listeners = lock(&all).remove(&key).map(|out| out.listeners).unwrap_or_default();
             for listener in listeners {
                 // Who does not listen any more has gone on without.
                 let _ = listener.send((key.clone(), answer.clone()));
             }
         };
-        thread::Builder::new().name(format!("ask {}", disk.name)).spawn(run).ok()?;
+        thread::Builder::new().name(format!("ask {}", device.key().0)).spawn(run).ok()?;
         let since = Instant::now();
         // The thread looks for it here only when this lock is let go of.
-        out.insert(key(disk), Out { since, listeners: vec![to.clone()] });
+        out.insert(device.key(), Out { since, listeners: vec![to.clone()] });
         Some(since)
     }
 }
 
-impl<T> Clone for Questions<T> {
+impl<D, T> Clone for Questions<D, T> {
     fn clone(&self) -> Self {
         Self { ask: Arc::clone(&self.ask), out: Arc::clone(&self.out) }
     }
 }
 
-impl<T> fmt::Debug for Questions<T> {
+impl<D, T> fmt::Debug for Questions<D, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Questions").field("out", &lock(&self.out).keys()).finish_non_exhaustive()
     }
@@ -249,7 +278,7 @@ pub(crate) mod tests {
 
     /// Disks `dead..` answer when the other end of a channel says so, the others at once with their
     /// names.
-    fn questions() -> (Questions<String>, Sender<()>, Arc<AtomicUsize>) {
+    fn questions() -> (Questions<Disk, String>, Sender<()>, Arc<AtomicUsize>) {
         let (answer, blocked) = channel();
         let blocked: Mutex<Receiver<()>> = Mutex::new(blocked);
         let asked = Arc::new(AtomicUsize::new(0));
@@ -265,7 +294,7 @@ pub(crate) mod tests {
         (Questions::new(ask), answer, asked)
     }
 
-    fn answers(questions: &Questions<String>, names: &[&str]) -> Vec<Option<String>> {
+    fn answers(questions: &Questions<Disk, String>, names: &[&str]) -> Vec<Option<String>> {
         let disks = names.iter().map(|name| disk(name, "")).collect();
         questions.ask(disks, SOON).into_iter().map(|(_, answer)| answer).collect()
     }
@@ -280,7 +309,7 @@ pub(crate) mod tests {
             assert_eq!((dead, asked.load(Ordering::Relaxed)), (&None, 1));
         }
         assert_eq!(lock(&questions.out).len(), 1);
-        assert_eq!(lock(&questions.out)[&key(&disk("dead", ""))].listeners.len(), 1);
+        assert_eq!(lock(&questions.out)[&disk("dead", "").key()].listeners.len(), 1);
         // It answers late, and then like any other.
         answer.send(()).unwrap();
         answer.send(()).unwrap();

@@ -43,9 +43,17 @@ pub struct Carrier {
     pub model: String,
 }
 
-/// Every volume whose file system has the label [`STORE_LABEL`], by name. What cannot be read is
-/// left out: an empty drive, a disk that vanishes meanwhile. Reads 136 KiB of each.
-pub fn carriers(places: &Places) -> Result<Vec<Carrier>, DiscoverError> {
+/// A volume that may carry a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// The kernel's name, for example `sdb3` or `sr0`.
+    pub name: String,
+    /// The kernel's number of its disk, never given twice in one boot; 0 if unknown.
+    pub diskseq: u64,
+}
+
+/// Every volume that somebody may have put in, by name. Never waits for one.
+pub fn volumes(places: &Places) -> Result<Vec<Volume>, DiscoverError> {
     let path = places.sys.join("class/block");
     let wrong = |source| DiscoverError { path: path.clone(), source };
     let entries = fs::read_dir(&path).map_err(wrong)?;
@@ -54,7 +62,18 @@ pub fn carriers(places: &Places) -> Result<Vec<Carrier>, DiscoverError> {
     names.retain(|name| is_medium(name));
     names.sort();
     names.truncate(MAX_VOLUMES);
-    Ok(names.iter().filter_map(|name| look(places, name)).collect())
+    let volume = |name: String| {
+        let (_, _, diskseq, _) = read_carrier(places, &name)?;
+        Some(Volume { name, diskseq })
+    };
+    Ok(names.into_iter().filter_map(volume).collect())
+}
+
+/// What the volume carries, if its file system has the label [`STORE_LABEL`]. None where it cannot be
+/// read: an empty drive, a disk that vanished meanwhile. Reads 136 KiB, and blocks for as long as the
+/// disk does not answer, which may be for ever.
+pub fn carrier(places: &Places, volume: &Volume) -> Option<Carrier> {
+    look(places, &volume.name)
 }
 
 /// True if a file system like this carries a store.
@@ -193,7 +212,11 @@ mod tests {
             ("sr1", vec![]),
             ("loop0", ext4(STORE_LABEL)),
         ]);
-        let found = carriers(&places).unwrap();
+        let all = volumes(&places).unwrap();
+        let names: Vec<&str> = all.iter().map(|volume| volume.name.as_str()).collect();
+        assert_eq!(names, ["sda", "sda3", "sda4", "sr0", "sr1"]);
+        let found: Vec<Carrier> =
+            all.iter().filter_map(|volume| carrier(&places, volume)).collect();
         let lines: Vec<String> = found
             .iter()
             .map(|c| {

@@ -19,7 +19,7 @@ mod wipe;
 
 use std::fmt;
 
-pub use carriers::{Carrier, STORE_DIRECTORY, STORE_LABEL, carriers};
+pub use carriers::{Carrier, STORE_DIRECTORY, STORE_LABEL, Volume, carrier, volumes};
 pub use contents::{Contents, Partition, sniff};
 pub use magic::Signature;
 pub use predicates::{Comparison, Predicate, PredicateError, Predicates, glob, parse_size};

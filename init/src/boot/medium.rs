@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deploy::disks::{Carrier, DiscoverError, Places, STORE_DIRECTORY, STORE_LABEL, carriers};
+use deploy::disks::{Carrier, DiscoverError, Places, STORE_DIRECTORY, STORE_LABEL};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use store::dir::DirStore;
@@ -15,6 +15,7 @@ use store::source::{Body, Item, Source, SourceError};
 
 use super::failure::Cause;
 use crate::machine::Machine;
+use crate::report::ANSWER;
 
 /// Where it is mounted.
 const PLACE: &str = "/run/medium";
@@ -107,7 +108,7 @@ pub(super) fn open(machine: &Machine, wanted: Wanted<'_>) -> Result<Arc<dyn Sour
     let deadline = (machine.started + DEADLINE).max(Instant::now());
     // Of an attempt before: another medium may be there by now.
     let _ = unmount(PLACE, UnmountFlags::DETACH);
-    let find = || match find(wanted) {
+    let find = || match find(machine, wanted) {
         Err(never @ MediumError::Several { .. }) => Ok(Err(Cause::from(never))),
         Err(not_yet) => Err(Cause::from(not_yet)),
         Ok(carrier) => Ok(Ok(carrier)),
@@ -127,8 +128,8 @@ pub(super) fn absent(why: &Cause) -> Arc<dyn Source> {
     Arc::new(Absent(crate::report::causes(why).join(": ")))
 }
 
-fn find(wanted: Wanted<'_>) -> Result<Carrier, MediumError> {
-    choose(carriers(&Places::default())?, wanted)
+fn find(machine: &Machine, wanted: Wanted<'_>) -> Result<Carrier, MediumError> {
+    choose(machine.disks.carriers(ANSWER)?, wanted)
 }
 
 /// The only one that is meant. Where a disk and its first partition start at one place, both show
