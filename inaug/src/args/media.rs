@@ -6,10 +6,10 @@ use store::label::LabelName;
 
 /// Make a stick or a CD-ROM that boots machines without network, with a store of just these labels
 ///
-/// Boots by BIOS and UEFI, and puts the label onto the machine's disk; the medium itself is never
-/// written by that. A name that ends with .iso becomes a CD-ROM, any other the image of a stick, and a
-/// block device becomes a stick. The same inputs give the same bytes; only a signature says when it
-/// was made.
+/// Boots by BIOS and UEFI, and puts the label onto the machine's disk; what is on the medium never
+/// changes by that. A name that ends with .iso becomes a CD-ROM, any other the image of a stick, and
+/// a block device becomes a stick. The same inputs give the same bytes; only a signature says when
+/// it was made.
 ///
 /// The image of a CD-ROM boots from a CD-ROM only: for a stick, make the image of one. A medium that
 /// stays in the machine deploys again at the next boot from it.

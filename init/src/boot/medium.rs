@@ -1,6 +1,7 @@
 //! The store of a medium: found by the label of its file system, mounted read-only, and read like
 //! any directory.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read};
 use std::ops::Range;
@@ -11,6 +12,9 @@ use deploy::disks::{Carrier, DiscoverError, Places, STORE_DIRECTORY, STORE_LABEL
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use store::dir::DirStore;
+use store::label::LabelName;
+use store::manifest_reader::{read_label, read_map, read_root};
+use store::map::PackRef;
 use store::source::{Body, Item, Source, SourceError};
 
 use super::failure::Cause;
@@ -24,7 +28,13 @@ const PLACE: &str = "/run/medium";
 /// a CD-ROM that has to spin up more.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Nothing of a medium is run, and nothing of it changes.
+/// Time from start until the medium that the machine was booted from has shown itself, which no
+/// network is waited for then.
+const SOON: Duration = Duration::from_secs(10);
+
+/// Nothing of a medium is run, and nothing of its content changes. Where a refresh was cut off, the
+/// kernel carries out the journal first, which nothing can be read without; a stick that was not cut
+/// is not written at all.
 const FLAGS: MountFlags = MountFlags::RDONLY
     .union(MountFlags::NOSUID)
     .union(MountFlags::NODEV)
@@ -45,12 +55,14 @@ pub enum MediumError {
     },
     /// There are several.
     #[error(
-        "{} media carry a store; take out all but one, or name one by inaugurator.store=medium=ID:\n  {}",
-        .found.len(), .found.join("\n  ")
+        "{} media carry a store; take out all but one{}:\n  {}",
+        .found.len(), by_name(*.are_twins), .found.join("\n  ")
     )]
     Several {
         /// Each of them.
         found: Vec<String>,
+        /// Whether some have the same ID, being copies of one image, so that none can be named.
+        are_twins: bool,
     },
     /// The disks cannot be listed.
     #[error(transparent)]
@@ -63,6 +75,14 @@ pub enum MediumError {
         /// What the kernel said.
         source: io::Error,
     },
+}
+
+fn by_name(are_twins: bool) -> &'static str {
+    if are_twins {
+        " (some are copies of one image)"
+    } else {
+        ", or name one by inaugurator.store=medium=ID"
+    }
 }
 
 fn named(wanted: Option<&str>) -> String {
@@ -95,6 +115,11 @@ impl<'a> Wanted<'a> {
         }
     }
 
+    /// What is said while it is not there.
+    fn waiting(self) -> String {
+        format!("waiting for a medium labelled {STORE_LABEL}{}", named(self.id().as_deref()))
+    }
+
     fn id(self) -> Option<String> {
         match self {
             Self::Any => None,
@@ -105,22 +130,57 @@ impl<'a> Wanted<'a> {
 
 /// Waits for the medium, mounts it and opens its store.
 pub(super) fn open(machine: &Machine, wanted: Wanted<'_>) -> Result<Arc<dyn Source>, Cause> {
-    let deadline = (machine.started + DEADLINE).max(Instant::now());
+    let (store, carrier) = mounted(machine, wanted, machine.started + DEADLINE)?;
+    machine.console.say("store", &format!("{}, {} {}", store.name(), carrier.kind, carrier.id));
+    Ok(Arc::new(Medium { store, carrier: Arc::new(carrier) }))
+}
+
+/// Whether the medium shows itself soon, and has all of `labels`.
+pub(super) fn has_all(machine: &Machine, wanted: Wanted<'_>, labels: &[LabelName]) -> bool {
+    mounted(machine, wanted, machine.started + SOON)
+        .is_ok_and(|(store, _)| labels.iter().all(|label| is_whole(&store, label)))
+}
+
+/// Whether the label is in the store with all its packs, as far as their lengths tell.
+fn is_whole(store: &DirStore, label: &LabelName) -> bool {
+    let map = || {
+        let digest = read_label(store, label)?.manifest;
+        let (manifest, _) = read_root(store, &digest)?;
+        read_map(store, &digest, &manifest)
+    };
+    let is_there = |pack: &PackRef| {
+        let file = fs::metadata(store.path().join(Item::Pack(pack.digest).path()));
+        file.is_ok_and(|file| file.len() == pack.size_bytes)
+    };
+    map().is_ok_and(|map| map.packs.iter().all(is_there))
+}
+
+fn mounted(
+    machine: &Machine,
+    wanted: Wanted<'_>,
+    deadline: Instant,
+) -> Result<(DirStore, Carrier), Cause> {
+    let deadline = deadline.max(Instant::now());
     // Of an attempt before: another medium may be there by now.
     let _ = unmount(PLACE, UnmountFlags::DETACH);
+    let mut is_said = false;
     let find = || match find(machine, wanted) {
         Err(never @ MediumError::Several { .. }) => Ok(Err(Cause::from(never))),
-        Err(not_yet) => Err(Cause::from(not_yet)),
+        Err(not_yet) => {
+            if !is_said {
+                machine.console.say("store", &wanted.waiting());
+                is_said = true;
+            }
+            Err(Cause::from(not_yet))
+        }
         Ok(carrier) => Ok(Ok(carrier)),
     };
     let carrier = machine.devices.wait_quiet(deadline, find)??;
-    let name = format!("medium {}", line(&carrier));
     mount_at(&carrier).map_err(|source| MediumError::Mount { medium: line(&carrier), source })?;
-    machine.console.say("store", &format!("{name}, {} {}", carrier.kind, carrier.id));
     let store = DirStore::open(format!("{PLACE}/{STORE_DIRECTORY}"))
         .map_err(|error| Cause::Store(error.into()))?
-        .called(&name);
-    Ok(Arc::new(Medium { store, carrier: Arc::new(carrier) }))
+        .called(&format!("medium {}", line(&carrier)));
+    Ok((store, carrier))
 }
 
 /// A medium that was not found, in a chain where others may have what it has.
@@ -138,8 +198,10 @@ fn choose(mut found: Vec<Carrier>, wanted: Wanted<'_>) -> Result<Carrier, Medium
     found.retain(|carrier| wanted.is(carrier));
     found.dedup_by_key(|carrier| carrier.disk);
     if found.len() > 1 {
+        let ids: BTreeSet<&str> = found.iter().map(|carrier| carrier.id.as_str()).collect();
+        let are_twins = ids.len() < found.len();
         let found = found.iter().map(|carrier| format!("{} {}", line(carrier), carrier.id));
-        return Err(MediumError::Several { found: found.collect() });
+        return Err(MediumError::Several { found: found.collect(), are_twins });
     }
     found.pop().ok_or(MediumError::None { wanted: wanted.id() })
 }
@@ -244,6 +306,7 @@ impl Source for Absent {
 #[cfg(test)]
 mod tests {
     use deploy::disks::DeviceNumber;
+    use store::push::{PushImage, push_image};
 
     use super::*;
 
@@ -270,6 +333,52 @@ mod tests {
             "no medium: no partition and no CD-ROM has a file system labelled INAUG-STORE and the \
              UUID cc"
         );
+    }
+
+    #[test]
+    fn copies_of_one_image_cannot_be_told_by_name() {
+        let twins = || vec![carrier("/dev/sda3", 0, "aa-1"), carrier("/dev/sdb3", 16, "aa-1")];
+        for wanted in [Wanted::Any, Wanted::Only("aa-1")] {
+            assert_eq!(
+                choose(twins(), wanted).unwrap_err().to_string(),
+                "2 media carry a store; take out all but one (some are copies of one image):\n  \
+                 /dev/sda3 (Stick) aa-1\n  /dev/sdb3 (Stick) aa-1"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_waited_for_is_named() {
+        assert_eq!(Wanted::Any.waiting(), "waiting for a medium labelled INAUG-STORE");
+        let named = "waiting for a medium labelled INAUG-STORE and the UUID aa-1";
+        assert_eq!(Wanted::Only("aa-1").waiting(), named);
+    }
+
+    #[test]
+    fn a_label_is_whole_where_its_packs_are() {
+        let directory = tempfile::tempdir().unwrap();
+        let image = directory.path().join("image");
+        fs::write(&image, [7; 8192]).unwrap();
+        let store = DirStore::create(directory.path().join("store")).unwrap();
+        let label: LabelName = "a".parse().unwrap();
+        let request = PushImage {
+            label: label.clone(),
+            image,
+            sector_bytes: None,
+            boot: None,
+            facts: vec![],
+            pushed_unix_s: 0,
+            force: false,
+            level: 1,
+            free: None,
+        };
+        push_image(&store, &request, &()).unwrap();
+        assert!(is_whole(&store, &label));
+        assert!(!is_whole(&store, &"other".parse().unwrap()));
+        let pack =
+            fs::read_dir(store.path().join("packs")).unwrap().next().unwrap().unwrap().path();
+        fs::write(pack, b"cut").unwrap();
+        assert!(!is_whole(&store, &label));
     }
 
     #[test]

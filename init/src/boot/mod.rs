@@ -34,6 +34,7 @@ use crate::stop::Stop;
 use crate::window::{Gate, Stopped, Unattended};
 pub(crate) use early::Early;
 pub(crate) use failure::At;
+use stores::Offline;
 pub(crate) use stores::open_all;
 pub(crate) use target::{is_all_ours, is_ours};
 
@@ -165,11 +166,25 @@ fn config(machine: &Machine) -> Result<Config, Failure> {
     Ok(config)
 }
 
-/// Raises the network where a store needs one, or a file.
+/// Raises the network where a store needs one, or a file; none is needed where the medium has all.
 fn network(machine: &Machine, config: &Config) -> Result<(), Failure> {
     let settings = &config.settings;
-    if stores::needs_network(&config.store, &settings.files) {
-        raise(machine, settings, config.labels.first(), machine.window.signal())?;
+    let offline = Offline::of(&config.store, &settings.files);
+    let has_all = || offline.has(machine, &config.labels);
+    if !stores::needs_network(&config.store, &settings.files) {
+        return machine.window.check().at(Stage::Network);
+    }
+    if matches!(offline, Offline::First(_)) && has_all() {
+        machine.console.say("net", "not raised: the medium has all that is to be deployed");
+        return machine.window.check().at(Stage::Network);
+    }
+    let raised = raise(machine, settings, config.labels.first(), machine.window.signal());
+    if let Err(failure) = raised {
+        if failure.stopped().is_some() || !has_all() {
+            return Err(failure);
+        }
+        let why = failure.causes().join(": ");
+        machine.console.say("net", &format!("the medium has to do: {why}"));
     }
     machine.window.check().at(Stage::Network)
 }

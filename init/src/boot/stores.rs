@@ -39,6 +39,8 @@ pub(crate) fn open_all(machine: &Machine, chain: &[String]) -> Result<Vec<Arc<dy
             Ok(store) => all.push(store),
             // As with directories: another store may have what this one has.
             Err(cause) if chain.len() > 1 && !is_refused(&cause) => {
+                let why = crate::report::causes(&cause).join(": ");
+                machine.console.say("store", &format!("the medium is passed over: {why}"));
                 all.push(medium::absent(&cause));
             }
             Err(cause) => return Err(cause),
@@ -55,6 +57,37 @@ fn is_refused(cause: &Cause) -> bool {
 /// Whether any store needs a network, or a file of the machine's own.
 pub(super) fn needs_network(chain: &[String], files: &[FileRequest]) -> bool {
     chain.iter().chain(files.iter().map(|file| &file.from)).any(|text| is_url(text))
+}
+
+/// Where the medium stands in a chain that a network may be missing for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Offline<'a> {
+    /// It is asked first: where it has the labels nobody else is asked.
+    First(Wanted<'a>),
+    /// It is asked after others.
+    Later(Wanted<'a>),
+    /// There is none, or a file is behind a URL: nothing goes without a network.
+    No,
+}
+
+impl<'a> Offline<'a> {
+    pub(super) fn of(chain: &'a [String], files: &[FileRequest]) -> Self {
+        let medium = chain.iter().position(|word| Wanted::of(word).is_some());
+        match medium.map(|at| (at, Wanted::of(&chain[at]))) {
+            _ if needs_network(&[], files) => Self::No,
+            Some((0, Some(wanted))) => Self::First(wanted),
+            Some((_, Some(wanted))) => Self::Later(wanted),
+            _ => Self::No,
+        }
+    }
+
+    /// Whether the medium of the chain is there and has all of `labels`.
+    pub(super) fn has(self, machine: &Machine, labels: &[LabelName]) -> bool {
+        match self {
+            Self::First(wanted) | Self::Later(wanted) => medium::has_all(machine, wanted, labels),
+            Self::No => false,
+        }
+    }
 }
 
 /// Asks the stores of `chain` for `label`, or for the list of labels where it is not known yet; one
@@ -153,6 +186,24 @@ mod tests {
             let refused = refused.unwrap_err();
             assert!(refused.to_lowercase().contains("refused"), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_medium_may_do_without_a_network_unless_a_file_needs_one() {
+        let chain =
+            |words: &[&str]| -> Vec<String> { words.iter().map(ToString::to_string).collect() };
+        let file = FileRequest {
+            path: b"a".to_vec(),
+            from: "http://a/b".to_owned(),
+            mode: 0o644,
+            digest: None,
+        };
+        let any = Wanted::of("medium").unwrap();
+        let first = chain(&["medium", "http://a"]);
+        assert_eq!(Offline::of(&first, &[]), Offline::First(any));
+        assert_eq!(Offline::of(&first, &[file]), Offline::No);
+        assert_eq!(Offline::of(&chain(&["http://a", "medium"]), &[]), Offline::Later(any));
+        assert_eq!(Offline::of(&chain(&["http://a"]), &[]), Offline::No);
     }
 
     #[test]
