@@ -36,7 +36,9 @@ fn a_machine_boots_the_witness_and_ends() -> Result<()> {
     machine.wait_exit(deadline::POWER_OFF)?;
     let console = machine.console().text();
     assert!(
-        console.contains("witness: up, cmdline=console=ttyS0 panic=-1 no_timer_check harness.word=here"),
+        console.contains(
+            "witness: up, cmdline=console=ttyS0 panic=-1 no_timer_check harness.word=here"
+        ),
         "{console}"
     );
     Ok(())
