@@ -232,7 +232,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) mod tests {
     use std::fs;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::mpsc::Receiver;
+    use std::sync::mpsc::{Receiver, Sender};
 
     use deploy::disks::{DeviceNumber, Partition, TableKind, Transport};
 
@@ -384,9 +384,9 @@ pub(crate) mod tests {
         (root, places)
     }
 
-    #[test]
-    fn a_dead_disk_is_listed_by_what_the_kernel_knows() {
-        let (_root, places) = machine(&["vda", "vdb"]);
+    /// Two disks, of which `vda` does not answer until the sender is dropped.
+    pub(crate) fn with_a_dead_one() -> (tempfile::TempDir, Sender<()>, Disks) {
+        let (root, places) = machine(&["vda", "vdb"]);
         let (release, blocked) = channel::<()>();
         let blocked = Mutex::new(blocked);
         let answer = move |disk: &Disk| {
@@ -395,7 +395,12 @@ pub(crate) mod tests {
             }
             disk.clone()
         };
-        let disks = Disks::that_answer(Arc::new(Console::silent()), places, answer);
+        (root, release, Disks::that_answer(Arc::new(Console::silent()), places, answer))
+    }
+
+    #[test]
+    fn a_dead_disk_is_listed_by_what_the_kernel_knows() {
+        let (_root, release, disks) = with_a_dead_one();
         let found: Vec<String> = (disks.find(SOON).unwrap().iter())
             .map(|disk| format!("{disk}: {}", disk.contents))
             .collect();

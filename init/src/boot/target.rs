@@ -124,25 +124,12 @@ fn head(disk: &Disk) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
-    use std::sync::{Arc, Mutex};
-
     use super::*;
-    use crate::console::Console;
-    use crate::disks::tests::machine;
+    use crate::disks::tests::with_a_dead_one;
 
     #[test]
     fn a_dead_disk_keeps_nobody_from_another_that_is_named() {
-        let (_root, places) = machine(&["vda", "vdb"]);
-        let (release, blocked) = channel::<()>();
-        let blocked = Mutex::new(blocked);
-        let answer = move |disk: &Disk| {
-            if disk.name == "vda" {
-                let _ = blocked.lock().unwrap().recv();
-            }
-            disk.clone()
-        };
-        let disks = Disks::that_answer(Arc::new(Console::silent()), places, answer);
+        let (_root, release, disks) = with_a_dead_one();
         let (soon, late) = (Duration::from_secs(2), Duration::from_secs(3));
         let look = |line: &str| {
             let settings = Settings::parse(line).unwrap();

@@ -27,6 +27,16 @@ fn check_width(said: &str) -> Result<()> {
     Ok(())
 }
 
+/// A store with an image, and a tree called `lab/tree`.
+fn with_a_tree() -> Result<Lab> {
+    let lab = Lab::new()?;
+    let tree = lab.path("tree");
+    std::fs::create_dir_all(tree.join("etc"))?;
+    std::fs::write(tree.join("etc/hostname"), "lab\n")?;
+    push_tree(&lab.store(), "lab/tree", &tree)?;
+    Ok(lab)
+}
+
 fn is_blank(disk: &Disk) -> Result<bool> {
     Ok(std::fs::read(&disk.file)?.iter().all(|byte| *byte == 0))
 }
@@ -192,11 +202,7 @@ fn unclean(lab: &Lab) -> Result<Disk> {
 
 #[test]
 fn a_plan_leaves_a_strangers_journal_as_it_is() -> Result<()> {
-    let lab = Lab::new()?;
-    let tree = lab.path("tree");
-    std::fs::create_dir_all(tree.join("etc"))?;
-    std::fs::write(tree.join("etc/hostname"), "lab\n")?;
-    push_tree(&lab.store(), "lab/tree", &tree)?;
+    let lab = with_a_tree()?;
     let store = lab.serve(vec![])?;
     let disk = unclean(&lab)?;
     let before = lab.path("before");
@@ -252,11 +258,7 @@ fn a_store_that_stalls_is_left_at_a_key() -> Result<()> {
 
 #[test]
 fn what_is_there_is_started_and_what_is_in_the_way_goes_when_confirmed() -> Result<()> {
-    let lab = Lab::new()?;
-    let tree = lab.path("tree");
-    std::fs::create_dir_all(tree.join("etc"))?;
-    std::fs::write(tree.join("etc/hostname"), "lab\n")?;
-    push_tree(&lab.store(), "lab/tree", &tree)?;
+    let lab = with_a_tree()?;
     let store = lab.serve(vec![])?;
     let disk = Disk { serial: "SERIAL-1".into(), ..lab.disk("disk", 1 << 30)? };
     let disks = vec![disk.clone()];
