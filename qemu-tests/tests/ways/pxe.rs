@@ -135,17 +135,29 @@ fn uefi_gets_ipxe_by_tftp_and_boots_by_it() -> Result<()> {
 }
 
 #[test]
-fn beside_another_dhcp_server_a_proxy_says_what_to_boot() -> Result<()> {
+fn beside_another_dhcp_server_a_proxy_says_what_a_bios_boots() -> Result<()> {
+    beside_another(|depot| depot.machine(Nic { rom: true, ..Nic::on_tap("tap0") })).map(drop)
+}
+
+#[test]
+fn beside_another_dhcp_server_a_proxy_says_what_uefi_boots() -> Result<()> {
+    let depot = beside_another(Depot::uefi_machine)?;
+    ensure!(depot.dnsmasq.log().contains("sent /usr/lib/ipxe/ipxe.efi"), "not by TFTP");
+    Ok(())
+}
+
+/// Boots a machine where another server gives the addresses.
+fn beside_another(machine: impl FnOnce(&Depot) -> Result<Machine>) -> Result<Depot> {
     wire::plug_in(&["tap0"])?;
     let depot = Depot::of_label(&["--proxy", &format!("{HOST}/24")])?;
     let _other = wire::other_dhcp()?;
-    let machine = depot.machine(Nic { rom: true, ..Nic::on_tap("tap0") })?;
+    let machine = machine(&depot)?;
     let power_on = Instant::now();
     let mut machine = machine.start()?;
     depot.inaugurates(&mut machine, power_on)?;
     let line = "from 10.77.0.2, trying the store";
     ensure!(machine.console().text().contains(line), "the address is not the other server's");
-    Ok(())
+    Ok(depot)
 }
 
 #[test]
