@@ -9,7 +9,7 @@ use crate::config::{Changes, OnFail};
 use crate::console::Console;
 use crate::devices::{Devices, Modules};
 use crate::disks::Disks;
-use crate::net::{Keeper, Network};
+use crate::net::{InUse, Keeper, Network};
 use crate::wall_clock::WallClock;
 use crate::window::Window;
 use crate::{crash, mounts, report, signals};
@@ -33,7 +33,7 @@ pub struct Machine {
     pub window: Window,
     onfail: Arc<Mutex<OnFail>>,
     changes: Mutex<Changes>,
-    network: Arc<Mutex<Option<Network>>>,
+    network: InUse,
     keeper: Mutex<Option<Keeper>>,
 }
 
@@ -63,7 +63,7 @@ impl Machine {
         }
         let devices = devices(&console);
         let machine = Self::with(console, devices, disks, command_line, onfail);
-        machine.clock.begin(&machine.console);
+        WallClock::begin(&machine.console);
         machine
     }
 
@@ -120,25 +120,24 @@ impl Machine {
 
     /// The network, where it was raised.
     pub fn network(&self) -> Option<Network> {
-        self.network.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.network.network()
+    }
+
+    /// What is used as network, also later.
+    pub fn in_use(&self) -> &InUse {
+        &self.network
     }
 
     /// Gives up the network, where there is one.
     pub fn leave_network(&self) {
         // Ended before the network is forgotten: it may be about to find another.
         drop(self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take());
-        self.network_setter()(None);
+        self.network.leave();
     }
 
     /// From here on `keeper` keeps the network; without one nobody does.
     pub fn set_keeper(&self, keeper: Option<Keeper>) {
         *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = keeper;
-    }
-
-    /// What remembers the network.
-    pub fn network_setter(&self) -> impl FnMut(Option<Network>) + Send + use<> {
-        let network = Arc::clone(&self.network);
-        move |now| *network.lock().unwrap_or_else(PoisonError::into_inner) = now
     }
 
     /// What follows a failure.

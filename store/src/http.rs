@@ -20,7 +20,7 @@ use crate::source::{Body, Item, Source, SourceError};
 use answer::Wanted;
 use body::HttpBody;
 use reqwest::blocking::Client;
-use reqwest::header::{ACCEPT_ENCODING, DATE, HeaderMap, RANGE};
+use reqwest::header::{ACCEPT_ENCODING, AGE, DATE, HeaderMap, RANGE};
 use reqwest::{Url, redirect, retry};
 use std::io;
 use std::ops::Range;
@@ -122,7 +122,12 @@ impl HttpStore {
     }
 
     fn hear_clock(&self, headers: &HeaderMap) {
-        let date = headers.get(DATE).and_then(|date| date::parse(date.to_str().ok()?.trim()));
+        // What a proxy kept has the time at which it was made.
+        let is_kept = headers.contains_key(AGE);
+        let date = headers
+            .get(DATE)
+            .filter(|_| !is_kept)
+            .and_then(|date| date::parse(date.to_str().ok()?.trim()));
         let heard = date.map(|date| (date, Instant::now()));
         *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = heard;
     }

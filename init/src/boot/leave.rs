@@ -65,13 +65,12 @@ pub(super) fn go(
     settled: &dyn Bootable,
 ) -> Result<Infallible, Failure> {
     let console = &machine.console;
-    machine.clock.settle(console);
     match (config.settings.then, settled.boot()) {
-        (Then::PowerOff, _) => leave(power::Leave::PowerOff, console),
-        (Then::Reboot, _) => leave(power::Leave::Reboot, console),
+        (Then::PowerOff, _) => reset(machine, power::Leave::PowerOff),
+        (Then::Reboot, _) => reset(machine, power::Leave::Reboot),
         (Then::Kexec, None) => {
             console.say("kexec", "the label names no kernel; its own boot loader takes over");
-            leave(power::Leave::Reboot, console)
+            reset(machine, power::Leave::Reboot)
         }
         (Then::Kexec, Some(boot)) => {
             let Err(cause) = next(machine, config, settled, boot);
@@ -80,9 +79,15 @@ pub(super) fn go(
             }
             let why = report::causes(&cause).join(": ");
             console.say("kexec", &format!("{why}; rebooting instead"));
-            leave(power::Leave::Reboot, console)
+            reset(machine, power::Leave::Reboot)
         }
     }
+}
+
+/// Resets the machine, or switches it off, with its clock set right.
+fn reset(machine: &Machine, how: power::Leave) -> ! {
+    machine.clock.settle(&machine.console);
+    leave(how, &machine.console)
 }
 
 /// True if a boot file was read well and is another than the label's.
@@ -105,6 +110,7 @@ fn next(
     let (kernel, initrd) = images(settled, boot)?;
     let line = settled.command_line(boot, &config.settings.append, &machine.command_line);
     let initrd = initrd.as_ref().map(ProvenImage::sealed);
+    machine.clock.settle(&machine.console);
     Ok(kexec::go(&machine.console, "the deployed", kernel.sealed(), initrd, &line)?)
 }
 

@@ -39,6 +39,7 @@ pub(super) fn run(
     });
     let kernel = kernel.at(Stage::Leave)?;
     let line = verified.command_line();
+    machine.clock.settle(&machine.console);
     kexec::go(&machine.console, "the label's", kernel.sealed(), Some(&root), line).at(Stage::Leave)
 }
 

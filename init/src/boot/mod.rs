@@ -9,6 +9,7 @@ mod leave;
 mod live;
 mod medium;
 mod ondisk;
+mod online;
 mod progress;
 mod stores;
 mod target;
@@ -98,6 +99,10 @@ pub fn fail(machine: &Machine, failure: &Failure, attempt: u32) -> u32 {
                 attempt
             }
         };
+    }
+    if machine.network().is_none() {
+        // What is still looked for would scroll the screen away.
+        machine.leave_network();
     }
     let report = report(machine, failure, attempt);
     // The screen last: it is what stays to be read.
@@ -219,8 +224,7 @@ pub(crate) fn raise(
     if let Some(time) = time {
         machine.clock.hear(time, console);
     }
-    // Before it is kept: the keeper may find another.
-    machine.network_setter()(Some(network.clone()));
+    machine.in_use().set(network.clone());
     machine.set_keeper(keep(machine, settings, label, network));
     Ok(())
 }
@@ -238,7 +242,7 @@ fn keep(
         config: settings.network.clone(),
         reach: Box::new(move |_| stores::reach(&chain, label.as_ref(), &files).map(drop)),
         say: Box::new(move |line| console.say("net", line)),
-        now: Box::new(machine.network_setter()),
+        in_use: machine.in_use().clone(),
     };
     match Keeper::begin(network, keeping) {
         Ok(keeper) => Some(keeper),

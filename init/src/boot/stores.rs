@@ -12,6 +12,7 @@ use store::{is_url, open_chain};
 use super::failure::Cause;
 use super::files::Remote;
 use super::medium::{self, MediumError, Wanted};
+use super::online::Online;
 use crate::config::FileRequest;
 use crate::machine::Machine;
 
@@ -32,7 +33,8 @@ pub(crate) fn open_all(machine: &Machine, chain: &[String]) -> Result<Vec<Arc<dy
     let mut all = Vec::new();
     for word in chain {
         let Some(wanted) = Wanted::of(word) else {
-            all.extend(others.next());
+            let other = others.next().map(|inner| behind_network(machine, word, inner));
+            all.extend(other);
             continue;
         };
         match medium::open(machine, wanted) {
@@ -47,6 +49,11 @@ pub(crate) fn open_all(machine: &Machine, chain: &[String]) -> Result<Vec<Arc<dy
         }
     }
     Ok(all)
+}
+
+/// A store behind a URL waits for a network that is looked for.
+fn behind_network(machine: &Machine, word: &str, inner: Arc<dyn Source>) -> Arc<dyn Source> {
+    if is_url(word) { Arc::new(Online { inner, network: machine.in_use().clone() }) } else { inner }
 }
 
 /// True if it is for a person to say which medium is meant.

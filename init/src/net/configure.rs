@@ -123,7 +123,10 @@ fn write_resolv_conf(network: &Network, path: &Path) -> io::Result<()> {
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory)?;
     }
-    std::fs::write(path, resolv_conf(network))
+    // Others resolve names meanwhile, by a whole file.
+    let beside = path.with_extension("new");
+    std::fs::write(&beside, resolv_conf(network))?;
+    std::fs::rename(beside, path)
 }
 
 fn resolv_conf(network: &Network) -> String {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::net::Ipv4Addr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::net::eth;
 
@@ -379,6 +379,7 @@ pub(super) fn from_answer(nic: &Nic, answer: Answer, config: &NetConfig) -> Netw
         ntp: answer.ntp,
         mtu: config.mtu.or(answer.mtu),
         lease: Some(answer.lease),
+        since: Instant::now(),
     }
 }
 
@@ -396,6 +397,7 @@ fn from_static(nic: &Nic, fixed: &StaticAddress, config: &NetConfig) -> Network 
         ntp: Vec::new(),
         mtu: config.mtu,
         lease: None,
+        since: Instant::now(),
     }
 }
 

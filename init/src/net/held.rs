@@ -11,11 +11,11 @@ use nix::sys::socket::{
     AddressFamily, SockFlag, SockProtocol, SockType, SockaddrIn, bind, setsockopt, socket, sockopt,
 };
 
-use super::configure::apply;
-use super::contender::{from_answer, random};
+use super::contender::random;
 use super::dhcp::{Answer, CLIENT_PORT, Renewal, SERVER_PORT, Step, To, Word};
+use super::in_use::InUse;
 use super::netlink::{Link, Monitor, Netlink};
-use super::{MTU_MAX, NetConfig, Network};
+use super::{MTU_MAX, Network};
 
 /// A link that is lost may come back for so long: switches and cards negotiate anew in some 3 s.
 const CARRIER_GRACE: Duration = Duration::from_secs(5);
@@ -37,9 +37,10 @@ pub(super) enum End {
 /// A network that is in use.
 pub(super) struct Held<'a> {
     network: &'a mut Network,
-    config: &'a NetConfig,
+    in_use: &'a InUse,
     netlink: Netlink,
     monitor: Monitor,
+    /// Times are since the lease was granted.
     began: Instant,
     /// None where there is no lease, or one without end.
     lease: Option<(Renewal, UdpSocket)>,
@@ -50,9 +51,9 @@ pub(super) struct Held<'a> {
 type Say<'a> = &'a mut dyn FnMut(&str);
 
 impl<'a> Held<'a> {
-    /// `network`, which was configured a moment ago.
-    pub(super) fn new(network: &'a mut Network, config: &'a NetConfig) -> io::Result<Self> {
-        let began = Instant::now();
+    /// `network`, which is configured; `in_use` is told of changes.
+    pub(super) fn new(network: &'a mut Network, in_use: &'a InUse) -> io::Result<Self> {
+        let began = network.since;
         let (monitor, netlink) = (Monitor::open()?, Netlink::open()?);
         let who = (network.nic.mac, network.address);
         let renewal = network.lease.map(|lease| Renewal::new(who, lease, random(), Duration::ZERO));
@@ -61,7 +62,7 @@ impl<'a> Held<'a> {
             None => None,
         };
         let (was_renewed, down_since) = (false, None);
-        Ok(Self { network, config, netlink, monitor, began, lease, was_renewed, down_since })
+        Ok(Self { network, in_use, netlink, monitor, began, lease, was_renewed, down_since })
     }
 
     /// Keeps it until it is lost, or `stop` is readable.
@@ -100,6 +101,10 @@ impl<'a> Held<'a> {
             (Some(_), true) => {
                 say(&format!("{name} carrier up"));
                 self.down_since = None;
+                // The other end of the cable may be another.
+                if let Some((renewal, _)) = &mut self.lease {
+                    renewal.ask_soon(now);
+                }
             }
             (Some(since), false) if now >= since + CARRIER_GRACE => {
                 return Ok(Some(format!(
@@ -141,18 +146,17 @@ impl<'a> Held<'a> {
             match renewal.receive(now, &datagram[..length]) {
                 None => {}
                 Some(Word::Lost(why)) => return Some(why),
-                Some(Word::Renewed(answer)) => self.renewed(*answer, say),
+                Some(Word::Renewed(answer)) => self.renewed(&answer, say),
             }
         }
         None
     }
 
-    /// The lease is good for longer; what else the server says by now is set as well.
-    fn renewed(&mut self, answer: Answer, say: Say<'_>) {
-        let name = self.network.nic.name.clone();
+    /// The lease is good for longer. What else the server says by now is left for the next boot:
+    /// routes and names that change under a fetch break it.
+    fn renewed(&mut self, answer: &Answer, say: Say<'_>) {
+        let name = &self.network.nic.name;
         let (server, seconds) = (answer.lease.server, answer.lease.seconds);
-        let wanted = from_answer(&self.network.nic, answer, self.config);
-        let had = Network { lease: wanted.lease, ..self.network.clone() };
         // Once is enough: every few seconds the same line would help nobody.
         if !self.was_renewed {
             let seconds = if seconds == u32::MAX { "ever".into() } else { format!("{seconds} s") };
@@ -161,13 +165,8 @@ impl<'a> Held<'a> {
             ));
             self.was_renewed = true;
         }
-        if had != wanted {
-            match apply(&mut self.netlink, &wanted, &self.config.resolv_conf) {
-                Ok(_) => say(&format!("{name} has other settings now: {wanted}")),
-                Err(error) => say(&format!("{name} keeps its settings: {error}")),
-            }
-        }
-        *self.network = wanted;
+        self.network.lease = Some(answer.lease);
+        self.in_use.set(self.network.clone());
     }
 
     /// Sleeps until something is due, or happens; whether it is to end.

@@ -1,20 +1,20 @@
 //! The network while it is in use: the lease is renewed, the link is watched, and where either is
-//! lost another way to the store is looked for.
+//! lost another way to the store is looked for, once and as long as at the start.
 //!
 //! In a thread of its own beside the stages. What is under way over the old address is found broken
-//! by those who use it, whose retries go over the new one.
+//! by those who use it; whoever asks a store anew waits until the search has ended ([`InUse`]).
 
+use std::error::Error;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
-use rustix::event::{EventfdFlags, PollFlags, eventfd};
+use rustix::event::{EventfdFlags, eventfd};
 
 use super::held::{End, Held};
+use super::in_use::InUse;
 use super::{NetConfig, NetError, Network, bring_up};
-use crate::console::wait_for;
 
 /// Keeps a network until it is dropped.
 #[derive(Debug)]
@@ -34,8 +34,8 @@ pub struct Keeping {
     pub reach: Box<Reach>,
     /// Says what changed.
     pub say: Box<dyn FnMut(&str) + Send>,
-    /// Takes the network that is used from now on; none while there is none.
-    pub now: Box<dyn FnMut(Option<Network>) + Send>,
+    /// Where others learn what is used.
+    pub in_use: InUse,
 }
 
 impl Keeper {
@@ -43,6 +43,7 @@ impl Keeper {
     pub fn begin(network: Network, mut keeping: Keeping) -> io::Result<Self> {
         let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         keeping.config.interrupt = Some(Arc::clone(&stop));
+        keeping.in_use.set(network.clone());
         let keep = Keep { keeping, stop: Arc::clone(&stop) };
         let thread = thread::Builder::new().name("net".into()).spawn(move || keep.run(network))?;
         Ok(Self { stop, thread: Some(thread) })
@@ -50,6 +51,8 @@ impl Keeper {
 }
 
 impl Drop for Keeper {
+    /// Waits for the question to a store that may be under way: two searches would take each other's
+    /// addresses away.
     fn drop(&mut self) {
         // Fails only when its counter is full: it is readable then.
         let _ = rustix::io::write(&*self.stop, &1_u64.to_ne_bytes());
@@ -66,40 +69,36 @@ struct Keep {
 }
 
 impl Keep {
-    fn run(mut self, mut network: Network) {
+    fn run(self, mut network: Network) {
+        let Self { keeping: Keeping { config, mut reach, mut say, in_use }, stop } = self;
         loop {
-            let held = Held::new(&mut network, &self.keeping.config);
-            let why = match held.and_then(|held| held.keep(&self.stop, &mut self.keeping.say)) {
+            let held = Held::new(&mut network, &in_use);
+            let end = held.and_then(|held| held.keep(&stop, &mut say));
+            let why = match end {
                 Ok(End::Stopped) => return,
                 Ok(End::Lost(why)) => why,
-                // It is used on, as if there were no keeper.
-                Err(error) => return (self.keeping.say)(&format!("no longer kept: {error}")),
+                // Of a card that is gone, for one.
+                Err(error) => format!("{} cannot be kept: {error}", network.nic.name),
             };
-            (self.keeping.say)(&format!("{why}; looking for a way to the store"));
-            (self.keeping.now)(None);
-            match self.look() {
-                Some(found) => network = found,
-                None => return,
-            }
-            (self.keeping.now)(Some(network.clone()));
-        }
-    }
-
-    /// Another way to the store, or the same again; none when it is not wanted any more.
-    fn look(&mut self) -> Option<Network> {
-        loop {
-            let Keeping { config, reach, say, .. } = &mut self.keeping;
+            in_use.lose();
+            say(&format!("{why}; looking for a way to the store"));
             let mut told = |line: &str| say(line.strip_prefix("network: ").unwrap_or(line));
-            // It ends with the deadline at the latest: whoever needs the network gives up by then, or
-            // needs it still.
-            match bring_up(config, reach, &mut told) {
-                Ok(network) => return Some(network),
-                Err(NetError::Interrupted) => return None,
-                Err(error) => say(&error.to_string()),
+            match bring_up(&config, &mut reach, &mut told) {
+                Ok(found) => network = found,
+                Err(error) => {
+                    // Whoever needs a network finds that there is none, and says so.
+                    in_use.leave();
+                    return if !matches!(error, NetError::Interrupted) {
+                        say(&gave_up(&error));
+                    };
+                }
             }
-            if wait_for(self.stop.as_fd(), PollFlags::IN, Duration::ZERO) {
-                return None;
-            }
+            in_use.set(network.clone());
         }
     }
+}
+
+fn gave_up(error: &NetError) -> String {
+    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+    format!("{error}{cause}")
 }

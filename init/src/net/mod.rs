@@ -31,6 +31,7 @@ mod contender;
 mod dhcp;
 mod error;
 mod held;
+mod in_use;
 mod keeper;
 mod layers;
 mod mac;
@@ -46,12 +47,13 @@ use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use args::{
     Addressing, ArgError, IpArg, NicChoice, StaticAddress, parse_bootif, parse_ip, parse_nameserver,
 };
 pub use error::{Failure, NetError};
+pub use in_use::InUse;
 pub use keeper::{Keeper, Keeping};
 pub use layers::{Bond, BondMode, HashPolicy, LAYERS_MAX, Vlan, parse_bond, parse_vlan};
 pub use mac::MacAddr;
@@ -169,6 +171,8 @@ pub struct Network {
     pub mtu: Option<u16>,
     /// The lease; `None` with a static address.
     pub lease: Option<Lease>,
+    /// When that was granted, or the static address known.
+    pub since: Instant,
 }
 
 impl Network {

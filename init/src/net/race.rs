@@ -67,13 +67,13 @@ impl<'a> Race<'a> {
             if self.now() >= self.config.deadline {
                 return Err(NetError::NoNetwork(Box::new(self.failure())));
             }
+            if self.is_interrupted() {
+                return Err(NetError::Interrupted);
+            }
             if let Some(index) = self.candidate()
                 && let Some(network) = self.attempt(index, reach, say)
             {
                 return Ok(network);
-            }
-            if self.is_interrupted() {
-                return Err(NetError::Interrupted);
             }
             self.tell(say);
             if self.wait()? {

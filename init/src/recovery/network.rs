@@ -189,6 +189,7 @@ mod tests {
             hostname: None,
             ntp: Vec::new(),
             mtu: None,
+            since: Instant::now(),
             lease: Some(Lease { server, seconds: 86_400, renew_s: 1, rebind_s: 2 }),
         };
         let expected = "\

@@ -4,9 +4,9 @@ use std::net::Ipv4Addr;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use init::net::{Keeper, Keeping, NetConfig, Network};
+use init::net::{InUse, Keeper, Keeping, NetConfig, Network};
 
-use crate::lab::{Lab, ip, run, store_of};
+use crate::lab::{Lab, SHORT, ip, run, store_of};
 
 /// Enough for any of these on a loaded machine.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -20,14 +20,15 @@ struct Kept {
     _keeper: Keeper, // until it is dropped
     first: Network,
     said: Receiver<String>,
-    found: Receiver<Option<Network>>,
+    in_use: InUse,
 }
 
 impl Kept {
-    /// Raises the network over which the store of `network` is reached, and keeps it.
+    /// Raises the network over which the store of `network` is reached, and keeps it; later the store
+    /// of `then` has to be reached.
     fn new(config: NetConfig, network: u8, then: u8) -> Self {
         let first = run(&config, &mut store_of(network)).0.unwrap();
-        let ((tell, said), (find, found)) = (channel(), channel());
+        let ((tell, said), in_use) = (channel(), InUse::default());
         let keeping = Keeping {
             config,
             reach: Box::new(store_of(then)),
@@ -35,10 +36,10 @@ impl Kept {
                 eprintln!("{line}");
                 let _ = tell.send(line.to_owned());
             }),
-            now: Box::new(move |network| drop(find.send(network))),
+            in_use: in_use.clone(),
         };
         let keeper = Keeper::begin(first.clone(), keeping).unwrap();
-        Self { _keeper: keeper, first, said, found }
+        Self { _keeper: keeper, first, said, in_use }
     }
 
     /// Waits for a line with `text`.
@@ -55,8 +56,13 @@ impl Kept {
 
     /// Waits for the network that takes the place of this one.
     fn finds(&self) -> Network {
-        assert_eq!(self.found.recv_timeout(PATIENCE).unwrap(), None, "it was lost first");
-        self.found.recv_timeout(PATIENCE).unwrap().unwrap()
+        let why = self.says("looking for a way to the store");
+        assert!(self.in_use.wait(PATIENCE), "{why}, and nothing was found");
+        self.in_use.network().unwrap()
+    }
+
+    fn is_as_before(&self) -> bool {
+        self.in_use.network().is_some_and(|now| now.address == self.first.address)
     }
 }
 
@@ -71,11 +77,11 @@ fn a_lease_is_renewed_while_it_is_in_use() {
     let line = kept.says("renewed");
     assert_eq!(line, "nic0 lease renewed by 10.77.1.1 for 3600 s, and will be from now on");
     assert!(ip("-o -4 addr show nic0").contains(&kept.first.address.to_string()));
-    assert!(kept.found.try_recv().is_err(), "it is the same network");
+    assert!(kept.is_as_before());
 }
 
 #[test]
-fn other_settings_that_come_with_a_renewal_are_used() {
+fn other_settings_that_come_with_a_renewal_are_left_for_the_next_boot() {
     let Some(mut lab) = Lab::new() else { return };
     Lab::plug("nic0", 1);
     lab.store(1);
@@ -83,8 +89,9 @@ fn other_settings_that_come_with_a_renewal_are_used() {
     let kept = Kept::new(lab.config(), 1, 1);
     lab.end_dhcp(1);
     lab.dhcp(1, &[&SOON[..], &["--dhcp-option=3,10.77.1.7"]].concat());
-    kept.says("nic0 has other settings now: nic0 10.77.1.");
-    assert!(ip("route").contains("default via 10.77.1.7 dev nic0"), "{}", ip("route"));
+    kept.says("nic0 lease renewed");
+    assert!(ip("route").contains("default via 10.77.1.1 dev nic0"), "{}", ip("route"));
+    assert!(kept.is_as_before());
 }
 
 #[test]
@@ -97,8 +104,6 @@ fn where_the_lease_is_refused_another_is_asked_for() {
     lab.end_dhcp(1);
     let range = "--dhcp-range=10.77.1.150,10.77.1.160,255.255.255.0,1h";
     lab.dhcp(1, &[&SOON[..], &[range]].concat());
-    let why = kept.says("does not renew the lease: NAK");
-    assert!(why.ends_with("; looking for a way to the store"), "{why}");
     let now = kept.finds();
     assert_ne!(now.address, kept.first.address);
     let addresses = ip("-o -4 addr show nic0");
@@ -134,5 +139,32 @@ fn a_link_that_comes_back_soon_is_waited_for() {
     kept.says("nic0 carrier lost; it may come back for 5 s");
     ip("-n far1 link set far1 up");
     kept.says("nic0 carrier up");
-    assert!(kept.found.try_recv().is_err(), "it is the same network");
+    assert!(kept.is_as_before());
+}
+
+#[test]
+fn what_is_found_nowhere_is_given_up_after_as_long_as_at_the_start() {
+    let Some(mut lab) = Lab::new() else { return };
+    Lab::plug("nic0", 1);
+    lab.dhcp(1, &["--no-ping"]);
+    lab.store(1);
+    let kept = Kept::new(NetConfig { deadline: SHORT, ..lab.config() }, 1, 1);
+    ip("link del nic0");
+    kept.says("nic0: the network card is gone; looking for a way to the store");
+    assert!(kept.in_use.wait(PATIENCE) && kept.in_use.network().is_none());
+    kept.says("no network card appeared within 4.");
+}
+
+#[test]
+fn a_keeper_that_looks_for_a_network_can_be_ended() {
+    let Some(mut lab) = Lab::new() else { return };
+    Lab::plug("nic0", 1);
+    lab.dhcp(1, &["--no-ping"]);
+    lab.store(1);
+    let kept = Kept::new(NetConfig { deadline: PATIENCE, ..lab.config() }, 1, 1);
+    ip("link del nic0");
+    kept.says("looking for a way to the store");
+    let Kept { _keeper: keeper, in_use, .. } = kept;
+    drop(keeper);
+    assert!(in_use.wait(Duration::ZERO) && in_use.network().is_none());
 }

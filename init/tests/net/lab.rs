@@ -100,8 +100,13 @@ impl Lab {
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         self.servers.push(Server(child));
-        let listening = lines.by_ref().map_while(Result::ok).any(|line| line.contains("DHCP, "));
-        assert!(listening, "dnsmasq ended before it listened");
+        let mut said = Vec::new();
+        let listening = lines.by_ref().map_while(Result::ok).any(|line| {
+            let is_ready = line.contains("DHCP, ");
+            said.push(line);
+            is_ready
+        });
+        assert!(listening, "dnsmasq ended before it listened: {said:?}");
         std::thread::spawn(move || {
             lines.map_while(Result::ok).for_each(|line| eprintln!("{line}"));
         });

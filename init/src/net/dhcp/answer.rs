@@ -33,6 +33,9 @@ const ASSUMED_PREFIX: u8 = 24;
 /// Where the lease time is missing, which RFC 2131 forbids, or zero: short, so it is soon renewed.
 const ASSUMED_LEASE_S: u32 = 120;
 
+/// A lease is not taken to be shorter: it could not be renewed in time.
+const SHORTEST_LEASE_S: u32 = 4;
+
 /// Static routes kept: a rack has a handful, and each is a netlink call.
 const ROUTES_MAX: usize = 32;
 
@@ -63,11 +66,12 @@ impl Answer {
 
 fn lease(options: &Options, server: Ipv4Addr) -> Lease {
     let seconds = number(options, option::LEASE_TIME).filter(|seconds| *seconds > 0);
-    let seconds = seconds.unwrap_or(ASSUMED_LEASE_S);
-    let rebinding = number(options, option::REBINDING_TIME).filter(|t2| *t2 < seconds);
+    let seconds = seconds.unwrap_or(ASSUMED_LEASE_S).max(SHORTEST_LEASE_S);
+    let is_sensible = |time: &u32, end| (1..end).contains(time);
+    let rebinding = number(options, option::REBINDING_TIME).filter(|t2| is_sensible(t2, seconds));
     // RFC 2131, 4.4.5: T1 defaults to a half and T2 to seven eighths of the lease.
-    let rebind_s = rebinding.unwrap_or(seconds - seconds / 8);
-    let renewal = number(options, option::RENEWAL_TIME).filter(|t1| *t1 < rebind_s);
+    let rebind_s = rebinding.unwrap_or(seconds - (seconds / 8).max(1));
+    let renewal = number(options, option::RENEWAL_TIME).filter(|t1| is_sensible(t1, rebind_s));
     Lease { server, seconds, renew_s: renewal.unwrap_or((seconds / 2).min(rebind_s)), rebind_s }
 }
 

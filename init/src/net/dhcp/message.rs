@@ -121,7 +121,7 @@ impl Question {
 
     /// What a UDP datagram with it carries.
     pub(super) fn message(&self) -> Result<Vec<u8>, smoltcp::wire::Error> {
-        // RFC 2131, table 5: neither goes with a DECLINE.
+        // RFC 2131, table 5: a DECLINE says who gives what back to whom, and nothing else.
         let is_asking = self.kind != DhcpMessageType::Decline;
         let repr = DhcpRepr {
             message_type: self.kind,
@@ -145,7 +145,7 @@ impl Question {
             renew_duration: None,
             rebind_duration: None,
             dns_servers: None,
-            additional_options: &[VENDOR],
+            additional_options: if is_asking { &[VENDOR] } else { &[] },
         };
         let mut bytes = vec![0; repr.buffer_len().max(BOOTP_MIN)];
         repr.emit(&mut DhcpPacket::new_unchecked(&mut bytes[..]))?;

@@ -196,7 +196,8 @@ impl Client {
         self.heard.declines += 1;
         self.heard.refused = Some(format!("{address} of {server} declined: {other} has it"));
         let question = self.question(DhcpMessageType::Decline, now, false);
-        let question = Question { requested: Some(address), server: Some(server), ..question };
+        let question =
+            Question { secs: 0, requested: Some(address), server: Some(server), ..question };
         self.select(now + wait(&DECLINE_WAITS_MS, self.heard.declines));
         question.frame().ok()
     }

@@ -122,6 +122,13 @@ impl Renewal {
         question.message().ok().map(|message| Step::Ask(to, message))
     }
 
+    /// Asks soon, if it does not do so already: the other end of the cable may be another.
+    pub(in crate::net) fn ask_soon(&mut self, now: Duration) {
+        if self.lease.seconds != u32::MAX {
+            self.next = self.next.min(now);
+        }
+    }
+
     /// Takes a datagram from the wire.
     pub(in crate::net) fn receive(&mut self, now: Duration, datagram: &[u8]) -> Option<Word> {
         let reply = message::message(datagram)?;
