@@ -88,6 +88,7 @@ impl Lab {
                 "--port=0",
                 "--no-resolv",
                 "--no-hosts",
+                "--pid-file",
                 "--bind-interfaces",
             ])
             .arg("--dhcp-authoritative")
