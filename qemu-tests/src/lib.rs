@@ -40,6 +40,6 @@ pub use machine::{
 };
 pub use server::StaticServer;
 pub use trees::{Difference, differences};
-pub use volume::{ESP_TYPE, Partition, ROOT_TYPE};
+pub use volume::{ESP_TYPE, Partition, ROOT_TYPE, unmounted};
 pub use wire::Noise;
 pub use wire::http::{ALWAYS, Fault, Misbehaviour, Served};

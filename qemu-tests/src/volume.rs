@@ -2,11 +2,13 @@
 
 use anyhow::{Context, Result, anyhow, ensure};
 use nix::sched::{CloneFlags, unshare};
+use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 /// A root partition of x86-64 (Discoverable Partitions Specification).
 pub const ROOT_TYPE: &str = "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709";
@@ -58,7 +60,7 @@ impl Partition {
                 self.mount(directory.path())?;
                 let seen = look(directory.path());
                 // Now, for the disk's next user must not find it busy.
-                unmount(directory.path(), UnmountFlags::empty()).context("unmounting")?;
+                unmounted(directory.path())?;
                 seen
             });
             looking.join().unwrap_or_else(|panic| Err(anyhow!("looking panicked: {panic:?}")))
@@ -72,6 +74,23 @@ impl Partition {
         mount.arg(format!("loop,offset={start_bytes},sizelimit={size_bytes}"));
         said(mount.arg(disk).arg(directory)).map(drop)
     }
+}
+
+/// How often what is busy is tried again, and after how long.
+const BUSY: (u32, Duration) = (500, Duration::from_millis(10));
+
+/// Unmounts what is at `place`, which nothing here has open. Programs that other threads start have
+/// copies of all that is open, until they are executed: then it is busy, and nothing tells when that
+/// has passed.
+pub fn unmounted(place: &Path) -> Result<()> {
+    let (tries, pause) = BUSY;
+    for _ in 0..tries {
+        match unmount(place, UnmountFlags::empty()) {
+            Err(Errno::BUSY) => thread::sleep(pause),
+            result => return result.context("unmounting"),
+        }
+    }
+    Err(anyhow!("{} stays busy", place.display()))
 }
 
 /// What a command says on its standard output. It must succeed.

@@ -179,8 +179,8 @@ fn silence_is_reported_for_each_nic() {
     Lab::unplugged("nic1");
     let (result, said, took) = run(&NetConfig { deadline: SHORT, ..lab.config() }, &mut |_| Ok(()));
     let text = failure(result);
-    assert!(took >= SHORT && took < SHORT + Duration::from_secs(1), "{took:?}");
-    assert!(text.starts_with("no network card reached the store within 4.0 s"), "{text}");
+    assert!(took >= SHORT, "{took:?}");
+    assert!(text.starts_with("no network card reached the store within "), "{text}");
     let line = |name: &str| text.lines().find(|line| line.contains(name)).unwrap().to_owned();
     let (silent, loose) = (line("nic0 "), line("nic1 "));
     assert!(silent.contains(" carrier 10000 Mb/s: carrier up "), "{silent}");

@@ -6,8 +6,8 @@ use nix::sched::{CloneFlags, unshare};
 use qemu_tests::crash::{
     Asked, Cut, Entry, NOTE_BYTES, PUSH_PART_BYTES, PUSHES, WriteLog, last_state, replay,
 };
-use qemu_tests::{Disk, Machine, Noise, deadline, environment, newc_of};
-use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+use qemu_tests::{Disk, Machine, Noise, deadline, environment, newc_of, unmounted};
+use rustix::mount::{MountFlags, MountPropagationFlags};
 use serde_json::Value;
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -290,7 +290,7 @@ impl Medium {
         match rustix::mount::mount(&self.device, &self.place, "ext4", flags, none) {
             Ok(()) => {
                 let found = look(&self.place);
-                rustix::mount::unmount(&self.place, UnmountFlags::empty()).context("unmounting")?;
+                unmounted(&self.place)?;
                 found
             }
             Err(error) => Ok(Found::Wrong(format!("it cannot be mounted: {error}"))),
