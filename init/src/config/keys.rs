@@ -35,7 +35,7 @@ pub(super) struct Key {
 }
 
 /// Every key, in the order of the help.
-pub(super) const KEYS: [Key; 27] = [
+pub(super) const KEYS: [Key; 28] = [
     Key {
         name: "inaugurator.store",
         value: "URL|PATH|medium[=UUID][,...]",
@@ -280,7 +280,8 @@ pub(super) const KEYS: [Key; 27] = [
         name: "ip",
         value: "dhcp|ADDR::GATEWAY:NETMASK:HOST:NIC:none|...",
         default: "dhcp",
-        help: "address, as dracut.cmdline(7) writes it",
+        help: "address, as dracut.cmdline(7) writes it; IPv6 by auto6, dhcp6, either6, link6 or in \
+               brackets",
         repeats: false,
         set: |settings, value| {
             let arg = net::parse_ip(value).map_err(|error| expected(value, &error))?;
@@ -301,7 +302,7 @@ pub(super) const KEYS: [Key; 27] = [
         repeats: true,
         set: |settings, value| {
             let vlan = net::parse_vlan(value).map_err(|error| expected(value, &error))?;
-            add(&mut settings.network.vlans, vlan)
+            add(&mut settings.network.vlans, vlan, net::LAYERS_MAX)
         },
     },
     Key {
@@ -313,7 +314,7 @@ pub(super) const KEYS: [Key; 27] = [
         repeats: true,
         set: |settings, value| {
             let bond = net::parse_bond(value).map_err(|error| expected(value, &error))?;
-            add(&mut settings.network.bonds, bond)
+            add(&mut settings.network.bonds, bond, net::LAYERS_MAX)
         },
     },
     Key {
@@ -326,6 +327,17 @@ pub(super) const KEYS: [Key; 27] = [
             settings.network.bootif =
                 Some(net::parse_bootif(value).map_err(|error| expected(value, &error))?);
             Ok(())
+        },
+    },
+    Key {
+        name: "rd.route",
+        value: "NET/MASK:GATEWAY[:NIC]",
+        default: "those of the lease",
+        help: "a route, as dracut.cmdline(7) writes it; may be given several times",
+        repeats: true,
+        set: |settings, value| {
+            let route = net::parse_route(value).map_err(|error| expected(value, &error))?;
+            add(&mut settings.network.routes, route, net::ROUTES_MAX)
         },
     },
     Key {
@@ -342,12 +354,12 @@ pub(super) const KEYS: [Key; 27] = [
     },
 ];
 
-/// One more of a few links.
-fn add<T>(links: &mut Vec<T>, link: T) -> Result<(), String> {
-    if links.len() >= net::LAYERS_MAX {
-        return Err(format!("at most {} of them", net::LAYERS_MAX));
+/// One more of a few.
+fn add<T>(all: &mut Vec<T>, one: T, most: usize) -> Result<(), String> {
+    if all.len() >= most {
+        return Err(format!("at most {most} of them"));
     }
-    links.push(link);
+    all.push(one);
     Ok(())
 }
 

@@ -1,9 +1,9 @@
-//! The operator's network words: `ip=`, `BOOTIF=`, `nameserver=` and the choice of a NIC.
+//! The operator's network words: `BOOTIF=`, `nameserver=` and the choice of a NIC; `ip=` and
+//! `rd.route=` are in `ip_arg`.
 //!
-//! Follows dracut.cmdline(7), "Network", IPv4 part. What is not supported (IPv6, iBFT) is refused
-//! by name instead of being taken for something else.
+//! Follows dracut.cmdline(7), "Network".
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use thiserror::Error;
 
@@ -64,64 +64,6 @@ impl std::fmt::Display for NicChoice {
     }
 }
 
-/// Where the machine's address comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Addressing {
-    /// DHCPv4 on every NIC with carrier.
-    Dhcp,
-    /// The operator's own.
-    Static(StaticAddress),
-}
-
-/// An address given by the operator.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StaticAddress {
-    /// The machine's address.
-    pub address: Ipv4Addr,
-    /// Length of the subnet's prefix, 1 to 32.
-    pub prefix: u8,
-    /// The far end of a point-to-point link.
-    pub peer: Option<Ipv4Addr>,
-    /// Next hop of the default route; it may lie outside the subnet.
-    pub gateway: Option<Ipv4Addr>,
-}
-
-/// One `ip=` word, understood.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IpArg {
-    /// The NIC it names, if it names one.
-    pub nic: Option<NicChoice>,
-    /// Where the address comes from.
-    pub addressing: Addressing,
-    /// MTU in bytes to set, whatever the lease says.
-    pub mtu: Option<u16>,
-    /// Host name to take.
-    pub hostname: Option<String>,
-    /// Resolvers, at most two in this syntax.
-    pub nameservers: Vec<Ipv4Addr>,
-}
-
-const METHODS: &str = "none, off, static, dhcp, on or any (IPv6 and iBFT are not supported)";
-const IP_FORMS: &str = "dhcp, <if>:dhcp[:<mtu>], or \
-    <client>:[<peer>]:<gateway>:<netmask>:<hostname>:<if>:{none|off|static|dhcp|on|any}[:<mtu>|:<dns1>[:<dns2>]]";
-
-/// Parses the value of `ip=`.
-pub fn parse_ip(text: &str) -> Result<IpArg, ArgError> {
-    let fields: Vec<&str> = text.split(':').collect();
-    match fields.as_slice() {
-        [method] if is_dhcp(method) => dhcp(None, None),
-        [nic, method] if is_dhcp(method) => dhcp(Some(nic), None),
-        [nic, method, mtu] if is_dhcp(method) => dhcp(Some(nic), Some(mtu)),
-        [method] | [_, method] if is_unsupported(method) => {
-            Err(ArgError::new("ip= method", method, METHODS))
-        }
-        [client, peer, gateway, netmask, hostname, nic, method, rest @ ..] if rest.len() <= 2 => {
-            seven([client, peer, gateway, netmask], hostname, nic, method, rest)
-        }
-        _ => Err(ArgError::new("ip=", text, IP_FORMS)),
-    }
-}
-
 /// Parses the value of `BOOTIF=`: the hardware type (01, Ethernet) and the address, as PXELINUX and
 /// iPXE (`BOOTIF=01-${netX/mac:hexhyp}`) write it. The type may be missing.
 pub fn parse_bootif(text: &str) -> Result<MacAddr, ArgError> {
@@ -135,79 +77,35 @@ pub fn parse_bootif(text: &str) -> Result<MacAddr, ArgError> {
     })
 }
 
-/// Parses the value of `nameserver=`.
-pub fn parse_nameserver(text: &str) -> Result<Ipv4Addr, ArgError> {
-    address("nameserver=", text)
+/// Parses the value of `nameserver=`: an address, one of IPv6 in brackets or without.
+pub fn parse_nameserver(text: &str) -> Result<IpAddr, ArgError> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    address("nameserver=", bare)
 }
 
-fn dhcp(nic: Option<&str>, mtu: Option<&str>) -> Result<IpArg, ArgError> {
-    Ok(IpArg {
-        nic: nic.filter(|nic| !nic.is_empty()).map(NicChoice::parse).transpose()?,
-        addressing: Addressing::Dhcp,
-        mtu: mtu.filter(|mtu| !mtu.is_empty()).map(parse_mtu).transpose()?,
-        hostname: None,
-        nameservers: Vec::new(),
-    })
-}
-
-fn seven(
-    [client, peer, gateway, netmask]: [&str; 4],
-    hostname: &str,
-    nic: &str,
-    method: &str,
-    rest: &[&str],
-) -> Result<IpArg, ArgError> {
-    let mut arg = dhcp(Some(nic), None)?;
-    arg.hostname = optional(hostname).map(parse_hostname).transpose()?;
-    if matches!(method, "none" | "off" | "static" | "") {
-        arg.addressing = Addressing::Static(StaticAddress {
-            address: address("ip= client", client)?,
-            prefix: parse_netmask(netmask)?,
-            peer: optional(peer).map(|peer| address("ip= peer", peer)).transpose()?,
-            gateway: optional(gateway).map(|hop| address("ip= gateway", hop)).transpose()?,
-        });
-    } else if !is_dhcp(method) {
-        return Err(ArgError::new("ip= method", method, METHODS));
-    }
-    // dracut tells an MTU from a resolver by what it looks like.
-    match rest {
-        [mtu] if !mtu.is_empty() && !mtu.contains('.') => arg.mtu = Some(parse_mtu(mtu)?),
-        servers => {
-            let servers = servers.iter().filter(|server| !server.is_empty());
-            arg.nameservers =
-                servers.map(|server| address("ip= dns", server)).collect::<Result<_, _>>()?;
-        }
-    }
-    Ok(arg)
-}
-
-fn is_dhcp(method: &str) -> bool {
-    matches!(method, "dhcp" | "on" | "any" | "single-dhcp")
-}
-
-fn is_unsupported(method: &str) -> bool {
-    matches!(method, "dhcp6" | "auto6" | "either6" | "link6" | "link-local" | "ibft")
-}
-
-fn optional(field: &str) -> Option<&str> {
-    Some(field).filter(|field| !field.is_empty())
-}
-
-fn address(what: &'static str, text: &str) -> Result<Ipv4Addr, ArgError> {
+/// An address of either family that a host may have; messages call it `what`.
+pub(super) fn address(what: &'static str, text: &str) -> Result<IpAddr, ArgError> {
     text.parse()
         .ok()
-        .filter(|address| is_usable(*address))
-        .ok_or_else(|| ArgError::new(what, text, "an IPv4 address such as 192.0.2.7"))
+        .filter(|address| match address {
+            IpAddr::V4(address) => is_usable(*address),
+            IpAddr::V6(address) => is_usable_v6(*address),
+        })
+        .ok_or_else(|| {
+            ArgError::new(what, text, "an IPv4 address such as 192.0.2.7, or an IPv6 address")
+        })
+}
+
+/// Whether a host may have this IPv6 address: not unspecified, loopback, multicast or an IPv4 one.
+pub(super) fn is_usable_v6(address: Ipv6Addr) -> bool {
+    let is_one_hosts = !address.is_unspecified() && !address.is_loopback();
+    is_one_hosts && !address.is_multicast() && address.to_ipv4_mapped().is_none()
 }
 
 /// Whether a host may have this address: not 0/8, loopback, multicast or broadcast.
 pub(super) fn is_usable(address: Ipv4Addr) -> bool {
     let first = address.octets()[0];
     first != 0 && first < 224 && !address.is_loopback()
-}
-
-fn parse_mtu(text: &str) -> Result<u16, ArgError> {
-    parse_mtu_of("ip= MTU", text)
 }
 
 /// An MTU in bytes; messages call it `what`.
@@ -218,26 +116,11 @@ pub(super) fn parse_mtu_of(what: &'static str, text: &str) -> Result<u16, ArgErr
         .ok_or_else(|| ArgError::new(what, text, "a number of bytes from 576 to 9216"))
 }
 
-fn parse_netmask(text: &str) -> Result<u8, ArgError> {
-    let dotted = text.parse().ok().and_then(prefix_of);
-    let number = || text.parse().ok().filter(|prefix| (1..=32).contains(prefix));
-    dotted.or_else(number).ok_or_else(|| {
-        ArgError::new("ip= netmask", text, "255.255.255.0 or a prefix length from 1 to 32")
-    })
-}
-
 /// The prefix length of a contiguous, non-zero mask.
 pub(super) fn prefix_of(mask: Ipv4Addr) -> Option<u8> {
     let bits = mask.to_bits();
     let ones = bits.leading_ones();
     (ones > 0 && ones == bits.count_ones()).then_some(ones as u8)
-}
-
-fn parse_hostname(text: &str) -> Result<String, ArgError> {
-    if is_host_name(text) {
-        return Ok(text.to_owned());
-    }
-    Err(ArgError::new("ip= hostname", text, "letters, digits, '-' and '.', at most 253"))
 }
 
 /// Whether `text` may go into resolv.conf or be set as a host name (RFC 1123, and `_`, which

@@ -14,11 +14,11 @@ use smoltcp::wire::{
 use super::mac::MacAddr;
 
 /// Probes sent: one may be lost.
-const PROBES: u32 = 2;
+pub(super) const PROBES: u32 = 2;
 
 /// After each of them an answer is waited for. RFC 5227 waits for seconds, since a host may be asleep;
 /// one that is in use answers within a millisecond, and every boot waits for this.
-const PROBE_WAIT: Duration = Duration::from_millis(50);
+pub(super) const PROBE_WAIT: Duration = Duration::from_millis(50);
 
 /// The probing of one address. Times are since any one moment.
 #[derive(Debug)]

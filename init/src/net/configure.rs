@@ -1,7 +1,7 @@
 //! Gives the kernel's stack what a NIC was told, and takes it back.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use thiserror::Error;
@@ -111,8 +111,13 @@ fn set_mtu(netlink: &mut Netlink, index: u32, mtu: u16) -> io::Result<Option<u16
 fn routes(network: &Network) -> Vec<Route> {
     let mut routes = network.routes.clone();
     routes.sort_by_key(|route| route.gateway.is_some());
-    let default =
-        |gateway| Route { destination: Ipv4Addr::UNSPECIFIED, prefix: 0, gateway: Some(gateway) };
+    let default = |gateway| {
+        let destination = match gateway {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        Route { destination, prefix: 0, gateway: Some(gateway) }
+    };
     routes.extend(network.gateway.map(default));
     routes
 }
@@ -131,6 +136,12 @@ fn write_resolv_conf(network: &Network, path: &Path) -> io::Result<()> {
 
 fn resolv_conf(network: &Network) -> String {
     let servers = network.nameservers.iter().take(NAMESERVERS_MAX);
-    let servers = servers.map(|server| format!("nameserver {server}\n"));
+    let servers = servers.map(|server| match server {
+        // It is of this link only (RFC 4007, 11; glibc and musl read it).
+        IpAddr::V6(of_link) if of_link.is_unicast_link_local() => {
+            format!("nameserver {server}%{}\n", network.nic.name)
+        }
+        _ => format!("nameserver {server}\n"),
+    });
     servers.chain(network.domain.iter().map(|domain| format!("search {domain}\n"))).collect()
 }

@@ -3,19 +3,19 @@
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use rustix::net::eth;
+use rustix::net::{Protocol, eth};
 
-use super::args::StaticAddress;
-use super::arp::Probe;
-use super::dhcp::{Answer, Client};
+use super::conversation::{AddressProbe, Conversation};
+use super::dhcp::{self, Answer};
+use super::ipv6;
 use super::mac::MacAddr;
 use super::netlink::Link;
 use super::nic::Nic;
 use super::packet::PacketSocket;
-use super::{Addressing, NAMESERVERS_MAX, NetConfig, Network};
+use super::{Addressing, Ipv6Mode, NAMESERVERS_MAX, NetConfig, Network, Route, StaticAddress};
 
 /// Notes kept for one NIC; the oldest go first. A flapping link writes one per change.
 const NOTES_MAX: usize = 6;
@@ -38,13 +38,40 @@ const ATTEMPTS_PER_LEASE: u32 = 3;
 /// DHCP servers remembered that led nowhere; a network has two or three.
 const NOWHERE_MAX: usize = 8;
 
-/// One NIC in the race. Times are since the race began.
+/// What a NIC asks for: of each it has one contender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    fn protocol(self) -> Protocol {
+        match self {
+            Self::V4 => eth::IP,
+            Self::V6 => eth::IPV6,
+        }
+    }
+
+    /// Those that are asked for.
+    pub(super) fn wanted(addressing: &Addressing) -> &'static [Self] {
+        match addressing {
+            Addressing::Any if ipv6::is_there() => &[Self::V4, Self::V6],
+            Addressing::Ipv6(_) => &[Self::V6],
+            Addressing::Static(fixed) if fixed.address.is_ipv6() => &[Self::V6],
+            Addressing::Any | Addressing::Dhcp | Addressing::Static(_) => &[Self::V4],
+        }
+    }
+}
+
+/// One NIC in the race, and one family. Times are since the race began.
 pub(super) struct Contender {
     pub(super) nic: Nic,
+    family: Family,
     carrier_since: Option<Duration>,
     notes: VecDeque<String>,
     /// Servers whose addresses did not lead to the store, the latest last.
-    nowhere: VecDeque<Ipv4Addr>,
+    nowhere: VecDeque<IpAddr>,
     state: State,
 }
 
@@ -64,14 +91,14 @@ enum State {
 }
 
 struct Asking {
-    client: Client,
+    client: Conversation,
     socket: PacketSocket,
 }
 
 struct Probing {
     asking: Asking,
     answer: Answer,
-    probe: Probe,
+    probe: AddressProbe,
     socket: PacketSocket,
 }
 
@@ -82,14 +109,14 @@ struct Ready {
 }
 
 impl Contender {
-    pub(super) fn new(nic: Nic) -> Self {
+    pub(super) fn new(nic: Nic, family: Family) -> Self {
         let (notes, nowhere) = (VecDeque::new(), VecDeque::new());
-        Self { nic, carrier_since: None, notes, nowhere, state: State::Idle }
+        Self { nic, family, carrier_since: None, notes, nowhere, state: State::Idle }
     }
 
     /// A NIC that is only listed, and why.
-    pub(super) fn unwanted(nic: Nic, why: String) -> Self {
-        Self { state: State::Unwanted(why), ..Self::new(nic) }
+    pub(super) fn unwanted(nic: Nic, family: Family, why: String) -> Self {
+        Self { state: State::Unwanted(why), ..Self::new(nic, family) }
     }
 
     /// Takes over a change of the link, and starts or stops asking with the carrier. Returns whether
@@ -144,9 +171,9 @@ impl Contender {
         config: &NetConfig,
         now: Duration,
     ) -> State {
-        match PacketSocket::open(&self.nic.name, eth::ARP) {
+        let probe = AddressProbe::new(self.nic.mac, answer.address, now);
+        match PacketSocket::open(&self.nic.name, probe.protocol()) {
             Ok(socket) => {
-                let probe = Probe::new(self.nic.mac, answer.address, now);
                 let mut probing = Probing { asking, answer, probe, socket };
                 match probing.probe(now) {
                     Ok(_) => State::Probing(Box::new(probing)),
@@ -168,7 +195,7 @@ impl Contender {
                 let declined = asking.client.decline(&answer, other, now);
                 // One that is lost is no harm: the server finds out by itself.
                 let _ = declined.map(|frame| asking.socket.send(&frame));
-                self.note(asking.client.heard().to_string());
+                self.note(asking.client.heard());
                 State::Asking(Box::new(asking))
             }
             Ok(None) if probing.probe.is_over(now) => self.settled(probing.answer, config, now),
@@ -178,7 +205,9 @@ impl Contender {
 
     fn settled(&mut self, answer: Answer, config: &NetConfig, now: Duration) -> State {
         if answer.mask_assumed {
-            self.note(format!("no usable mask given, /{} assumed", answer.prefix));
+            let missing =
+                if answer.address.is_ipv6() { "router heard" } else { "usable mask given" };
+            self.note(format!("no {missing}, /{} assumed", answer.prefix));
         }
         State::ready(from_answer(&self.nic, answer, config), now)
     }
@@ -197,17 +226,17 @@ impl Contender {
         ready.not_before = now + Duration::from_secs(RETRY_WAITS_S[at]);
         let again = ready.attempts >= ATTEMPTS_PER_LEASE;
         let note = format!("{} but store not reachable: {why}", ready.network.source());
-        let server = ready.network.lease.map(|lease| lease.server);
+        // Whoever gives the address, an IPv6 router leads the way.
+        let router = ready.network.gateway.filter(IpAddr::is_ipv6);
+        let server = ready.network.lease.map(|lease| router.unwrap_or(lease.server));
         self.note(note);
-        if again && config.addressing == Addressing::Dhcp {
-            if let Some(server) = server {
-                self.led_nowhere(server);
-            }
+        if let Some(server) = server.filter(|_| again) {
+            self.led_nowhere(server);
             self.start(config, now);
         }
     }
 
-    fn led_nowhere(&mut self, server: Ipv4Addr) {
+    fn led_nowhere(&mut self, server: IpAddr) {
         self.nowhere.retain(|known| *known != server);
         if self.nowhere.len() >= NOWHERE_MAX {
             self.nowhere.pop_front();
@@ -293,20 +322,45 @@ impl Contender {
     }
 
     fn start(&mut self, config: &NetConfig, now: Duration) {
-        self.state = match &config.addressing {
-            Addressing::Static(fixed) => State::ready(from_static(&self.nic, fixed, config), now),
-            Addressing::Dhcp => match PacketSocket::open(&self.nic.name, eth::IP) {
-                Ok(socket) => {
-                    let client = Client::new(self.nic.mac, random(), now);
-                    let client = client.avoiding(self.nowhere.make_contiguous());
-                    State::Asking(Box::new(Asking { client, socket }))
-                }
-                Err(error) => {
-                    self.note(format!("cannot open a packet socket: {error}"));
-                    State::Broken { until: now + SOCKET_WAIT }
-                }
-            },
+        let mode = match &config.addressing {
+            Addressing::Static(fixed) => {
+                self.state = State::ready(from_static(&self.nic, fixed, config), now);
+                return;
+            }
+            Addressing::Ipv6(Ipv6Mode::LinkLocal) => {
+                let address = ipv6::link_local(self.nic.mac).into();
+                let prefix = ipv6::SUBNET_PREFIX;
+                let fixed = StaticAddress { address, prefix, peer: None, gateway: None };
+                self.state = State::ready(from_static(&self.nic, &fixed, config), now);
+                return;
+            }
+            Addressing::Ipv6(mode) => *mode,
+            Addressing::Any | Addressing::Dhcp => Ipv6Mode::Either,
         };
+        self.state = match PacketSocket::open(&self.nic.name, self.family.protocol()) {
+            Ok(socket) => {
+                let client = self.conversation(mode, now);
+                State::Asking(Box::new(Asking { client, socket }))
+            }
+            Err(error) => {
+                self.note(format!("cannot open a packet socket: {error}"));
+                State::Broken { until: now + SOCKET_WAIT }
+            }
+        };
+    }
+
+    fn conversation(&mut self, mode: Ipv6Mode, now: Duration) -> Conversation {
+        let nowhere = self.nowhere.make_contiguous();
+        match self.family {
+            Family::V4 => {
+                let client = dhcp::Client::new(self.nic.mac, random(), now);
+                Conversation::V4(client.avoiding(nowhere))
+            }
+            Family::V6 => {
+                let client = ipv6::Client::new(self.nic.mac, mode, random(), now);
+                Conversation::V6(Box::new(client.avoiding(nowhere)))
+            }
+        }
     }
 }
 
@@ -336,6 +390,9 @@ impl Probing {
 fn converse(asking: &mut Asking, now: Duration) -> io::Result<Option<Answer>> {
     let Asking { client, socket } = asking;
     for _ in 0..FRAMES_PER_TURN {
+        if let Some(answer) = client.late_answer(now) {
+            return Ok(Some(answer));
+        }
         if let Some(question) = client.poll(now) {
             send(socket, &question)?;
         }
@@ -372,12 +429,13 @@ pub(super) fn from_answer(nic: &Nic, answer: Answer, config: &NetConfig) -> Netw
         prefix: answer.prefix,
         peer: None,
         gateway: answer.gateway,
-        routes: answer.routes,
+        routes: routes(nic, answer.address, answer.routes, config),
         nameservers: nameservers(&config.nameservers, &answer.nameservers),
         domain: answer.domain,
         hostname: answer.hostname,
         ntp: answer.ntp,
-        mtu: config.mtu.or(answer.mtu),
+        mtu: mtu(config, answer.mtu, answer.address),
+        server_id: answer.server_id,
         lease: Some(answer.lease),
         since: Instant::now(),
     }
@@ -390,20 +448,37 @@ fn from_static(nic: &Nic, fixed: &StaticAddress, config: &NetConfig) -> Network 
         prefix: fixed.prefix,
         peer: fixed.peer,
         gateway: fixed.gateway,
-        routes: Vec::new(),
+        routes: routes(nic, fixed.address, Vec::new(), config),
         nameservers: nameservers(&config.nameservers, &[]),
         domain: None,
         hostname: None,
         ntp: Vec::new(),
-        mtu: config.mtu,
+        mtu: mtu(config, None, fixed.address),
+        server_id: None,
         lease: None,
         since: Instant::now(),
     }
 }
 
+/// The operator's MTU before what was given; IPv6 goes away with a link that is too narrow for it.
+fn mtu(config: &NetConfig, given: Option<u16>, address: IpAddr) -> Option<u16> {
+    let least = if address.is_ipv6() { ipv6::MTU_MIN } else { 0 };
+    config.mtu.or(given).map(|mtu| mtu.max(least))
+}
+
+/// Those of the lease, and the operator's that lead through this NIC and are of the address's family:
+/// of two to one destination the operator's holds.
+fn routes(nic: &Nic, address: IpAddr, leased: Vec<Route>, config: &NetConfig) -> Vec<Route> {
+    let typed = config.routes.iter().filter(|typed| {
+        typed.nic.as_ref().is_none_or(|choice| nic.is(choice))
+            && typed.route.destination.is_ipv6() == address.is_ipv6()
+    });
+    leased.into_iter().chain(typed.map(|typed| typed.route)).collect()
+}
+
 /// The operator's resolvers before the lease's, as many as are used.
-fn nameservers(typed: &[Ipv4Addr], leased: &[Ipv4Addr]) -> Vec<Ipv4Addr> {
-    let mut servers: Vec<Ipv4Addr> = Vec::new();
+fn nameservers(typed: &[IpAddr], leased: &[IpAddr]) -> Vec<IpAddr> {
+    let mut servers: Vec<IpAddr> = Vec::new();
     for server in typed.iter().chain(leased) {
         if servers.len() < NAMESERVERS_MAX && !servers.contains(server) {
             servers.push(*server);

@@ -1,7 +1,7 @@
 //! One network while it is in use, until it is lost.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -55,8 +55,13 @@ impl<'a> Held<'a> {
     pub(super) fn new(network: &'a mut Network, in_use: &'a InUse) -> io::Result<Self> {
         let began = network.since;
         let (monitor, netlink) = (Monitor::open()?, Netlink::open()?);
-        let who = (network.nic.mac, network.address);
-        let renewal = network.lease.map(|lease| Renewal::new(who, lease, random(), Duration::ZERO));
+        let renewal = match (network.address, network.lease) {
+            (IpAddr::V4(address), Some(lease)) => {
+                let who = (network.nic.mac, address);
+                Some(Renewal::new(who, lease, random(), Duration::ZERO))
+            }
+            _ => None,
+        };
         let lease = match renewal.filter(|renewal| renewal.next_at().is_some()) {
             Some(renewal) => Some((renewal, client_socket(&network.nic.name)?)),
             None => None,
@@ -126,10 +131,10 @@ impl<'a> Held<'a> {
             Step::Ask(to, message) => {
                 let to = match to {
                     To::Server(server) => server,
-                    To::All => Ipv4Addr::BROADCAST,
+                    To::All => Ipv4Addr::BROADCAST.into(),
                 };
                 // One that is lost is asked again: the link may be down, or nobody there.
-                let _ = socket.send_to(&message, SocketAddrV4::new(to, SERVER_PORT));
+                let _ = socket.send_to(&message, SocketAddr::new(to, SERVER_PORT));
                 None
             }
         }

@@ -5,15 +5,18 @@
 //! stack the address of the first NIC that reaches the store. A NIC wins by reaching the store, not
 //! by having a lease. Nothing sleeps: link changes come from rtnetlink, answers from packet sockets.
 //!
-//! Follows RFC 2131, 2132, 3396 and 3442 (DHCPv4), 5227 (ARP probes), dracut.cmdline(7) (`ip=`), rtnetlink(7) and
+//! Follows RFC 2131, 2132, 3396 and 3442 (DHCPv4), 5227 (ARP probes), 4861, 4862, 8106 and 8415 (IPv6),
+//! dracut.cmdline(7) (`ip=`), rtnetlink(7) and
 //! packet(7).
 //!
 //! ```text
-//! args        ip=, BOOTIF=, nameserver=          ->  NetConfig
+//! args        BOOTIF=, nameserver=, NIC names    ->  NetConfig
+//! ip_arg      ip=, rd.route=                     ->  the same
 //! layers      vlan=, bond=                       ->  the same
 //! stack       what they are made of              ->  links of the kernel
 //! nic         rtnetlink and sysfs                ->  Nic
 //! dhcp        frames and times                   ->  an answer; no socket, no clock
+//! ipv6        the same of IPv6                   ->  the same
 //! arp         an address                         ->  who else has it; the same
 //! contender   one NIC: carrier, answer, attempts
 //! race        all of them                        ->  Network or NetError
@@ -22,16 +25,19 @@
 //! held        one network: its lease, its link   ->  why it is lost
 //! ```
 //!
-//! Deliberately absent: IPv6.
+//! Deliberately absent: privacy addresses, prefix delegation, iBFT.
 
 mod args;
 mod arp;
 mod configure;
 mod contender;
+mod conversation;
 mod dhcp;
 mod error;
 mod held;
 mod in_use;
+mod ip_arg;
+mod ipv6;
 mod keeper;
 mod layers;
 mod mac;
@@ -43,17 +49,16 @@ mod stack;
 mod virtual_link;
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use args::{
-    Addressing, ArgError, IpArg, NicChoice, StaticAddress, parse_bootif, parse_ip, parse_nameserver,
-};
+pub use args::{ArgError, NicChoice, parse_bootif, parse_nameserver};
 pub use error::{Failure, NetError};
 pub use in_use::InUse;
+pub use ip_arg::{Addressing, IpArg, Ipv6Mode, RouteArg, StaticAddress, parse_ip, parse_route};
 pub use keeper::{Keeper, Keeping};
 pub use layers::{Bond, BondMode, HashPolicy, LAYERS_MAX, Vlan, parse_bond, parse_vlan};
 pub use mac::MacAddr;
@@ -85,6 +90,9 @@ pub const MTU_MAX: u16 = 9216;
 /// Resolvers used, `MAXNS` of resolv.conf(5).
 pub const NAMESERVERS_MAX: usize = 3;
 
+/// Routes taken from the operator, or from a server: a rack has a handful, and each is a netlink call.
+pub const ROUTES_MAX: usize = 32;
+
 /// Time from start to giving up, if the operator says nothing: spanning tree takes 30 s from carrier
 /// to the first frame, a card's firmware and link about 10 s, and a DHCP server a few more.
 pub const DEADLINE: Duration = Duration::from_secs(90);
@@ -104,8 +112,10 @@ pub struct NetConfig {
     pub addressing: Addressing,
     /// MTU in bytes to set, whatever the lease says.
     pub mtu: Option<u16>,
+    /// Routes beside those of the lease.
+    pub routes: Vec<RouteArg>,
     /// Resolvers to use before those of the lease.
-    pub nameservers: Vec<Ipv4Addr>,
+    pub nameservers: Vec<IpAddr>,
     /// Time from start to giving up.
     pub deadline: Duration,
     /// Waiting ends with [`NetError::Interrupted`] when this is readable.
@@ -126,15 +136,16 @@ impl NetConfig {
 }
 
 impl Default for NetConfig {
-    /// DHCP on every physical NIC.
+    /// DHCP and IPv6 on every physical NIC.
     fn default() -> Self {
         Self {
             bootif: None,
             nic: None,
             bonds: Vec::new(),
             vlans: Vec::new(),
-            addressing: Addressing::Dhcp,
+            addressing: Addressing::Any,
             mtu: None,
+            routes: Vec::new(),
             nameservers: Vec::new(),
             deadline: DEADLINE,
             interrupt: None,
@@ -150,25 +161,27 @@ pub struct Network {
     /// The NIC.
     pub nic: Nic,
     /// The machine's address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// Length of the subnet's prefix.
     pub prefix: u8,
     /// The far end of a point-to-point link.
-    pub peer: Option<Ipv4Addr>,
+    pub peer: Option<IpAddr>,
     /// Next hop of the default route.
-    pub gateway: Option<Ipv4Addr>,
+    pub gateway: Option<IpAddr>,
     /// Other routes (DHCP option 121).
     pub routes: Vec<Route>,
     /// Resolvers, at most [`NAMESERVERS_MAX`], the operator's first.
-    pub nameservers: Vec<Ipv4Addr>,
+    pub nameservers: Vec<IpAddr>,
     /// Search domain.
     pub domain: Option<String>,
     /// Host name given by the lease.
     pub hostname: Option<String>,
     /// Time servers given by the lease.
-    pub ntp: Vec<Ipv4Addr>,
+    pub ntp: Vec<IpAddr>,
     /// MTU in bytes that was set; `None` leaves the driver's.
     pub mtu: Option<u16>,
+    /// Who the DHCPv6 server of the lease is (DUID, RFC 8415, 11).
+    pub server_id: Option<Vec<u8>>,
     /// The lease; `None` with a static address.
     pub lease: Option<Lease>,
     /// When that was granted, or the static address known.
@@ -176,11 +189,16 @@ pub struct Network {
 }
 
 impl Network {
-    /// `lease 10.0.2.15/24 from 10.0.2.2` or `static address 10.0.2.15/24`.
+    /// `lease 10.0.2.15/24 from 10.0.2.2`, `address 2001:db8::2/64 of router fe80::1` or `static address 10.0.2.15/24`.
     pub(crate) fn source(&self) -> String {
         let (address, prefix) = (self.address, self.prefix);
         match &self.lease {
-            Some(lease) => format!("lease {address}/{prefix} from {}", lease.server),
+            Some(Lease { server, by: Giver::Dhcp, .. }) => {
+                format!("lease {address}/{prefix} from {server}")
+            }
+            Some(Lease { server, by: Giver::Router, .. }) => {
+                format!("address {address}/{prefix} of router {server}")
+            }
             None => format!("static address {address}/{prefix}"),
         }
     }
@@ -197,7 +215,12 @@ impl fmt::Display for Network {
             write!(f, ", MTU {mtu}")?;
         }
         match &self.lease {
-            Some(lease) => write!(f, ", leased by {} for {} s", lease.server, lease.seconds),
+            Some(Lease { server, by: Giver::Dhcp, seconds, .. }) => {
+                write!(f, ", leased by {server} for {seconds} s")
+            }
+            Some(Lease { server, by: Giver::Router, seconds, .. }) => {
+                write!(f, ", of router {server} for {seconds} s")
+            }
             None => f.write_str(", static"),
         }
     }
@@ -207,7 +230,9 @@ impl fmt::Display for Network {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
     /// Who granted it.
-    pub server: Ipv4Addr,
+    pub by: Giver,
+    /// Its address.
+    pub server: IpAddr,
     /// Until it ends; `u32::MAX` stands for ever.
     pub seconds: u32,
     /// Until it should be renewed with that server (T1).
@@ -216,15 +241,24 @@ pub struct Lease {
     pub rebind_s: u32,
 }
 
+/// Who gives an address for some time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Giver {
+    /// A DHCP server.
+    Dhcp,
+    /// A router, of whose prefix the address is made.
+    Router,
+}
+
 /// A route of the kernel's main table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
     /// Where it leads.
-    pub destination: Ipv4Addr,
-    /// Length of the destination's prefix, 0 to 32.
+    pub destination: IpAddr,
+    /// Length of the destination's prefix, 0 to 32, or to 128.
     pub prefix: u8,
     /// Next hop; `None` for hosts on the link itself.
-    pub gateway: Option<Ipv4Addr>,
+    pub gateway: Option<IpAddr>,
 }
 
 impl fmt::Display for Route {
@@ -232,4 +266,17 @@ impl fmt::Display for Route {
         write!(f, "{}/{}", self.destination, self.prefix)?;
         self.gateway.map_or(Ok(()), |gateway| write!(f, " via {gateway}"))
     }
+}
+
+/// The first address of a subnet.
+fn network_of(address: IpAddr, prefix: u8) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() & dhcp::mask(prefix)).into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & mask_v6(prefix)).into(),
+    }
+}
+
+/// The mask of a prefix length from 0 to 128.
+fn mask_v6(prefix: u8) -> u128 {
+    u128::MAX.checked_shl(128 - u32::from(prefix.min(128))).unwrap_or(0)
 }

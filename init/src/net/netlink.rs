@@ -9,7 +9,9 @@ use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader,
     NetlinkMessage, NetlinkPayload,
 };
-use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope,
+};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope,
@@ -114,19 +116,47 @@ impl Netlink {
         self.tell(RouteNetlinkMessage::DelAddress(address.message(index)), 0)
     }
 
-    /// Takes every IPv4 address from a link, and with the last one the kernel takes its routes.
-    pub(super) fn remove_addresses(&mut self, index: u32) -> io::Result<()> {
-        let mut request = AddressMessage::default();
-        request.header.family = AddressFamily::Inet;
+    /// Takes every address from a link but that of the link itself (`fe80::/10`), and the routes
+    /// through it.
+    pub(super) fn clear(&mut self, index: u32) -> io::Result<()> {
+        self.remove_addresses(index)?;
+        self.remove_routes_v6(index)
+    }
+
+    /// With the last IPv4 address the kernel takes its routes.
+    fn remove_addresses(&mut self, index: u32) -> io::Result<()> {
+        let request = AddressMessage::default();
         // The kernel answers for all links unless asked for strict checks; each one is looked at here.
         for answer in self.ask(RouteNetlinkMessage::GetAddress(request), NLM_F_DUMP)? {
             let RouteNetlinkMessage::NewAddress(message) = answer else { continue };
-            if message.header.index != index || message.header.family != AddressFamily::Inet {
+            if message.header.index != index || message.header.scope == AddressScope::Link {
                 continue;
             }
             match self.tell(RouteNetlinkMessage::DelAddress(message), 0) {
                 // A secondary address goes with its primary.
                 Err(error) if error.raw_os_error() == Some(Errno::EADDRNOTAVAIL as i32) => {}
+                result => result?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Routes of IPv6 stay when the addresses go.
+    fn remove_routes_v6(&mut self, index: u32) -> io::Result<()> {
+        let mut request = RouteMessage::default();
+        request.header.address_family = AddressFamily::Inet6;
+        for answer in self.ask(RouteNetlinkMessage::GetRoute(request), NLM_F_DUMP)? {
+            let RouteNetlinkMessage::NewRoute(message) = answer else { continue };
+            let is_ours = message.attributes.contains(&RouteAttribute::Oif(index))
+                && message.header.address_family == AddressFamily::Inet6
+                && message.header.table == RouteHeader::RT_TABLE_MAIN
+                && message.header.protocol != RouteProtocol::Kernel;
+            if !is_ours {
+                continue;
+            }
+            match self.tell(RouteNetlinkMessage::DelRoute(message), 0) {
+                // It went in between.
+                Err(error) if error.raw_os_error() == Some(Errno::ESRCH as i32) => {}
                 result => result?,
             }
         }
@@ -236,49 +266,61 @@ impl AsFd for Monitor {
     }
 }
 
-/// An IPv4 address of a link.
+/// An address of a link.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Address {
-    pub(super) local: Ipv4Addr,
+    pub(super) local: IpAddr,
     pub(super) prefix: u8,
-    pub(super) peer: Option<Ipv4Addr>,
+    pub(super) peer: Option<IpAddr>,
 }
 
 impl Address {
     fn message(&self, index: u32) -> AddressMessage {
         let mut message = AddressMessage::default();
-        message.header.family = AddressFamily::Inet;
+        message.header.family = family_of(self.local);
         message.header.prefix_len = self.prefix;
         message.header.scope = AddressScope::Universe;
         message.header.index = index;
         let far_end = self.peer.unwrap_or(self.local);
-        message.attributes.push(AddressAttribute::Local(IpAddr::V4(self.local)));
-        message.attributes.push(AddressAttribute::Address(IpAddr::V4(far_end)));
-        // A /31 or /32 has no broadcast address (RFC 3021).
-        if self.prefix < 31 && self.peer.is_none() {
-            let broadcast = Ipv4Addr::from_bits(self.local.to_bits() | !mask(self.prefix));
-            message.attributes.push(AddressAttribute::Broadcast(broadcast));
+        message.attributes.push(AddressAttribute::Local(self.local));
+        message.attributes.push(AddressAttribute::Address(far_end));
+        match self.local {
+            // A /31 or /32 has no broadcast address (RFC 3021).
+            IpAddr::V4(local) if self.prefix < 31 && self.peer.is_none() => {
+                let broadcast = Ipv4Addr::from_bits(local.to_bits() | !mask(self.prefix));
+                message.attributes.push(AddressAttribute::Broadcast(broadcast));
+            }
+            IpAddr::V4(_) => {}
+            // Whether others have it was asked before, in less than the kernel's second.
+            IpAddr::V6(_) => message.header.flags = AddressHeaderFlags::Nodad,
         }
         message
     }
 }
 
+fn family_of(address: IpAddr) -> AddressFamily {
+    match address {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    }
+}
+
 fn route_message(index: u32, route: &Route) -> RouteMessage {
     let mut message = RouteMessage::default();
-    message.header.address_family = AddressFamily::Inet;
+    message.header.address_family = family_of(route.destination);
     message.header.destination_prefix_length = route.prefix;
     message.header.table = RouteHeader::RT_TABLE_MAIN;
     message.header.protocol = RouteProtocol::Dhcp;
     message.header.kind = RouteType::Unicast;
     message.header.scope = RouteScope::Link;
     if route.prefix > 0 {
-        let destination = RouteAddress::Inet(route.destination);
+        let destination = RouteAddress::from(route.destination);
         message.attributes.push(RouteAttribute::Destination(destination));
     }
     if let Some(gateway) = route.gateway {
         message.header.scope = RouteScope::Universe;
         message.header.flags = RouteFlags::Onlink;
-        message.attributes.push(RouteAttribute::Gateway(RouteAddress::Inet(gateway)));
+        message.attributes.push(RouteAttribute::Gateway(RouteAddress::from(gateway)));
     }
     message.attributes.push(RouteAttribute::Oif(index));
     message

@@ -1,6 +1,7 @@
 //! All NICs at once, in one thread and one poll(2): who reaches the store first wins.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -8,8 +9,9 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::configure::apply;
-use super::contender::Contender;
+use super::contender::{Contender, Family};
 use super::error::{Failure, NetError};
+use super::ipv6;
 use super::netlink::{Link, LinkKind, Monitor, Netlink};
 use super::nic::Nic;
 use super::stack::Stack;
@@ -27,13 +29,17 @@ const TELL_EVERY: Duration = Duration::from_secs(3);
 /// virtual functions, which are not to be booted from by the hundred.
 const NICS_MAX: usize = 64;
 
+/// Each of them has one for each family.
+const CONTENDERS_MAX: usize = 2 * NICS_MAX;
+
 pub(super) struct Race<'a> {
     config: &'a NetConfig,
     netlink: Netlink,
     monitor: Monitor,
     stack: Stack<'a>,
     began: Instant,
-    contenders: BTreeMap<u32, Contender>,
+    /// By the link's number.
+    contenders: BTreeMap<(u32, Family), Contender>,
     gone: Vec<Nic>,
     /// When the first NIC became ready, for the grace of BOOTIF's.
     first_ready: Option<Duration>,
@@ -45,6 +51,8 @@ type Reach<'a> = &'a mut dyn FnMut(&Network) -> Result<(), String>;
 
 impl<'a> Race<'a> {
     pub(super) fn new(config: &'a NetConfig) -> Result<Self, NetError> {
+        // A link that has no such file is asked again for itself.
+        let _ = ipv6::ignore_routers(ipv6::LATER_LINKS);
         Ok(Self {
             config,
             // Before the links are listed for the first time, so that none is missed.
@@ -97,7 +105,7 @@ impl<'a> Race<'a> {
         self.monitor.drain();
         let links = self.netlink.links().map_err(NetError::kernel("list links"))?;
         self.stack.build(&mut self.netlink, &links, say);
-        let lost: Vec<u32> = self.contenders.keys().copied().collect();
+        let lost = self.links();
         for index in lost.into_iter().filter(|index| !links.iter().any(|link| link.index == *index))
         {
             self.lose(index, say);
@@ -105,13 +113,17 @@ impl<'a> Race<'a> {
         for link in &links {
             if link.kind == LinkKind::Loopback {
                 self.raise_loopback(link);
-            } else if let Some(contender) = self.contenders.get_mut(&link.index) {
+            } else if self.of_link(link.index).next().is_some() {
                 let now = self.began.elapsed();
-                if contender.update(link, self.config, now) {
+                let mut has_changed = false;
+                for (_, contender) in self.contenders.range_mut(families(link.index)) {
+                    has_changed |= contender.update(link, self.config, now);
+                }
+                if has_changed {
                     let state = if link.carrier { "carrier up" } else { "carrier lost" };
                     say(&format!("network: {} {state}", link.name));
                 }
-            } else if self.contenders.len() < NICS_MAX {
+            } else if self.contenders.len() < CONTENDERS_MAX {
                 self.meet(link, say);
             }
         }
@@ -129,21 +141,58 @@ impl<'a> Race<'a> {
         say(&format!("network: {} is {} ({id}, {driver})", nic.name, nic.mac));
         // An attempt before this one may have left an address and a default route, which would
         // carry the traffic of whichever NIC is tried first.
-        let cleared = self.netlink.remove_addresses(link.index);
-        let wanted = unwanted.is_none();
-        let mut contender = match unwanted {
-            None => Contender::new(nic),
-            Some(why) => Contender::unwanted(nic, why),
-        };
-        if let Err(error) = cleared {
-            contender.note(format!("keeps an old address: {error}"));
+        let cleared = self.netlink.clear(link.index);
+        let mut notes = Vec::new();
+        notes.extend(cleared.err().map(|error| format!("keeps an old address: {error}")));
+        if let Err(error) = ipv6::ignore_routers(&nic.name) {
+            notes.push(format!("may take routes by itself: {error}"));
         }
-        if wanted && let Err(error) = self.raise(link) {
+        if unwanted.is_none()
+            && let Err(error) = self.raise(link)
+        {
             // ENOENT is how drivers report firmware that was not found.
-            contender.note(format!("cannot be raised: {error}"));
+            notes.push(format!("cannot be raised: {error}"));
         }
-        contender.update(link, self.config, now);
-        self.contenders.insert(link.index, contender);
+        for family in Family::wanted(&self.config.addressing) {
+            let mut contender = match &unwanted {
+                None => Contender::new(nic.clone(), *family),
+                Some(why) => Contender::unwanted(nic.clone(), *family, why.clone()),
+            };
+            for note in &notes {
+                contender.note(note.clone());
+            }
+            contender.update(link, self.config, now);
+            self.contenders.insert((link.index, *family), contender);
+        }
+    }
+
+    /// The contenders of one link.
+    fn of_link(&self, index: u32) -> impl Iterator<Item = &Contender> {
+        self.contenders.range(families(index)).map(|(_, contender)| contender)
+    }
+
+    /// A NIC with everything that its contenders heard.
+    fn report(&self, index: u32) -> Option<Nic> {
+        let now = self.now();
+        let mut reports = self.of_link(index).map(|contender| contender.report(now));
+        let first = reports.next()?;
+        Some(reports.fold(first, |first, other| {
+            if first.heard == other.heard {
+                return first;
+            }
+            // How long there has been carrier is said once.
+            let carrier = other.heard.strip_prefix("carrier up ");
+            let rest = carrier.and_then(|text| text.split_once(", ")).map(|(_, rest)| rest);
+            let heard = format!("{}; {}", first.heard, rest.unwrap_or(&other.heard));
+            Nic { heard, ..first }
+        }))
+    }
+
+    /// The numbers of all links, once each.
+    fn links(&self) -> Vec<u32> {
+        let mut links: Vec<u32> = self.contenders.keys().map(|(index, _)| *index).collect();
+        links.dedup();
+        links
     }
 
     fn why_unwanted(&self, nic: &Nic) -> Option<String> {
@@ -163,12 +212,14 @@ impl<'a> Race<'a> {
     }
 
     fn lose(&mut self, index: u32, say: Say<'_>) {
-        let now = self.now();
-        let Some(mut contender) = self.contenders.remove(&index) else { return };
-        say(&format!("network: {} is gone", contender.nic.name));
-        contender.note("gone again".to_owned());
+        for (_, contender) in self.contenders.range_mut(families(index)) {
+            contender.note("gone again".to_owned());
+        }
+        let Some(nic) = self.report(index) else { return };
+        self.contenders.retain(|(of, _), _| *of != index);
+        say(&format!("network: {} is gone", nic.name));
         if self.gone.len() < NICS_MAX {
-            self.gone.push(contender.report(now));
+            self.gone.push(nic);
         }
     }
 
@@ -183,14 +234,14 @@ impl<'a> Race<'a> {
     }
 
     /// The ready NIC to try now: BOOTIF's before others, untried before tried.
-    fn candidate(&self) -> Option<u32> {
+    fn candidate(&self) -> Option<(u32, Family)> {
         let now = self.now();
-        let ready = self.contenders.iter().filter_map(|(index, contender)| {
+        let ready = self.contenders.iter().filter_map(|(key, contender)| {
             let (_, attempts) = contender.ready(now)?;
-            Some((attempts, !self.is_boot_nic(contender), *index))
+            Some((attempts, !self.is_boot_nic(contender), *key))
         });
-        let (_, other, index) = ready.min()?;
-        (!other || !self.waits_for_boot_nic(now)).then_some(index)
+        let (_, other, key) = ready.min()?;
+        (!other || !self.waits_for_boot_nic(now)).then_some(key)
     }
 
     fn is_boot_nic(&self, contender: &Contender) -> bool {
@@ -198,8 +249,12 @@ impl<'a> Race<'a> {
     }
 
     fn waits_for_boot_nic(&self, now: Duration) -> bool {
+        let mut of_boot_nic =
+            self.contenders.values().filter(|nic| self.is_boot_nic(nic)).peekable();
+        // One that was ready in one family does not wait for the other.
         self.grace_end().is_some_and(|end| now < end)
-            && self.contenders.values().any(|nic| self.is_boot_nic(nic) && nic.is_asking())
+            && of_boot_nic.peek().is_some()
+            && of_boot_nic.all(Contender::is_asking)
     }
 
     fn grace_end(&self) -> Option<Duration> {
@@ -207,17 +262,17 @@ impl<'a> Race<'a> {
     }
 
     /// Configures one NIC and lets it try the store.
-    fn attempt(&mut self, index: u32, reach: Reach<'_>, say: Say<'_>) -> Option<Network> {
+    fn attempt(&mut self, key: (u32, Family), reach: Reach<'_>, say: Say<'_>) -> Option<Network> {
         let now = self.now();
-        let contender = self.contenders.get(&index)?;
-        let network = Network { nic: contender.report(now), ..contender.ready(now)?.0.clone() };
+        let ready = self.contenders.get(&key)?.ready(now)?.0;
+        let network = Network { nic: self.report(key.0)?, ..ready.clone() };
         say(&format!("network: {} has {}, trying the store", network.nic.name, network.source()));
         let why = match apply(&mut self.netlink, &network, &self.config.resolv_conf) {
             Err(error) => error.to_string(),
             Ok(applied) => {
                 for refused in &applied.refused {
                     say(&format!("network: {} {refused}", network.nic.name));
-                    self.contenders.get_mut(&index)?.note(refused.clone());
+                    self.contenders.get_mut(&key)?.note(refused.clone());
                 }
                 match reach(&network) {
                     Ok(()) => return Some(network),
@@ -230,7 +285,7 @@ impl<'a> Race<'a> {
         };
         say(&format!("network: {} does not reach the store: {why}", network.nic.name));
         let now = self.now();
-        self.contenders.get_mut(&index)?.failed(&why, self.config, now);
+        self.contenders.get_mut(&key)?.failed(&why, self.config, now);
         None
     }
 
@@ -241,9 +296,9 @@ impl<'a> Race<'a> {
             return;
         }
         self.next_tell = now + TELL_EVERY;
-        let wanted = self.contenders.values().filter(|nic| is_wanted(self.config, &nic.nic));
-        let states: Vec<String> = wanted
-            .map(|contender| contender.report(now))
+        let all = self.links().into_iter().filter_map(|index| self.report(index));
+        let states: Vec<String> = all
+            .filter(|nic| is_wanted(self.config, nic))
             .map(|nic| format!("{} ({})", nic.name, nic.heard))
             .collect();
         let states =
@@ -281,13 +336,18 @@ impl<'a> Race<'a> {
 
     fn failure(&self) -> Failure {
         let now = self.now();
-        let here = self.contenders.values().map(|contender| contender.report(now));
+        let here = self.links().into_iter().filter_map(|index| self.report(index));
         Failure {
             waited: now,
             wanted: self.config.nic.clone(),
             nics: here.chain(self.gone.iter().cloned()).collect(),
         }
     }
+}
+
+/// The keys of one link's contenders.
+fn families(index: u32) -> RangeInclusive<(u32, Family)> {
+    (index, Family::V4)..=(index, Family::V6)
 }
 
 fn is_wanted(config: &NetConfig, nic: &Nic) -> bool {

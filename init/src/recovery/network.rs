@@ -1,6 +1,6 @@
 //! `network`: each NIC with what was heard on it, and raising it.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Instant;
 
 use deploy::disks::size_text;
@@ -11,7 +11,7 @@ use super::{Halt, Session};
 use crate::boot;
 use crate::config::Settings;
 use crate::console::{Wanted, Watch};
-use crate::net::{self, Network, Nic};
+use crate::net::{self, Giver, Network, Nic};
 use crate::report::{ANSWER, answer, look};
 use crate::stop::Stop;
 
@@ -122,7 +122,7 @@ fn heard(nic: &Nic, network: Option<&Network>) -> String {
 }
 
 fn addresses(network: &Network) -> Vec<String> {
-    let all = |addresses: &[Ipv4Addr]| {
+    let all = |addresses: &[IpAddr]| {
         addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
     };
     let mut rows =
@@ -137,7 +137,8 @@ fn addresses(network: &Network) -> Vec<String> {
             u32::MAX => "for ever".into(),
             seconds => format!("for {seconds} s"),
         };
-        rows.extend(fact("lease", &format!("by {} {seconds}", lease.server)));
+        let title = if lease.by == Giver::Router { "router" } else { "lease" };
+        rows.extend(fact(title, &format!("by {} {seconds}", lease.server)));
     }
     rows
 }
@@ -176,21 +177,28 @@ mod tests {
             is_up: false,
             ..Nic { heard: "not raised yet".into(), name: "eth2".into(), ..other.clone() }
         };
-        let server = Ipv4Addr::new(10, 0, 2, 2);
+        let server = [10, 0, 2, 2].into();
         let network = Network {
             nic: nic("eth0", ""),
-            address: Ipv4Addr::new(10, 0, 2, 15),
+            address: [10, 0, 2, 15].into(),
             prefix: 24,
             peer: None,
             gateway: Some(server),
             routes: Vec::new(),
-            nameservers: vec![Ipv4Addr::new(10, 0, 2, 3)],
+            nameservers: vec![[10, 0, 2, 3].into()],
             domain: None,
             hostname: None,
             ntp: Vec::new(),
             mtu: None,
             since: Instant::now(),
-            lease: Some(Lease { server, seconds: 86_400, renew_s: 1, rebind_s: 2 }),
+            server_id: None,
+            lease: Some(Lease {
+                server,
+                by: Giver::Dhcp,
+                seconds: 86_400,
+                renew_s: 1,
+                rebind_s: 2,
+            }),
         };
         let expected = "\
 == network ====================================================================

@@ -21,13 +21,13 @@ fn dhcp_configures_the_nic_that_reaches_the_store() {
 
     assert!(took < QUICK, "{took:?}");
     assert_eq!(network.nic.name, "nic0");
-    assert_eq!(network.address.octets()[..3], [10, 77, 1]);
+    assert!(network.address.to_string().starts_with("10.77.1."));
     assert_eq!(network.prefix, 24);
-    assert_eq!(network.gateway, Some(Ipv4Addr::new(10, 77, 1, 2)));
+    assert_eq!(network.gateway, Some([10, 77, 1, 2].into()));
     assert_eq!((network.mtu, network.domain.as_deref()), (Some(1400), Some("example.org")));
     assert_eq!(network.ntp, [Ipv4Addr::new(10, 77, 1, 9)]);
     let lease = network.lease.unwrap();
-    assert_eq!((lease.server, lease.seconds), (Ipv4Addr::new(10, 77, 1, 1), 3600));
+    assert_eq!((lease.server, lease.seconds), ([10, 77, 1, 1].into(), 3600));
 
     let address = format!("inet {}/24 brd 10.77.1.255 scope global nic0", network.address);
     assert!(ip("-o addr show nic0").contains(&address));
@@ -156,12 +156,12 @@ fn a_static_address_with_a_gateway_outside_its_subnet() {
     Lab::plug("nic0", 1);
     lab.store(1);
     let addressing = Addressing::Static(StaticAddress {
-        address: Ipv4Addr::new(10, 77, 1, 200),
+        address: [10, 77, 1, 200].into(),
         prefix: 32,
         peer: None,
-        gateway: Some(Ipv4Addr::new(10, 77, 1, 1)),
+        gateway: Some([10, 77, 1, 1].into()),
     });
-    let nameservers = vec![Ipv4Addr::new(10, 77, 1, 1)];
+    let nameservers = vec![[10, 77, 1, 1].into()];
     let config = NetConfig { addressing, nameservers, mtu: Some(1280), ..lab.config() };
     let (result, _, took) = run(&config, &mut store_of(1));
     let network = result.unwrap();
@@ -186,7 +186,7 @@ fn silence_is_reported_for_each_nic() {
     assert!(silent.contains(" carrier 10000 Mb/s: carrier up "), "{silent}");
     // At 0, 0.5, 1.5 and, if jitter allows, 3.5 s.
     let counts = [" 3 DISCOVER sent, no answer", " 4 DISCOVER sent, no answer"];
-    assert!(counts.iter().any(|count| silent.ends_with(count)), "{silent}");
+    assert!(counts.iter().any(|count| silent.contains(count)), "{silent}");
     assert!(loose.ends_with(" no-carrier: no carrier"), "{loose}");
     let waiting = said.iter().find(|line| line.starts_with("network: waiting for nic")).unwrap();
     assert!(waiting.contains("DISCOVER sent, no answer"), "{waiting}");
@@ -258,12 +258,8 @@ fn a_nic_and_a_cable_that_come_late() {
     let mut there = false;
     let far = "link add nic9 type veth peer name far9 netns far1";
     let config = NetConfig { deadline: Duration::from_secs(8), ..lab.config() };
-    let fixed = StaticAddress {
-        address: Ipv4Addr::new(10, 77, 1, 9),
-        prefix: 24,
-        peer: None,
-        gateway: None,
-    };
+    let fixed =
+        StaticAddress { address: [10, 77, 1, 9].into(), prefix: 24, peer: None, gateway: None };
     let config = NetConfig { addressing: Addressing::Static(fixed), ..config };
     let result = bring_up(&config, &mut |_| Ok(()), &mut |line| {
         eprintln!("{line}");

@@ -1,6 +1,5 @@
 //! A network while it is in use.
 
-use std::net::Ipv4Addr;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -124,7 +123,7 @@ fn where_the_link_is_lost_another_takes_its_place() {
     ip("-n far1 link set far1 down");
     kept.says("nic0 carrier lost");
     let now = kept.finds();
-    assert_eq!((now.nic.name.as_str(), now.gateway), ("nic1", Some(Ipv4Addr::new(10, 77, 2, 1))));
+    assert_eq!((now.nic.name.as_str(), now.gateway), ("nic1", Some([10, 77, 2, 1].into())));
     assert!(ip("route").starts_with("default via 10.77.2.1 dev nic1"));
 }
 

@@ -63,6 +63,16 @@ impl Lab {
         ip(&format!("-n {far} link set {far} up"));
     }
 
+    /// The same with a network of IPv6 only, `2001:db8:NETWORK::/64`, whose far end is `::1`.
+    pub(crate) fn plug_v6(name: &str, network: u8) {
+        let far = format!("far{network}");
+        Self::plug(name, network);
+        ip(&format!("-n {far} addr del 10.77.{network}.1/24 dev {far}"));
+        ip(&format!("-n {far} addr add 2001:db8:{network}::1/64 dev {far} nodad"));
+        // Its link's own address is there at once.
+        ip(&format!("netns exec {far} sysctl -qw net.ipv6.conf.{far}.accept_dad=0"));
+    }
+
     /// A NIC whose cable hangs loose.
     pub(crate) fn unplugged(name: &str) {
         ip("netns add nowhere");
@@ -71,29 +81,30 @@ impl Lab {
 
     /// Starts a DHCP server on a network and waits until it listens.
     pub(crate) fn dhcp(&mut self, network: u8, options: &[&str]) {
-        let far = format!("far{network}");
         let usual_range =
-            Some(format!("--dhcp-range=10.77.{network}.50,10.77.{network}.99,255.255.255.0,1h"));
+            format!("--dhcp-range=10.77.{network}.50,10.77.{network}.99,255.255.255.0,1h");
+        let is_usual = !options.iter().any(|word| word.contains("-range="));
+        let usual = is_usual.then_some(usual_range.as_str());
+        let options: Vec<&str> = usual.into_iter().chain(options.iter().copied()).collect();
+        self.dnsmasq(network, &options, "DHCP, ");
+    }
+
+    /// Starts a router of IPv6 on a network, with dnsmasq's word for how addresses are given (after
+    /// the prefix).
+    pub(crate) fn router(&mut self, network: u8, how: &str, options: &[&str]) {
+        let range = format!("--dhcp-range=2001:db8:{network}::{how}");
+        let options: Vec<&str> =
+            ["--enable-ra", &range].into_iter().chain(options.iter().copied()).collect();
+        self.dnsmasq(network, &options, "router advertisement");
+    }
+
+    fn dnsmasq(&mut self, network: u8, options: &[&str], ready: &str) {
+        let far = format!("far{network}");
         let mut child = Command::new("ip")
-            .args([
-                "netns",
-                "exec",
-                &far,
-                "dnsmasq",
-                "--keep-in-foreground",
-                "--conf-file=/dev/null",
-            ])
-            .args([
-                "--log-facility=-",
-                "--port=0",
-                "--no-resolv",
-                "--no-hosts",
-                "--pid-file",
-                "--bind-interfaces",
-            ])
-            .arg("--dhcp-authoritative")
+            .args(["netns", "exec", &far, "dnsmasq", "--keep-in-foreground"])
+            .args(["--conf-file=/dev/null", "--log-facility=-", "--port=0", "--no-resolv"])
+            .args(["--no-hosts", "--pid-file", "--bind-interfaces", "--dhcp-authoritative"])
             .arg(format!("--interface={far}"))
-            .args(usual_range.filter(|_| !options.iter().any(|word| word.contains("-range="))))
             .arg(format!("--dhcp-leasefile={}", self.leases(network)))
             .args(options)
             .stderr(Stdio::piped())
@@ -101,13 +112,12 @@ impl Lab {
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         self.servers.push(Server(child));
-        let mut said = Vec::new();
-        let listening = lines.by_ref().map_while(Result::ok).any(|line| {
-            let is_ready = line.contains("DHCP, ");
-            said.push(line);
-            is_ready
-        });
-        assert!(listening, "dnsmasq ended before it listened: {said:?}");
+        let listening = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .inspect(|line| eprintln!("{line}"))
+            .any(|line| line.contains(ready));
+        assert!(listening, "dnsmasq ended before it listened");
         std::thread::spawn(move || {
             lines.map_while(Result::ok).for_each(|line| eprintln!("{line}"));
         });
@@ -125,8 +135,18 @@ impl Lab {
 
     /// Something that accepts TCP connections on port 7000 of a network, which is the store here.
     pub(crate) fn store(&mut self, network: u8) {
+        self.store_at(network, &format!("'10.77.{network}.1',7000"), "AF_INET");
+    }
+
+    /// The same on the far end of a network of IPv6.
+    pub(crate) fn store_v6(&mut self, network: u8) {
+        self.store_at(network, &format!("'2001:db8:{network}::1',7000"), "AF_INET6");
+    }
+
+    fn store_at(&mut self, network: u8, address: &str, family: &str) {
         let program = format!(
-            "import socket; s=socket.create_server(('10.77.{network}.1',7000)); print(flush=True)\n\
+            "import socket; s=socket.create_server(({address}),family=socket.{family})\n\
+             print(flush=True)\n\
              while True: s.accept()[0].close()"
         );
         let mut child = Command::new("ip")
@@ -178,7 +198,15 @@ pub(crate) fn mac(name: &str) -> String {
 
 /// Reaches the store of one network over the kernel's stack.
 pub(crate) fn store_of(network: u8) -> impl FnMut(&Network) -> Result<(), String> {
-    let address = SocketAddr::from(([10, 77, network, 1], 7000));
+    connects(SocketAddr::from(([10, 77, network, 1], 7000)))
+}
+
+/// The same over IPv6.
+pub(crate) fn store_v6_of(network: u8) -> impl FnMut(&Network) -> Result<(), String> {
+    connects(SocketAddr::from(([0x2001, 0xdb8, network.into(), 0, 0, 0, 0, 1], 7000)))
+}
+
+fn connects(address: SocketAddr) -> impl FnMut(&Network) -> Result<(), String> {
     move |_| {
         let connected = TcpStream::connect_timeout(&address, Duration::from_secs(3));
         connected.map(drop).map_err(|error| format!("{address}: {error}"))

@@ -10,3 +10,4 @@
 mod dhcp;
 mod keeper;
 mod lab;
+mod slaac;

@@ -60,7 +60,7 @@ fn cables(bench: &Bench) -> Vec<Case> {
                 );
                 Ok(())
             },
-            says: &["waiting for eth0 (carrier up", "DISCOVER sent, no answer)"],
+            says: &["waiting for eth0 (carrier up", "DISCOVER sent, no answer"],
             ..case("spanning tree").with(Faults { silent_for, ..Faults::default() })
         },
         Case { act: outage, ..case("cable out for 4 s while fetching") }

@@ -3,27 +3,29 @@
 //! Everything here came from the wire: each value is bounded and checked before it is believed, and
 //! a bad one is left out rather than failing a lease that is good otherwise.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::message::{Options, Reply, option};
 use crate::net::args::{is_host_name, is_usable, prefix_of};
-use crate::net::{Lease, MTU_MAX, MTU_MIN, NAMESERVERS_MAX, Route};
+use crate::net::{Giver, Lease, MTU_MAX, MTU_MIN, NAMESERVERS_MAX, ROUTES_MAX, Route, network_of};
 
 /// An address and all that came with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::net) struct Answer {
-    pub(in crate::net) address: Ipv4Addr,
+    pub(in crate::net) address: IpAddr,
     pub(in crate::net) prefix: u8,
-    pub(in crate::net) gateway: Option<Ipv4Addr>,
+    pub(in crate::net) gateway: Option<IpAddr>,
     pub(in crate::net) routes: Vec<Route>,
-    pub(in crate::net) nameservers: Vec<Ipv4Addr>,
+    pub(in crate::net) nameservers: Vec<IpAddr>,
     pub(in crate::net) domain: Option<String>,
     pub(in crate::net) hostname: Option<String>,
-    pub(in crate::net) ntp: Vec<Ipv4Addr>,
+    pub(in crate::net) ntp: Vec<IpAddr>,
     pub(in crate::net) mtu: Option<u16>,
     pub(in crate::net) lease: Lease,
     /// The server gave no usable mask and `prefix` is `ASSUMED_PREFIX`.
     pub(in crate::net) mask_assumed: bool,
+    /// Who the DHCPv6 server is.
+    pub(in crate::net) server_id: Option<Vec<u8>>,
 }
 
 /// Where the mask is missing or not contiguous. Narrow on purpose: with a gateway a prefix that is
@@ -36,20 +38,17 @@ const ASSUMED_LEASE_S: u32 = 120;
 /// A lease is not taken to be shorter: it could not be renewed in time.
 const SHORTEST_LEASE_S: u32 = 4;
 
-/// Static routes kept: a rack has a handful, and each is a netlink call.
-const ROUTES_MAX: usize = 32;
-
 /// Time servers kept.
 const NTP_MAX: usize = 4;
 
 impl Answer {
     /// Reads an ACK. `server` is who sent it.
-    pub(super) fn new(reply: &Reply, server: Ipv4Addr) -> Self {
+    pub(super) fn new(reply: &Reply, server: IpAddr) -> Self {
         let options = &reply.options;
         let mask = addresses(options, option::SUBNET_MASK).next().and_then(prefix_of);
         let (gateway, routes) = gateway_and_routes(options);
         Self {
-            address: reply.your_ip,
+            address: reply.your_ip.into(),
             prefix: mask.unwrap_or(ASSUMED_PREFIX),
             gateway,
             routes,
@@ -60,11 +59,12 @@ impl Answer {
             mtu: mtu(options),
             lease: lease(options, server),
             mask_assumed: mask.is_none(),
+            server_id: None,
         }
     }
 }
 
-fn lease(options: &Options, server: Ipv4Addr) -> Lease {
+fn lease(options: &Options, server: IpAddr) -> Lease {
     let seconds = number(options, option::LEASE_TIME).filter(|seconds| *seconds > 0);
     let seconds = seconds.unwrap_or(ASSUMED_LEASE_S).max(SHORTEST_LEASE_S);
     let is_sensible = |time: &u32, end| (1..end).contains(time);
@@ -72,11 +72,17 @@ fn lease(options: &Options, server: Ipv4Addr) -> Lease {
     // RFC 2131, 4.4.5: T1 defaults to a half and T2 to seven eighths of the lease.
     let rebind_s = rebinding.unwrap_or(seconds - (seconds / 8).max(1));
     let renewal = number(options, option::RENEWAL_TIME).filter(|t1| is_sensible(t1, rebind_s));
-    Lease { server, seconds, renew_s: renewal.unwrap_or((seconds / 2).min(rebind_s)), rebind_s }
+    Lease {
+        server,
+        by: Giver::Dhcp,
+        seconds,
+        renew_s: renewal.unwrap_or((seconds / 2).min(rebind_s)),
+        rebind_s,
+    }
 }
 
 /// RFC 3442: with classless routes present the router option must be ignored.
-fn gateway_and_routes(options: &Options) -> (Option<Ipv4Addr>, Vec<Route>) {
+fn gateway_and_routes(options: &Options) -> (Option<IpAddr>, Vec<Route>) {
     let from_option = || usable(options, option::ROUTER).next();
     let Some(mut routes) = options.get(&option::CLASSLESS_ROUTES).and_then(|data| classless(data))
     else {
@@ -102,8 +108,8 @@ fn classless(mut data: &[u8]) -> Option<Vec<Route>> {
         // 0.0.0.0 stands for "on this link".
         let gateway = Some(next_hop).filter(|hop| is_usable(*hop));
         if (gateway.is_some() || next_hop.is_unspecified()) && routes.len() < ROUTES_MAX {
-            let destination = Ipv4Addr::from_bits(Ipv4Addr::from(octets).to_bits() & mask(prefix));
-            routes.push(Route { destination, prefix, gateway });
+            let destination = network_of(IpAddr::from(octets), prefix);
+            routes.push(Route { destination, prefix, gateway: gateway.map(IpAddr::from) });
         }
         data = rest;
     }
@@ -130,8 +136,8 @@ fn number(options: &Options, kind: u8) -> Option<u32> {
     options.get(&kind)?.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes))
 }
 
-fn usable(options: &Options, kind: u8) -> impl Iterator<Item = Ipv4Addr> {
-    addresses(options, kind).filter(|address| is_usable(*address))
+fn usable(options: &Options, kind: u8) -> impl Iterator<Item = IpAddr> {
+    addresses(options, kind).filter(|address| is_usable(*address)).map(IpAddr::from)
 }
 
 pub(super) fn addresses(options: &Options, kind: u8) -> impl Iterator<Item = Ipv4Addr> {

@@ -23,7 +23,7 @@ mod renewal;
 mod tests;
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use smoltcp::wire::DhcpMessageType;
@@ -31,7 +31,7 @@ use smoltcp::wire::DhcpMessageType;
 pub(super) use answer::{Answer, mask};
 pub(super) use message::{CLIENT_PORT, SERVER_PORT};
 use message::{Question, Reply, option};
-use random::Random;
+pub(super) use random::Random;
 pub(super) use renewal::{Renewal, Step, To, Word};
 
 use super::args::is_usable;
@@ -75,7 +75,7 @@ pub(super) struct Client {
     phase: Phase,
     heard: Heard,
     /// Servers whose addresses led nowhere, the latest last.
-    avoided: Vec<Ipv4Addr>,
+    avoided: Vec<IpAddr>,
     spare: Option<Spare>,
 }
 
@@ -113,7 +113,7 @@ impl Client {
     }
 
     /// The same, with servers whose addresses led nowhere, the latest last: other servers come first.
-    pub(super) fn avoiding(self, servers: &[Ipv4Addr]) -> Self {
+    pub(super) fn avoiding(self, servers: &[IpAddr]) -> Self {
         Self { avoided: servers.to_vec(), ..self }
     }
 
@@ -192,7 +192,10 @@ impl Client {
         other: MacAddr,
         now: Duration,
     ) -> Option<Vec<u8>> {
-        let (address, server) = (answer.address, answer.lease.server);
+        let (IpAddr::V4(address), IpAddr::V4(server)) = (answer.address, answer.lease.server)
+        else {
+            return None;
+        };
         self.heard.declines += 1;
         self.heard.refused = Some(format!("{address} of {server} declined: {other} has it"));
         let question = self.question(DhcpMessageType::Decline, now, false);
@@ -254,7 +257,7 @@ impl Client {
         }
         self.heard.acks += 1;
         self.phase = Phase::Bound;
-        Some(Answer::new(reply, server))
+        Some(Answer::new(reply, server.into()))
     }
 
     /// Starts over with a new transaction; one lasts for all its DISCOVERs.

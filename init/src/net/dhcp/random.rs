@@ -4,16 +4,16 @@ use std::time::Duration;
 
 /// A generator (xorshift64): identifiers and jitter need no better.
 #[derive(Debug)]
-pub(super) struct Random(u64);
+pub(in crate::net) struct Random(u64);
 
 impl Random {
     /// Begins with any number.
-    pub(super) fn new(seed: u64) -> Self {
+    pub(in crate::net) fn new(seed: u64) -> Self {
         // It never leaves zero.
         Self(seed | 1)
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    pub(in crate::net) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -21,7 +21,7 @@ impl Random {
     }
 
     /// `wait` and up to a quarter more, so that machines that boot together do not ask together.
-    pub(super) fn jittered(&mut self, wait: Duration) -> Duration {
+    pub(in crate::net) fn jittered(&mut self, wait: Duration) -> Duration {
         wait + wait / 4 * (self.next() % 256) as u32 / 256
     }
 }

@@ -4,7 +4,7 @@
 //! The server that granted it is asked from T1 on, any server from T2 on, each time after half of
 //! what is left. Where nobody grants it, it ends, and with it the right to the address.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use smoltcp::wire::DhcpMessageType;
@@ -53,7 +53,7 @@ pub(in crate::net) enum Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::net) enum To {
     /// The server that granted the lease.
-    Server(Ipv4Addr),
+    Server(IpAddr),
     /// Every server in reach.
     All,
 }
@@ -135,7 +135,8 @@ impl Renewal {
         if self.asking_since.is_none() || reply.xid != self.xid || reply.mac != self.mac {
             return None;
         }
-        let server = addresses(&reply.options, option::SERVER).next().unwrap_or(self.lease.server);
+        let server = addresses(&reply.options, option::SERVER).next();
+        let server = server.map_or(self.lease.server, IpAddr::from);
         match reply.kind {
             DhcpMessageType::Ack if reply.your_ip == self.address => {
                 let answer = Answer::new(&reply, server);
@@ -168,9 +169,16 @@ mod tests {
 
     use super::super::tests::{ACK, MAC, NAK, OFFERED, SERVER, datagram};
     use super::*;
+    use crate::net::Giver;
 
     fn lease(seconds: u32) -> Lease {
-        Lease { server: SERVER, seconds, renew_s: seconds / 2, rebind_s: seconds / 8 * 7 }
+        Lease {
+            server: SERVER.into(),
+            by: Giver::Dhcp,
+            seconds,
+            renew_s: seconds / 2,
+            rebind_s: seconds / 8 * 7,
+        }
     }
 
     fn renewal(seconds: u32) -> Renewal {
@@ -202,7 +210,7 @@ mod tests {
             let due = at(40 + round * 41);
             assert_eq!(renewal.poll(due.saturating_sub(Duration::from_millis(1))), None);
             let (to, xid) = asked(&mut renewal, due);
-            assert_eq!(to, To::Server(SERVER));
+            assert_eq!(to, To::Server(SERVER.into()));
             let ack = datagram(ACK, xid, OFFERED, &granted(80));
             assert_eq!(renewal.receive(due, &datagram(ACK, xid ^ 1, OFFERED, &granted(80))), None);
             let Some(Word::Renewed(answer)) = renewal.receive(due + at(1), &ack) else {

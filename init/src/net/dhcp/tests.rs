@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use smoltcp::wire::{DhcpMessageType, DhcpPacket, EthernetFrame, Ipv4Packet, UdpPacket};
 
 use super::*;
-use crate::net::{Lease, Route};
+use crate::net::{Giver, Lease, Route};
 
 pub(super) const MAC: MacAddr = MacAddr([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
 pub(super) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
@@ -144,17 +144,24 @@ fn discover_offer_request_ack() {
 
     let answer = client.receive(at(30), &full(ACK, request.xid)).unwrap();
     let expected = Answer {
-        address: OFFERED,
+        address: OFFERED.into(),
         prefix: 24,
-        gateway: Some(SERVER),
+        gateway: Some(SERVER.into()),
         routes: vec![],
-        nameservers: [3, 4, 5].map(|host| Ipv4Addr::new(10, 0, 2, host)).to_vec(),
+        nameservers: [3, 4, 5].map(|host| [10, 0, 2, host].into()).to_vec(),
         domain: Some("example.org".to_owned()),
         hostname: Some("node7".to_owned()),
-        ntp: vec![Ipv4Addr::new(10, 0, 2, 9)],
+        ntp: vec![[10, 0, 2, 9].into()],
         mtu: Some(1400),
-        lease: Lease { server: SERVER, seconds: 3600, renew_s: 1800, rebind_s: 3150 },
+        lease: Lease {
+            server: SERVER.into(),
+            by: Giver::Dhcp,
+            seconds: 3600,
+            renew_s: 1800,
+            rebind_s: 3150,
+        },
         mask_assumed: false,
+        server_id: None,
     };
     assert_eq!(answer, expected);
     assert_eq!(client.next_at(), None);
@@ -192,6 +199,7 @@ fn a_server_that_led_nowhere_is_taken_if_no_other_offers() {
         (vec![other, SERVER], Some(other), (3100, other)),
         (vec![SERVER, other], Some(other), (3100, SERVER)),
     ] {
+        let avoided: Vec<IpAddr> = avoided.into_iter().map(IpAddr::from).collect();
         let mut client = Client::new(MAC, 7, at(0)).avoiding(&avoided);
         let discover = asked(&mut client, 0).unwrap();
         client.receive(at(100), &offer(SERVER, discover.xid));
@@ -378,12 +386,9 @@ fn strange_values_are_left_out() {
 
 #[test]
 fn classless_routes_replace_the_router() {
-    let gateway = Ipv4Addr::new(10, 0, 2, 1);
-    let to = |octets: [u8; 4], prefix, gateway| Route {
-        destination: Ipv4Addr::from(octets),
-        prefix,
-        gateway,
-    };
+    let gateway = IpAddr::from([10, 0, 2, 1]);
+    let to =
+        |octets: [u8; 4], prefix, gateway| Route { destination: octets.into(), prefix, gateway };
     let router: (u8, &[u8]) = (3, &[10, 0, 2, 99]);
     for (data, expected) in [
         (&[0, 10, 0, 2, 1][..], (Some(gateway), vec![])),
@@ -394,8 +399,8 @@ fn classless_routes_replace_the_router() {
         (&[8, 172, 0, 0, 0, 0], (None, vec![to([172, 0, 0, 0], 8, None)])),
         (&[32, 1, 2, 3, 4, 10, 0, 2, 1], (None, vec![to([1, 2, 3, 4], 32, Some(gateway))])),
         // Doubtful: too long a prefix, and data that end early. The router option stands again.
-        (&[33, 1, 2, 3, 4, 5, 10, 0, 2, 1], (Some(Ipv4Addr::new(10, 0, 2, 99)), vec![])),
-        (&[24, 192, 0, 2, 10, 0], (Some(Ipv4Addr::new(10, 0, 2, 99)), vec![])),
+        (&[33, 1, 2, 3, 4, 5, 10, 0, 2, 1], (Some([10, 0, 2, 99].into()), vec![])),
+        (&[24, 192, 0, 2, 10, 0], (Some([10, 0, 2, 99].into()), vec![])),
     ] {
         let answer = answer_to(&[router, (121, data)]);
         assert_eq!((answer.gateway, answer.routes), expected, "{data:?}");
