@@ -217,6 +217,8 @@ pub enum NicModel {
     E1000,
     /// Intel 82574L, driver e1000e
     E1000e,
+    /// Realtek 8139, which our own kernel has no driver for
+    Rtl8139,
 }
 
 impl NicModel {
@@ -225,6 +227,7 @@ impl NicModel {
             Self::VirtioNet => "virtio-net-pci",
             Self::E1000 => "e1000",
             Self::E1000e => "e1000e",
+            Self::Rtl8139 => "rtl8139",
         }
     }
 }

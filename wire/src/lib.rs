@@ -4,6 +4,7 @@
 //! stream    QEMU's `-netdev stream`            frames of a machine, as bytes of a socket
 //! faults    what a cable does to frames        lost, late, twice, changed, too long
 //! switch    ports, hosts, one thread           who hears what, and when
+//! tag, lacp VLANs and aggregates                IEEE 802.1Q, 802.1AX
 //! dhcp      servers that lie                   RFC 2131 as it is met
 //! host      addresses, a store, a resolver     smoltcp's stack on a port of the switch
 //! http      one answer of a static store       shared with servers on real sockets
@@ -18,16 +19,18 @@ mod faults;
 mod frame;
 mod host;
 pub mod http;
+mod lacp;
 mod noise;
 mod seen;
 mod station;
 mod stream;
 mod switch;
+mod tag;
 mod wire;
 
-pub use dhcp::{Deaf, Dhcp, Manner};
+pub use dhcp::{Deaf, Dhcp, Manner, Sums};
 pub use faults::{Corruption, Faults};
-pub use host::{Host, Shelf};
+pub use host::{Host, Restart, Shelf};
 pub use noise::Noise;
 pub use seen::{Kind, Seen};
 pub use station::{Mac, Station};

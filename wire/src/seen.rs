@@ -2,6 +2,7 @@
 
 use crate::dhcp::Message;
 use crate::frame::datagram;
+use crate::lacp::is_slow_protocol;
 use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, DhcpMessageType, EthernetFrame, EthernetProtocol, IpProtocol,
     Ipv4Packet, TcpPacket,
@@ -37,6 +38,8 @@ pub enum Kind {
     Dns,
     /// A question to a time server.
     Ntp,
+    /// What the ports of an aggregate agree upon.
+    Lacp,
     /// Any IPv6.
     Ipv6,
     /// Anything else.
@@ -83,6 +86,9 @@ impl fmt::Display for Seen {
 }
 
 fn kind(frame: &[u8]) -> Kind {
+    if is_slow_protocol(frame) {
+        return Kind::Lacp;
+    }
     let Ok(ethernet) = EthernetFrame::new_checked(frame) else { return Kind::Other };
     match ethernet.ethertype() {
         EthernetProtocol::Arp => arp(ethernet.payload()),

@@ -3,14 +3,17 @@
 use crate::capture::Capture;
 use crate::faults::{Faults, Line};
 use crate::frame::{ends, is_for_many};
+use crate::lacp::{Partner, is_slow_protocol};
 use crate::noise::Noise;
 use crate::seen::Seen;
 use crate::station::{Mac, Powered};
 use crate::stream::{Framer, framed};
+use crate::tag::{stripped, tagged};
+use crate::wire::Port;
 use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
@@ -59,14 +62,16 @@ pub(crate) struct Socket {
     framer: Framer,
     unsent: VecDeque<u8>,
     line: Line,
-    segment: u8,
+    port: Port,
+    partner: Partner,
 }
 
 impl Socket {
-    pub(crate) fn new(listener: UnixListener, faults: Faults, segment: u8) -> Result<Self> {
+    pub(crate) fn new(listener: UnixListener, port: Port) -> Result<Self> {
         listener.set_nonblocking(true).context("a port that does not block")?;
         let (framer, unsent) = (Framer::default(), VecDeque::new());
-        Ok(Self { listener, stream: None, framer, unsent, line: Line::of(faults), segment })
+        let (line, partner) = (Line::of(port.faults), Partner::default());
+        Ok(Self { listener, stream: None, framer, unsent, line, port, partner })
     }
 }
 
@@ -170,6 +175,7 @@ impl Switch {
             self.state.ripen(now);
             while let Some(step) = self.state.steps.pop_front() {
                 match step {
+                    Step::Forward(Place::Port(port), frame) => self.enter(now, port, &frame),
                     Step::Forward(from, frame) => self.forward(now, from, &frame),
                     Step::Send(port, frame) => self.send(now, port, &frame),
                 }
@@ -186,6 +192,44 @@ impl Switch {
         }
     }
 
+    /// A frame of a machine, into the switch: without its tag, and unless it ends here.
+    fn enter(&mut self, now: Duration, index: usize, frame: &[u8]) {
+        let Socket { port, partner, .. } = &mut self.ports[index];
+        if is_slow_protocol(frame) {
+            let aggregate = port.aggregate;
+            let answer = aggregate.and_then(|number| partner.hear(now, frame, index, number));
+            return answer.into_iter().for_each(|answer| self.leave(now, index, answer));
+        }
+        let from = Place::Port(index);
+        match port.tagged {
+            None => self.forward(now, from, frame),
+            Some(number) => {
+                if let Some(frame) = stripped(frame, number) {
+                    self.forward(now, from, &frame);
+                }
+            }
+        }
+    }
+
+    /// A frame into a port's cable.
+    fn leave(&mut self, now: Duration, index: usize, frame: Vec<u8>) {
+        for (at, frame) in self.ports[index].line.pass(now, frame, &mut self.noise) {
+            self.state.step_at(now, at, Step::Send(index, frame));
+        }
+    }
+
+    /// Where frames for a port go: of several that are one aggregate, to the last that is usable, and
+    /// never back.
+    fn member(&self, now: Duration, from: Place, index: usize) -> Option<usize> {
+        let Some(number) = self.ports[index].port.aggregate else { return Some(index) };
+        let is_member = |index: &usize| self.ports[*index].port.aggregate == Some(number);
+        let mut members = (0..self.ports.len()).rev().filter(is_member);
+        if members.clone().any(|member| from == Place::Port(member)) {
+            return None;
+        }
+        members.find(|member| self.ports[*member].partner.is_usable(now))
+    }
+
     /// A frame that is in the switch, to where it is for.
     fn forward(&mut self, now: Duration, from: Place, frame: &[u8]) {
         let Some((to, sender)) = ends(frame) else { return };
@@ -200,22 +244,22 @@ impl Switch {
             Some(place) => vec![place],
             None => all.filter(|place| self.segment(*place) == segment).collect(),
         };
+        let mut ports = BTreeSet::new();
         for place in targets.into_iter().filter(|place| *place != from) {
             match place {
                 Place::Station(index) => self.stations[index].1.hear(now, frame),
-                Place::Port(port) => {
-                    let line = &mut self.ports[port].line;
-                    for (at, frame) in line.pass(now, frame.to_vec(), &mut self.noise) {
-                        self.state.step_at(now, at, Step::Send(port, frame));
-                    }
-                }
+                Place::Port(index) => ports.extend(self.member(now, from, index)),
             }
+        }
+        for index in ports {
+            let tag = self.ports[index].port.tagged;
+            self.leave(now, index, tag.map_or(frame.to_vec(), |number| tagged(frame, number)));
         }
     }
 
     fn segment(&self, place: Place) -> u8 {
         match place {
-            Place::Port(port) => self.ports[port].segment,
+            Place::Port(port) => self.ports[port].port.segment,
             Place::Station(index) => self.stations[index].0,
         }
     }

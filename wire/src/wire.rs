@@ -23,6 +23,10 @@ pub struct Port {
     pub faults: Faults,
     /// Ports and stations of other segments are out of reach.
     pub segment: u8,
+    /// Frames to and from the card have this number of a virtual network; others are dropped.
+    pub tagged: Option<u16>,
+    /// One of several ports to the same machine, agreed upon by LACP: those with the same number.
+    pub aggregate: Option<u8>,
 }
 
 /// A network that is off: ports for machines, and what else is plugged in.
@@ -70,7 +74,7 @@ impl Wire {
             let path = directory.path().join(format!("port{index}"));
             let listener = UnixListener::bind(&path)
                 .with_context(|| format!("making the port {}", path.display()))?;
-            ports.push(Socket::new(listener, port.faults, port.segment)?);
+            ports.push(Socket::new(listener, *port)?);
             sockets.push(path);
         }
         let (bell, rung) = UnixStream::pair().context("the switch's bell")?;

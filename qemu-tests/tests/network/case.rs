@@ -2,7 +2,7 @@
 
 use crate::lab;
 use anyhow::Result;
-use qemu_tests::{Misbehaviour, Noise, Running, Served};
+use qemu_tests::{Misbehaviour, NicModel, Noise, Running, Served};
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -65,6 +65,8 @@ pub(crate) struct Case {
     pub(crate) name: &'static str,
     /// A card for each port.
     pub(crate) network: Network,
+    /// What these cards are.
+    pub(crate) model: NicModel,
     /// What the store is asked.
     pub(crate) shelf: Shelf,
     /// `http://HOST` of the store.
@@ -96,6 +98,7 @@ impl Case {
         Self {
             name,
             network: Network::of([dhcp().into(), router(&shelf).into()]),
+            model: NicModel::VirtioNet,
             shelf,
             url: "http://10.77.0.1",
             told: "",
@@ -121,7 +124,7 @@ impl Case {
 
     /// The same with something wrong with its one port.
     pub(crate) fn with(self, faults: Faults) -> Self {
-        self.on([Port { faults, segment: 0 }])
+        self.on([Port { faults, ..Port::default() }])
     }
 
     /// The same with other DHCP servers.

@@ -66,7 +66,9 @@ fn run(bench: &Bench, case: &Case) -> Result<()> {
         name: case.name.to_owned(),
         memory_mib: MEMORY_MIB,
         disks: vec![disk],
-        nics: (0..network.ports.len()).map(|port| Nic::on_socket(wire.socket(port))).collect(),
+        nics: (0..network.ports.len())
+            .map(|port| Nic { model: case.model, ..Nic::on_socket(wire.socket(port)) })
+            .collect(),
         clock: case.clock.map(str::to_owned),
         ..Machine::direct(environment::kernel()?, environment::init()?, &told)
     }

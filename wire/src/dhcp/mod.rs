@@ -10,6 +10,7 @@ use message::{Reply, option};
 use smoltcp::wire::DhcpMessageType;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::ops::Range;
 use std::time::Duration;
 
 /// Machines that one server gives addresses to: those of a test.
@@ -57,6 +58,22 @@ pub struct Manner {
     pub other_xid: bool,
     /// Options stand in the fields of file and server name too (RFC 2132, option 52).
     pub overloads: bool,
+    /// How its checksums are.
+    pub sums: Sums,
+}
+
+/// Checksums of what a server sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sums {
+    /// Right.
+    #[default]
+    Right,
+    /// UDP's is 0: none was made.
+    NoUdp,
+    /// UDP's is left to a card that never saw it, as between machines of one host.
+    UdpWrong,
+    /// That of the IP header is wrong: no host may take it.
+    IpWrong,
 }
 
 /// What a server does not answer.
@@ -241,7 +258,21 @@ impl Server {
         };
         let way =
             Way { macs: (self.dhcp.mac, mac), addresses: (self.dhcp.address, to), ports: (67, 68) };
-        frame::udp(way, &reply.bytes())
+        let mut frame = frame::udp(way, &reply.bytes());
+        spoil(&mut frame, self.dhcp.manner.sums);
+        frame
+    }
+}
+
+/// Changes the checksums of a UDP frame without IP options.
+fn spoil(frame: &mut [u8], sums: Sums) {
+    const IP_SUM: Range<usize> = 24..26;
+    const UDP_SUM: Range<usize> = 40..42;
+    match sums {
+        Sums::Right => {}
+        Sums::NoUdp => frame[UDP_SUM].fill(0),
+        Sums::UdpWrong => frame[UDP_SUM].copy_from_slice(&[0x12, 0x34]),
+        Sums::IpWrong => frame[IP_SUM].iter_mut().for_each(|byte| *byte = !*byte),
     }
 }
 

@@ -17,7 +17,7 @@ use smoltcp::wire::{EthernetAddress, IpCidr, Ipv4Cidr};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant as Moment, SystemTime, UNIX_EPOCH};
 use time::Time;
 use web::Web;
 
@@ -71,12 +71,33 @@ pub struct Shelf {
 struct State {
     faults: Vec<Misbehaviour>,
     served: Vec<Served>,
+    /// What its clock shows, if not the time: seconds since 1970.
+    clock_s: Option<u64>,
+    restart: Option<Restart>,
+    /// When it first answered.
+    answered: Option<Moment>,
+}
+
+/// A store that is switched off and on again: connections are torn, new ones refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// Requests that are answered before it.
+    pub after_requests: usize,
+    /// It is off for so long.
+    pub off_for: Duration,
+}
+
+impl State {
+    fn clock_s(&self) -> u64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.clock_s.unwrap_or(now.as_secs())
+    }
 }
 
 impl Shelf {
     /// The files below `directory`, with faults of which the first that fits a path strikes.
     pub fn of(directory: impl AsRef<Path>, faults: Vec<Misbehaviour>) -> Self {
-        let state = State { faults, served: Vec::new() };
+        let state = State { faults, ..State::default() };
         Self { directory: directory.as_ref().to_owned(), state: Arc::new(Mutex::new(state)) }
     }
 
@@ -88,6 +109,21 @@ impl Shelf {
     /// Replaces the faults.
     pub fn misbehave(&self, faults: Vec<Misbehaviour>) {
         self.state().faults = faults;
+    }
+
+    /// Its clock shows this, seconds since 1970, and stands still.
+    pub fn set_clock(&self, unix_s: u64) {
+        self.state().clock_s = Some(unix_s);
+    }
+
+    /// It restarts, once.
+    pub fn restarts(&self, restart: Restart) {
+        self.state().restart = Some(restart);
+    }
+
+    /// When it first answered somebody.
+    pub fn answered(&self) -> Option<Moment> {
+        self.state().answered
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

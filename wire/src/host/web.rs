@@ -5,7 +5,7 @@ use crate::http::{After, HEAD_BYTES, Reply, read_request, reply, strike};
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use std::io::Read;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PORT: u16 = 80;
 
@@ -27,6 +27,8 @@ const SLOW_TURN: Duration = Duration::from_millis(50);
 pub(super) struct Web {
     shelf: Shelf,
     connections: Vec<Connection>,
+    /// It is off until then.
+    off_until: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -60,12 +62,29 @@ impl Web {
             let handle = sockets.add(socket);
             Connection { handle, head: Vec::new(), doing: Doing::Listening }
         });
-        Self { shelf, connections: connections.collect() }
+        Self { shelf, connections: connections.collect(), off_until: None }
     }
 
     pub(super) fn drive(&mut self, now: Duration, sockets: &mut SocketSet<'static>) {
+        self.restart(now, sockets);
+        if self.off_until.is_some_and(|until| now < until) {
+            return;
+        }
         for connection in &mut self.connections {
             connection.drive(now, sockets, &self.shelf);
+        }
+    }
+
+    /// Switches itself off where that is due.
+    fn restart(&mut self, now: Duration, sockets: &mut SocketSet<'static>) {
+        let mut state = self.shelf.state();
+        let served = state.served.len();
+        let due = state.restart.take_if(|restart| served >= restart.after_requests);
+        if let Some(restart) = due {
+            self.off_until = Some(now + restart.off_for);
+            for connection in &self.connections {
+                sockets.get_mut::<Socket<'_>>(connection.handle).abort();
+            }
         }
     }
 
@@ -74,7 +93,9 @@ impl Web {
             Doing::Sending { reply, .. } => reply.rate.is_some(),
             _ => false,
         };
-        self.connections.iter().any(|one| is_slow(&one.doing)).then_some(now + SLOW_TURN)
+        let slow = self.connections.iter().any(|one| is_slow(&one.doing));
+        let on_again = self.off_until.filter(|until| now < *until);
+        slow.then_some(now + SLOW_TURN).into_iter().chain(on_again).min()
     }
 }
 
@@ -117,7 +138,9 @@ impl Connection {
             let mut state = store.state();
             let fault = strike(&mut state.faults, &request.path);
             let reply = reply(&store.directory, &request, fault.as_ref()).ok()?;
+            let reply = reply.dated(state.clock_s());
             state.served.push(reply.served.clone());
+            state.answered.get_or_insert_with(Instant::now);
             Some(reply)
         });
         match answered {

@@ -8,6 +8,13 @@ pub const ALWAYS: u32 = u32::MAX;
 pub enum Fault {
     /// This status, with a short text and none of the file.
     Status(u16),
+    /// This status, and when to come again (`Retry-After`).
+    Later {
+        /// Such as 429 or 503.
+        status: u16,
+        /// Seconds.
+        after_s: u32,
+    },
     /// A redirect (302) to this place.
     Redirect(String),
     /// The whole file (200) where a range was asked for.
@@ -53,6 +60,8 @@ pub enum Fault {
     SaysGzip,
     /// The page of a captive portal, status 200.
     Portal,
+    /// The same without a word on what it is (no `Content-Type`).
+    QuietPortal,
     /// The body comes at so many bytes a second.
     Slow(u64),
     /// A header more, without the line's end.

@@ -1,6 +1,7 @@
 //! A static store over HTTP/1.1, right or spoilt: what is read and what is answered. Sockets are
 //! the caller's, the kernel's or smoltcp's.
 
+mod date;
 mod fault;
 mod reply;
 mod request;

@@ -1,6 +1,7 @@
 //! One reply, right or spoilt: bytes to read, and what becomes of the connection then.
 
 use super::Served;
+use super::date::imf;
 use super::fault::Fault;
 use super::request::Request;
 use std::fs::File;
@@ -46,6 +47,19 @@ struct Part {
     flipped: Option<u64>,
 }
 
+impl Reply {
+    /// The same with a `Date` (RFC 9110, section 6.6.1), seconds since 1970; what is not HTTP has none.
+    #[must_use]
+    pub fn dated(mut self, unix_s: u64) -> Self {
+        let line_end = self.head.get_ref().windows(2).position(|two| two == b"\r\n");
+        if let Some(at) = line_end.filter(|_| self.served.status > 0) {
+            let date = format!("\r\nDate: {}", imf(unix_s));
+            self.head.get_mut().splice(at..at, date.into_bytes());
+        }
+        self
+    }
+}
+
 impl Read for Reply {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match (self.head.read(into)?, &mut self.body) {
@@ -78,12 +92,16 @@ pub fn reply(root: &Path, request: &Request, fault: Option<&Fault>) -> io::Resul
             return Ok(said.raw("\x16\x03\x01 this is not HTTP\r\n\r\n", After::Close));
         }
         Some(Fault::Status(status)) => return Ok(said.short(*status, "", after)),
+        Some(Fault::Later { status, after_s }) => {
+            return Ok(said.short(*status, &format!("Retry-After: {after_s}\r\n"), after));
+        }
         Some(Fault::Redirect(place)) => {
             return Ok(said.short(302, &format!("Location: {place}\r\n"), after));
         }
         Some(Fault::Portal) => {
             return Ok(said.text(200, "Content-Type: text/html\r\n", PORTAL, after));
         }
+        Some(Fault::QuietPortal) => return Ok(said.text(200, "", PORTAL, after)),
         _ => {}
     }
     if !matches!(request.method.as_str(), "GET" | "HEAD") {
@@ -213,11 +231,17 @@ fn line(status: u16) -> String {
         200 => "OK",
         206 => "Partial Content",
         302 => "Found",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
         416 => "Range Not Satisfiable",
+        429 => "Too Many Requests",
         500 => "Internal Server Error",
+        502 => "Bad Gateway",
         503 => "Service Unavailable",
+        504 => "Gateway Timeout",
         _ => "As The Test Wants",
     };
     format!("HTTP/1.1 {status} {reason}\r\n")
