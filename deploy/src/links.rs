@@ -24,6 +24,10 @@ pub(crate) const TRIES_BEFORE_NEXT: u32 = 2;
 /// A store that gave so many frames of wrong bytes is not asked for more.
 const LIES_MAX: u32 = 3;
 
+/// So many frames of wrong bytes of one store are asked for once more. A box on the way that changes bytes
+/// changes one in thousands; more of them are the store's own, which come wrong again.
+const DOUBTS_MAX: u32 = 16;
+
 /// The stores of a label.
 pub(crate) struct Links {
     links: Vec<Link>,
@@ -40,6 +44,7 @@ pub(crate) struct Link {
     out: AtomicBool,
     named: AtomicBool,
     lies: AtomicU32,
+    doubts: AtomicU32,
 }
 
 impl Links {
@@ -143,7 +148,13 @@ impl Link {
             out: AtomicBool::new(false),
             named: AtomicBool::new(false),
             lies: AtomicU32::new(0),
+            doubts: AtomicU32::new(0),
         }
+    }
+
+    /// Whether what it gave wrong is to be asked for once more.
+    pub(crate) fn may_doubt(&self) -> bool {
+        self.doubts.fetch_add(1, Ordering::Relaxed) < DOUBTS_MAX
     }
 
     /// Sees to it that it is asked for nothing more; says whether it was so already.

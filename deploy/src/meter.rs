@@ -80,6 +80,8 @@ pub struct Meter {
     pub(crate) requests: AtomicU64,
     /// Requests that were made again after a fault.
     pub(crate) retries: AtomicU64,
+    /// Pieces of packs that came wrong once, and right when they were asked for again.
+    pub(crate) came_right: AtomicU64,
     /// Bytes written to the target, zeroes apart.
     pub(crate) written_bytes: AtomicU64,
     /// Bytes discarded or zeroed on the target.
@@ -136,6 +138,11 @@ impl Meter {
     /// All counters at zero.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Pieces of packs that came wrong once, and right when they were asked for again.
+    pub fn came_right(&self) -> u64 {
+        self.came_right.load(Ordering::Relaxed)
     }
 
     /// The counters now.

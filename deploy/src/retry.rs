@@ -2,7 +2,8 @@
 //!
 //! Asked again: what may pass by itself (a cut or stalled body, a refused connection,
 //! 408, 425, 429, 5xx). Never asked again: 404 and other 4xx, an answer in another
-//! format, and wrong bytes, which come wrong again. A server that says when to come again
+//! format, and wrong bytes, which come wrong again: except that a piece of a pack which no other store
+//! has is asked for once more, since a box on the way may have changed it. A server that says when to come again
 //! (`Retry-After`) is obeyed, within a bound.
 
 use std::time::Duration;

@@ -46,6 +46,8 @@ impl<'a> Worker<'a> {
     fn frames(&mut self, request: &Request) -> Result<(), Error> {
         let Round { job, link, tries_max, .. } = *self.round;
         let (mut frames, mut tries) = (&request.frames[..], 1);
+        // Where the frame is that came wrong once.
+        let mut doubted = None;
         while !frames.is_empty() {
             job.stop.check()?;
             if link.is_out() {
@@ -53,9 +55,15 @@ impl<'a> Worker<'a> {
                 return Ok(());
             }
             let mut done = 0;
-            let Err(failure) = self.stream(request.pack, frames, &mut done) else { break };
+            let Err(failure) = self.stream(request.pack, frames, &mut done) else {
+                add(&job.meter.came_right, u64::from(doubted.is_some()));
+                break;
+            };
             frames = &frames[done..];
             tries = if done > 0 { 1 } else { tries };
+            if done > 0 && doubted.take().is_some() {
+                add(&job.meter.came_right, 1);
+            }
             match failure {
                 Failure::Source(error) if error.is_transient() && tries < tries_max => {
                     add(&job.meter.retries, 1);
@@ -64,6 +72,9 @@ impl<'a> Worker<'a> {
                 }
                 Failure::Source(source) => {
                     return self.not_given(frames, self.failed(request, frames, tries, source));
+                }
+                Failure::Final(error) if error.is_lie() && self.doubts(&error, &mut doubted) => {
+                    add(&job.meter.retries, 1);
                 }
                 Failure::Final(error) if error.is_lie() => {
                     let (wrong, rest) = frames.split_at(1.min(frames.len()));
@@ -74,6 +85,18 @@ impl<'a> Worker<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether wrong bytes are asked for once more: where no other store has them, and what is wrong may
+    /// be the way that they came (RFC 1071 sums do not tell all of it). `doubted` is the frame that was
+    /// asked for a second time.
+    fn doubts(&self, error: &Error, doubted: &mut Option<u64>) -> bool {
+        let Error::Frame { offset_bytes, .. } = error else { return false };
+        if self.round.has_other(error) || *doubted == Some(*offset_bytes) {
+            return false;
+        }
+        *doubted = Some(*offset_bytes);
+        self.round.link.may_doubt()
     }
 
     /// Leaves `frames` to another store, or ends with `error` if there is none.
