@@ -16,7 +16,7 @@ mod body;
 mod date;
 mod retry_after;
 
-use crate::source::{Body, Item, Source, SourceError};
+use crate::source::{Body, Item, Source, SourceError, WITHIN_THE_SCHEME};
 use answer::Wanted;
 use body::HttpBody;
 use reqwest::blocking::Client;
@@ -141,7 +141,7 @@ impl HttpStore {
     fn failed(&self, item: &Item, error: reqwest::Error) -> SourceError {
         let (item, store) = (item.clone(), self.name.clone());
         if error.is_redirect() {
-            let expected = format!("at most {REDIRECTS_MAX} redirects within the scheme");
+            let expected = format!("at most {REDIRECTS_MAX} {WITHIN_THE_SCHEME}");
             let found = source_text(&error);
             let (again, retry_after) = (false, None);
             return SourceError::Answer { item, store, expected, found, again, retry_after };

@@ -144,7 +144,25 @@ pub enum SourceError {
     },
 }
 
+/// What is said to have been found where a page came instead of an item.
+pub(crate) const PAGE: &str = "perhaps the page of a captive portal or a login";
+
+/// What would have been right where a server leads to another scheme, or in circles.
+pub(crate) const WITHIN_THE_SCHEME: &str = "redirects within the scheme";
+
 impl SourceError {
+    /// Whether somebody answered with a page of HTML instead of the item.
+    pub fn is_page(&self) -> bool {
+        matches!(self, Self::Answer { found, .. } if found.ends_with(PAGE))
+    }
+
+    /// Whether the answer leads somewhere else than to a store: redirects that are not followed, and
+    /// "log in first" (511, RFC 6585, section 6).
+    pub fn is_elsewhere(&self) -> bool {
+        let Self::Answer { expected, found, .. } = self else { return false };
+        expected.ends_with(WITHIN_THE_SCHEME) || found.starts_with("511 ")
+    }
+
     /// Whether asking again can help.
     pub fn is_transient(&self) -> bool {
         match self {

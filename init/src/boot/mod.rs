@@ -8,9 +8,11 @@ mod image;
 mod leave;
 mod live;
 mod medium;
+mod names;
 mod ondisk;
 mod online;
 mod progress;
+mod reach;
 mod stores;
 mod target;
 mod tree;
@@ -26,7 +28,7 @@ use store::label::LabelName;
 use crate::config::{Config, Mode, OnFail, Settings, Then};
 use crate::devices::Devices;
 use crate::machine::{Machine, random};
-use crate::net::{self, Keeper, Keeping, Network};
+use crate::net::{self, Keeper, Keeping, Network, Unreached};
 use crate::onfail::{self, Next, PERSON_LEFT};
 use crate::power::{self, leave};
 use crate::recovery::{self, Left};
@@ -35,6 +37,7 @@ use crate::stop::Stop;
 use crate::window::{Gate, Stopped, Unattended};
 pub(crate) use early::Early;
 pub(crate) use failure::At;
+use reach::{Question, UNHURRIED};
 use stores::Offline;
 pub(crate) use stores::open_all;
 pub(crate) use target::{is_all_ours, is_ours};
@@ -204,8 +207,8 @@ pub(crate) fn raise(
 ) -> Result<(), Failure> {
     let console = &machine.console;
     let mut time = None;
-    let mut reach = |_: &Network| {
-        time = stores::reach(&settings.store, label, &settings.files)?;
+    let mut reach = |network: &Network, left: Duration| {
+        time = question(settings, label, network).ask(left)?;
         Ok(())
     };
     // Its lines name the stage already.
@@ -236,11 +239,13 @@ fn keep(
     label: Option<&LabelName>,
     network: Network,
 ) -> Option<Keeper> {
-    let (chain, label, files) = (settings.store.clone(), label.cloned(), settings.files.clone());
+    let (owned, label) = (settings.clone(), label.cloned());
     let console = Arc::clone(&machine.console);
     let keeping = Keeping {
         config: settings.network.clone(),
-        reach: Box::new(move |_| stores::reach(&chain, label.as_ref(), &files).map(drop)),
+        reach: Box::new(move |network, left| {
+            question(&owned, label.as_ref(), network).ask(left).map(drop)
+        }),
         say: Box::new(move |line| console.say("net", line)),
         in_use: machine.in_use().clone(),
     };
@@ -258,9 +263,19 @@ pub(crate) fn needs_network(settings: &Settings) -> bool {
     stores::needs_network(&settings.store, &settings.files)
 }
 
-/// Whether the network that is there reaches a store.
-pub(crate) fn reaches(settings: &Settings) -> bool {
-    stores::reach(&settings.store, settings.labels.first(), &settings.files).is_ok()
+/// Whether `network`, which is there, reaches a store.
+pub(crate) fn reaches(settings: &Settings, network: &Network) -> bool {
+    let answer = question(settings, settings.labels.first(), network).ask(UNHURRIED);
+    !matches!(answer, Err(Unreached::Silent(_)))
+}
+
+fn question<'a>(
+    settings: &'a Settings,
+    label: Option<&'a LabelName>,
+    network: &'a Network,
+) -> Question<'a> {
+    let resolvers = &network.nameservers;
+    Question { chain: &settings.store, label, files: &settings.files, resolvers }
 }
 
 /// The labels, of which there is at least one.
@@ -336,6 +351,11 @@ fn show_passed_over(machine: &Machine, meter: &Meter, already_shown: usize) {
 /// Says what fetching and writing took: `had` stands before what was fetched, `did` after it.
 fn show_written(machine: &Machine, meter: &Meter, had: &str, did: &str, took: Duration) {
     show_passed_over(machine, meter, 0);
+    let came_right = meter.came_right();
+    if came_right > 0 {
+        let text = "came wrong once, right the second time: something on the way changes bytes";
+        machine.console.say("write", &format!("{came_right} of the pieces {text}"));
+    }
     let now = meter.snapshot();
     let fetched = deploy::plan::human(now.fetched_bytes);
     let requests = format!("{} requests ({} retried)", now.requests, now.retries);

@@ -1,30 +1,16 @@
-//! The chain of stores, and whether a NIC reaches one.
+//! The chain of stores.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use store::http::{HttpStore, Timeouts};
 use store::label::LabelName;
-use store::manifest_reader::{ReadError, read_label};
-use store::source::{Item, Source, SourceError};
+use store::source::Source;
 use store::{is_url, open_chain};
 
 use super::failure::Cause;
-use super::files::Remote;
 use super::medium::{self, MediumError, Wanted};
 use super::online::Online;
 use crate::config::FileRequest;
 use crate::machine::Machine;
-
-/// A NIC that is asked whether it reaches the store must answer soon: another
-/// NIC waits for its turn. Three lost SYNs are 7 s; a store in the same network
-/// needs none of them.
-const REACH: Timeouts = Timeouts {
-    connect: Duration::from_secs(5),
-    silence: Duration::from_secs(10),
-    rate_window: Duration::from_secs(10),
-    rate_min_bytes: 64,
-};
 
 /// Opens every store of the chain, nearest first. Nothing is sent yet; a medium is waited for.
 pub(crate) fn open_all(machine: &Machine, chain: &[String]) -> Result<Vec<Arc<dyn Source>>, Cause> {
@@ -97,103 +83,9 @@ impl<'a> Offline<'a> {
     }
 }
 
-/// Asks the stores of `chain` for `label`, or for the list of labels where it is not known yet; one
-/// answer of any kind will do, even "no such label": the stage that needs the label says so better. Where there are only
-/// directories, the servers of `files` are asked; where nothing is behind a URL, nobody is. Returns
-/// what time the store has, seconds since 1970, where it says so.
-pub(super) fn reach(
-    chain: &[String],
-    label: Option<&LabelName>,
-    files: &[FileRequest],
-) -> Result<Option<u64>, String> {
-    let mut reasons = Vec::new();
-    if !needs_network(chain, files) {
-        return Ok(None);
-    }
-    if !needs_network(chain, &[]) {
-        return reach_files(files).map(|()| None);
-    }
-    for url in chain.iter().filter(|text| is_url(text)) {
-        let asked = HttpStore::new(url, REACH).map_err(|error| error.to_string());
-        match asked.map(|store| (ask(&store, label), store)) {
-            Ok((Err(error), _)) if is_silence(&error) => {
-                reasons.push(ends(&crate::report::causes(&error)));
-            }
-            Ok((_, store)) => return Ok(store.server_time_unix_s()),
-            Err(reason) => reasons.push(reason),
-        }
-    }
-    Err(reasons.join("; "))
-}
-
-fn ask(store: &HttpStore, label: Option<&LabelName>) -> Result<(), SourceError> {
-    let Some(label) = label else { return store.open(&Item::LabelList, None).map(drop) };
-    match read_label(store, label) {
-        Err(ReadError::Source(error)) => Err(error),
-        Ok(_) | Err(_) => Ok(()),
-    }
-}
-
-/// Asks for the files that are behind URLs.
-fn reach_files(files: &[FileRequest]) -> Result<(), String> {
-    let mut reasons = Vec::new();
-    for file in files.iter().filter(|file| is_url(&file.from)) {
-        match Remote::of(file, REACH).map(|file| file.ask()) {
-            Ok(Err(error)) if is_silence(&error) => {
-                reasons.push(ends(&crate::report::causes(&error)));
-            }
-            Ok(_) => return Ok(()),
-            Err(error) => reasons.push(error.to_string()),
-        }
-    }
-    Err(reasons.join("; "))
-}
-
-/// What failed and the innermost why; the layers between say nothing more.
-fn ends(causes: &[String]) -> String {
-    match causes {
-        [first, .., last] => format!("{first}: {last}"),
-        _ => causes.concat(),
-    }
-}
-
-/// True if nobody answered.
-fn is_silence(error: &SourceError) -> bool {
-    matches!(error, SourceError::Io { .. } | SourceError::Stalled { .. })
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
-    use std::net::TcpListener;
-
     use super::*;
-
-    #[test]
-    fn any_answer_is_an_answer_and_silence_is_none() {
-        let label: LabelName = "debian/12".parse().unwrap();
-        let server = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/store", server.local_addr().unwrap());
-        let thread = std::thread::spawn(move || {
-            let (mut stream, _) = server.accept().unwrap();
-            assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
-            stream
-                .write_all(
-                    b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\
-                Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n",
-                )
-                .unwrap();
-        });
-        let reached = reach(&["/srv".into(), url.clone()], Some(&label), &[]);
-        assert!(matches!(reached, Ok(Some(784_111_777..))), "{reached:?}");
-        thread.join().unwrap();
-        let file =
-            FileRequest { path: b"a".to_vec(), from: url.clone(), mode: 0o644, digest: None };
-        for refused in [reach(&[url], None, &[]), reach(&["/srv".into()], Some(&label), &[file])] {
-            let refused = refused.unwrap_err();
-            assert!(refused.to_lowercase().contains("refused"), "{refused}");
-        }
-    }
 
     #[test]
     fn a_medium_may_do_without_a_network_unless_a_file_needs_one() {
@@ -222,6 +114,5 @@ mod tests {
         assert!(!needs_network(&["/srv/store".into()], &[file("/b")]));
         assert!(needs_network(&["/srv/store".into(), "http://a".into()], &[]));
         assert!(needs_network(&["/srv/store".into()], &[file("http://a/b")]));
-        assert_eq!(reach(&[], None, &[]), Ok(None));
     }
 }

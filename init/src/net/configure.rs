@@ -134,6 +134,10 @@ fn write_resolv_conf(network: &Network, path: &Path) -> io::Result<()> {
     std::fs::rename(beside, path)
 }
 
+/// A question that is lost is asked again before whoever waits for a connection gives up, which with
+/// the usual 5 s is not so.
+const RESOLVER_OPTIONS: &str = "options timeout:2 attempts:2\n";
+
 fn resolv_conf(network: &Network) -> String {
     let servers = network.nameservers.iter().take(NAMESERVERS_MAX);
     let servers = servers.map(|server| match server {
@@ -143,5 +147,6 @@ fn resolv_conf(network: &Network) -> String {
         }
         _ => format!("nameserver {server}\n"),
     });
-    servers.chain(network.domain.iter().map(|domain| format!("search {domain}\n"))).collect()
+    let search = network.domain.iter().map(|domain| format!("search {domain}\n"));
+    servers.chain(search).chain([RESOLVER_OPTIONS.to_owned()]).collect()
 }

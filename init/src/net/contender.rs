@@ -70,6 +70,8 @@ pub(super) struct Contender {
     family: Family,
     carrier_since: Option<Duration>,
     notes: VecDeque<String>,
+    /// What is wrong with the answer, to be said once.
+    remarks: Vec<String>,
     /// Servers whose addresses did not lead to the store, the latest last.
     nowhere: VecDeque<IpAddr>,
     state: State,
@@ -110,8 +112,8 @@ struct Ready {
 
 impl Contender {
     pub(super) fn new(nic: Nic, family: Family) -> Self {
-        let (notes, nowhere) = (VecDeque::new(), VecDeque::new());
-        Self { nic, family, carrier_since: None, notes, nowhere, state: State::Idle }
+        let (notes, remarks, nowhere) = (VecDeque::new(), Vec::new(), VecDeque::new());
+        Self { nic, family, carrier_since: None, notes, remarks, nowhere, state: State::Idle }
     }
 
     /// A NIC that is only listed, and why.
@@ -204,11 +206,10 @@ impl Contender {
     }
 
     fn settled(&mut self, answer: Answer, config: &NetConfig, now: Duration) -> State {
-        if answer.mask_assumed {
-            let missing =
-                if answer.address.is_ipv6() { "router heard" } else { "usable mask given" };
-            self.note(format!("no {missing}, /{} assumed", answer.prefix));
+        for remark in &answer.remarks {
+            self.note(remark.clone());
         }
+        self.remarks.clone_from(&answer.remarks);
         State::ready(from_answer(&self.nic, answer, config), now)
     }
 
@@ -253,6 +254,11 @@ impl Contender {
             self.notes.pop_front();
         }
         self.notes.push_back(note);
+    }
+
+    /// What is wrong with the answer that is tried, unless it was said already.
+    pub(super) fn take_remarks(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.remarks)
     }
 
     /// The configuration to try at `now`, if this NIC has one, and how often it was tried.

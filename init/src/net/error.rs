@@ -43,16 +43,19 @@ pub struct Failure {
     pub wanted: Option<NicChoice>,
     /// The NICs, those that vanished again included.
     pub nics: Vec<Nic>,
+    /// Devices that are network cards by what their bus says, and that no driver serves.
+    pub driverless: Vec<String>,
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.waited.as_secs_f32();
         if self.nics.is_empty() {
-            return write!(
-                f,
-                "no network card appeared within {seconds:.1} s: no driver, or none there"
-            );
+            write!(f, "no network card appeared within {seconds:.1} s")?;
+            if self.driverless.is_empty() {
+                f.write_str(": no driver, or none there")?;
+            }
+            return self.tell_driverless(f);
         }
         write!(f, "no network card reached the store within {seconds:.1} s")?;
         if let Some(wanted) = &self.wanted
@@ -60,6 +63,14 @@ impl fmt::Display for Failure {
         {
             write!(f, ", and none is {wanted}")?;
         }
-        self.nics.iter().try_for_each(|nic| write!(f, "\n  {nic}"))
+        self.nics.iter().try_for_each(|nic| write!(f, "\n  {nic}"))?;
+        self.tell_driverless(f)
+    }
+}
+
+impl Failure {
+    fn tell_driverless(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut cards = self.driverless.iter();
+        cards.try_for_each(|card| write!(f, "\n  {card} has no driver in this kernel or image"))
     }
 }

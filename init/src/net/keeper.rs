@@ -9,12 +9,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::held::{End, Held};
 use super::in_use::InUse;
-use super::{NetConfig, NetError, Network, bring_up};
+use super::{NetConfig, NetError, Network, Unreached, bring_up};
 
 /// Keeps a network until it is dropped.
 #[derive(Debug)]
@@ -23,15 +24,15 @@ pub struct Keeper {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Says why the store is not reached by a network.
-type Reach = dyn FnMut(&Network) -> Result<(), String> + Send;
+/// [`super::Reach`] for another thread.
+type TryIt = dyn FnMut(&Network, Duration) -> Result<(), Unreached> + Send;
 
 /// What a keeper is told.
 pub struct Keeping {
     /// How the network was brought up.
     pub config: NetConfig,
     /// Says why the store is not reached, as for [`bring_up`].
-    pub reach: Box<Reach>,
+    pub reach: Box<TryIt>,
     /// Says what changed.
     pub say: Box<dyn FnMut(&str) + Send>,
     /// Where others learn what is used.
@@ -83,7 +84,7 @@ impl Keep {
             in_use.lose();
             say(&format!("{why}; looking for a way to the store"));
             let mut told = |line: &str| say(line.strip_prefix("network: ").unwrap_or(line));
-            match bring_up(&config, &mut reach, &mut told) {
+            match bring_up(&config, &mut *reach, &mut told) {
                 Ok(found) => network = found,
                 Err(error) => {
                     // Whoever needs a network finds that there is none, and says so.

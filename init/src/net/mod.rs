@@ -20,6 +20,7 @@
 //! arp         an address                         ->  who else has it; the same
 //! contender   one NIC: carrier, answer, attempts
 //! race        all of them                        ->  Network or NetError
+//! reach       why a store is not reached
 //! configure   Network                            ->  the kernel's stack
 //! keeper      Network while it is in use         ->  the same, or another Network
 //! held        one network: its lease, its link   ->  why it is lost
@@ -45,6 +46,7 @@ mod netlink;
 mod nic;
 mod packet;
 mod race;
+mod reach;
 mod stack;
 mod virtual_link;
 
@@ -63,16 +65,17 @@ pub use keeper::{Keeper, Keeping};
 pub use layers::{Bond, BondMode, HashPolicy, LAYERS_MAX, Vlan, parse_bond, parse_vlan};
 pub use mac::MacAddr;
 pub use nic::{Nic, NicPolicy, nics};
+pub use reach::{Reach, Unreached};
 
 /// Raises the NICs and returns the one that reached the store, configured. NICs start without the
 /// IPv4 addresses and routes that an earlier call gave them.
 ///
-/// `reach` is called with a NIC configured, and says why the store was not reached; it must bound its
-/// own time, since the deadline is only looked at between attempts. `say` gets a line when something
-/// changes and every three seconds while waiting.
+/// `reach` is called with a NIC configured and the time that is left, which it must keep to, and says
+/// why the store was not reached. `say` gets a line when something changes and every three seconds
+/// while waiting.
 pub fn bring_up(
     config: &NetConfig,
-    reach: &mut dyn FnMut(&Network) -> Result<(), String>,
+    reach: &mut Reach<'_>,
     say: &mut dyn FnMut(&str),
 ) -> Result<Network, NetError> {
     race::Race::new(config)?.run(reach, say)

@@ -11,6 +11,14 @@ use super::netlink::{Link, LinkKind, Netlink};
 
 const SYSFS_NET: &str = "/sys/class/net";
 
+const SYSFS_PCI: &str = "/sys/bus/pci/devices";
+
+/// How the class of a PCI function that is a network card begins.
+const CLASS_NETWORK: &str = "0x02";
+
+/// Devices without a driver that are told of: servers have about ten cards.
+const DRIVERLESS_MAX: usize = 16;
+
 /// Directories between a NIC's device and its PCI function: one for virtio, a few behind bridges of
 /// other buses.
 const PARENTS_MAX: usize = 8;
@@ -55,6 +63,26 @@ pub fn nics() -> Result<Vec<Nic>, NetError> {
     let mut netlink = Netlink::open().map_err(NetError::kernel("open rtnetlink"))?;
     let links = netlink.links().map_err(NetError::kernel("list links"))?;
     Ok(links.iter().filter_map(|link| Nic::new(link, NicPolicy::Physical)).collect())
+}
+
+/// PCI network cards that no driver serves: `network card 0000:00:03.0 10ec:8139`.
+pub(super) fn driverless() -> Vec<String> {
+    let Ok(devices) = fs::read_dir(SYSFS_PCI) else { return Vec::new() };
+    let devices = devices.filter_map(|device| Some(device.ok()?.path()));
+    let mut cards: Vec<String> = devices.filter_map(|device| driverless_card(&device)).collect();
+    cards.sort();
+    cards.truncate(DRIVERLESS_MAX);
+    cards
+}
+
+fn driverless_card(device: &Path) -> Option<String> {
+    let is_card = read(&device.join("class"))?.starts_with(CLASS_NETWORK);
+    if !is_card || device.join("driver").exists() {
+        return None;
+    }
+    let (vendor, model) = (read(&device.join("vendor"))?, read(&device.join("device"))?);
+    let address = device.file_name()?.to_str()?;
+    Some(format!("network card {address} {}:{}", hex_digits(&vendor), hex_digits(&model)))
 }
 
 impl Nic {

@@ -13,7 +13,8 @@ use super::contender::{Contender, Family};
 use super::error::{Failure, NetError};
 use super::ipv6;
 use super::netlink::{Link, LinkKind, Monitor, Netlink};
-use super::nic::Nic;
+use super::nic::{Nic, driverless};
+use super::reach::{Reach, Unreached, smaller};
 use super::stack::Stack;
 use super::{NetConfig, Network};
 use crate::console::wait_for;
@@ -47,7 +48,6 @@ pub(super) struct Race<'a> {
 }
 
 type Say<'a> = &'a mut dyn FnMut(&str);
-type Reach<'a> = &'a mut dyn FnMut(&Network) -> Result<(), String>;
 
 impl<'a> Race<'a> {
     pub(super) fn new(config: &'a NetConfig) -> Result<Self, NetError> {
@@ -68,7 +68,7 @@ impl<'a> Race<'a> {
     }
 
     /// Runs until a NIC reaches the store or the deadline has passed.
-    pub(super) fn run(mut self, reach: Reach<'_>, say: Say<'_>) -> Result<Network, NetError> {
+    pub(super) fn run(mut self, reach: &mut Reach<'_>, say: Say<'_>) -> Result<Network, NetError> {
         self.list(say)?;
         loop {
             self.drive();
@@ -103,7 +103,10 @@ impl<'a> Race<'a> {
     /// Brings the contenders in line with the kernel's links.
     fn list(&mut self, say: Say<'_>) -> Result<(), NetError> {
         self.monitor.drain();
-        let links = self.netlink.links().map_err(NetError::kernel("list links"))?;
+        let mut links = all_links(&mut self.netlink)?;
+        if self.stack.clear(&mut self.netlink, &links, say) {
+            links = all_links(&mut self.netlink)?;
+        }
         self.stack.build(&mut self.netlink, &links, say);
         let lost = self.links();
         for index in lost.into_iter().filter(|index| !links.iter().any(|link| link.index == *index))
@@ -261,32 +264,71 @@ impl<'a> Race<'a> {
         self.first_ready.filter(|_| self.config.bootif.is_some()).map(|at| at + BOOTIF_GRACE)
     }
 
-    /// Configures one NIC and lets it try the store.
-    fn attempt(&mut self, key: (u32, Family), reach: Reach<'_>, say: Say<'_>) -> Option<Network> {
+    /// Configures one NIC and lets it try the store; with smaller packets where long ones vanish.
+    fn attempt(
+        &mut self,
+        key: (u32, Family),
+        reach: &mut Reach<'_>,
+        say: Say<'_>,
+    ) -> Option<Network> {
         let now = self.now();
-        let ready = self.contenders.get(&key)?.ready(now)?.0;
-        let network = Network { nic: self.report(key.0)?, ..ready.clone() };
-        say(&format!("network: {} has {}, trying the store", network.nic.name, network.source()));
-        let why = match apply(&mut self.netlink, &network, &self.config.resolv_conf) {
-            Err(error) => error.to_string(),
-            Ok(applied) => {
-                for refused in &applied.refused {
-                    say(&format!("network: {} {refused}", network.nic.name));
-                    self.contenders.get_mut(&key)?.note(refused.clone());
-                }
-                match reach(&network) {
-                    Ok(()) => return Some(network),
-                    Err(why) => {
-                        applied.undo(&mut self.netlink);
-                        why
+        let nic = self.report(key.0)?;
+        let contender = self.contenders.get_mut(&key)?;
+        let first = Network { nic, ..contender.ready(now)?.0.clone() };
+        let name = &first.nic.name;
+        say(&format!("network: {name} has {}, trying the store", first.source()));
+        for remark in contender.take_remarks() {
+            say(&format!("network: {name}: {remark}"));
+        }
+        let mut network = first.clone();
+        let why = loop {
+            match self.try_out(key, &network, reach, say) {
+                Ok(()) => return Some(network),
+                Err(Unreached::Silent(why)) => break why,
+                Err(Unreached::LongOnesVanish(why)) => match smaller(&network) {
+                    Some(mtu) => {
+                        say(&format!("network: {name}: {why}; trying with an MTU of {mtu}"));
+                        network.mtu = Some(mtu);
                     }
-                }
+                    // Whatever it is, it is not this; who needs the answers says it better.
+                    None => match apply(&mut self.netlink, &first, &self.config.resolv_conf) {
+                        Ok(_) => {
+                            say(&format!("network: {name}: it is not the MTU, which stays"));
+                            return Some(first);
+                        }
+                        Err(error) => break error.to_string(),
+                    },
+                },
             }
         };
-        say(&format!("network: {} does not reach the store: {why}", network.nic.name));
+        say(&format!("network: {name} does not reach the store: {why}"));
         let now = self.now();
         self.contenders.get_mut(&key)?.failed(&why, self.config, now);
         None
+    }
+
+    /// Configures a NIC and tries the store; where that fails nothing stays configured.
+    fn try_out(
+        &mut self,
+        key: (u32, Family),
+        network: &Network,
+        reach: &mut Reach<'_>,
+        say: Say<'_>,
+    ) -> Result<(), Unreached> {
+        let applied = apply(&mut self.netlink, network, &self.config.resolv_conf)
+            .map_err(|error| error.to_string())?;
+        for refused in &applied.refused {
+            say(&format!("network: {} {refused}", network.nic.name));
+            if let Some(contender) = self.contenders.get_mut(&key) {
+                contender.note(refused.clone());
+            }
+        }
+        let left = self.config.deadline.saturating_sub(self.now());
+        let reached = reach(network, left);
+        if reached.is_err() {
+            applied.undo(&mut self.netlink);
+        }
+        reached
     }
 
     /// Says now and then what is waited for, and how long it still will be.
@@ -341,6 +383,7 @@ impl<'a> Race<'a> {
             waited: now,
             wanted: self.config.nic.clone(),
             nics: here.chain(self.gone.iter().cloned()).collect(),
+            driverless: driverless(),
         }
     }
 }
@@ -348,6 +391,10 @@ impl<'a> Race<'a> {
 /// The keys of one link's contenders.
 fn families(index: u32) -> RangeInclusive<(u32, Family)> {
     (index, Family::V4)..=(index, Family::V6)
+}
+
+fn all_links(netlink: &mut Netlink) -> Result<Vec<Link>, NetError> {
+    netlink.links().map_err(NetError::kernel("list links"))
 }
 
 fn is_wanted(config: &NetConfig, nic: &Nic) -> bool {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 
 use super::NetConfig;
+use super::args::NicChoice;
 use super::layers::{Bond, Vlan};
 use super::netlink::{Link, Netlink};
 use super::nic::Nic;
@@ -27,27 +28,49 @@ impl<'a> Stack<'a> {
 
     /// Whether the link was made here, or by an earlier attempt.
     pub(super) fn is_made(&self, link: &Link) -> bool {
+        self.is_name_of_made(&link.name)
+    }
+
+    fn is_name_of_made(&self, name: &str) -> bool {
         let bonds = self.config.bonds.iter().map(|bond| &bond.name);
         let vlans = self.config.vlans.iter().map(|vlan| &vlan.name);
-        bonds.chain(vlans).any(|name| *name == link.name)
+        bonds.chain(vlans).any(|made| made == name)
     }
 
     /// What the card is used for instead of asking for an address on it.
     pub(super) fn used_for(&self, nic: &Nic) -> Option<String> {
-        let bond = self.config.bonds.iter().find(|bond| is_port(bond, nic));
-        let vlan = || self.config.vlans.iter().find(|vlan| nic.is(&vlan.on));
+        let bond = self.config.bonds.iter().find(|bond| self.is_port(bond, nic));
+        let vlan = || self.config.vlans.iter().find(|vlan| self.carries(vlan, nic));
         bond.map(|bond| format!("a port of {}", bond.name))
             .or_else(|| vlan().map(|vlan| format!("carries {}", vlan.name)))
     }
 
-    /// Makes what can be made now. What is made is told by the kernel as a change of the links.
-    pub(super) fn build(&mut self, netlink: &mut Netlink, links: &[Link], say: Say<'_>) {
+    /// Whether the card is meant as a port. What is made of a card has its address too, and is not.
+    fn is_port(&self, bond: &Bond, nic: &Nic) -> bool {
+        !self.is_name_of_made(&nic.name) && bond.ports.iter().any(|port| nic.is(port))
+    }
+
+    /// Whether the link is meant to carry a VLAN: one that is made, by its name only.
+    fn carries(&self, vlan: &Vlan, nic: &Nic) -> bool {
+        let is_named = matches!(vlan.on, NicChoice::Name(_));
+        nic.is(&vlan.on) && (is_named || !self.is_name_of_made(&nic.name))
+    }
+
+    /// Takes away what an earlier attempt left, and what a kernel has of its own by a name that is asked
+    /// for; whether `links` are others now.
+    pub(super) fn clear(&mut self, netlink: &mut Netlink, links: &[Link], say: Say<'_>) -> bool {
+        let mut is_changed = false;
         for old in links {
             if self.is_made(old) && !self.made.contains(&old.name) {
                 let what = format!("{} of before taken away", old.name);
-                self.attempt(&what, || netlink.unmake(old.index), say);
+                is_changed |= self.attempt(&what, || netlink.unmake(old.index), say);
             }
         }
+        is_changed
+    }
+
+    /// Makes what can be made now. What is made is told by the kernel as a change of the links.
+    pub(super) fn build(&mut self, netlink: &mut Netlink, links: &[Link], say: Say<'_>) {
         for bond in &self.config.bonds {
             self.bond(bond, netlink, links, say);
         }
@@ -70,7 +93,7 @@ impl<'a> Stack<'a> {
         }
         for link in links.iter().filter(|link| link.master.is_none() && link.index != made.index) {
             let nic = Nic::new(link, self.config.policy);
-            if !nic.is_some_and(|nic| is_port(bond, &nic)) {
+            if !nic.is_some_and(|nic| self.is_port(bond, &nic)) {
                 continue;
             }
             let join = || {
@@ -89,7 +112,7 @@ impl<'a> Stack<'a> {
         }
         let carries = |link: &&Link| {
             let nic = Nic::of(link, self.config.policy, self.is_made(link));
-            nic.is_some_and(|nic| nic.is(&vlan.on))
+            nic.is_some_and(|nic| self.carries(vlan, &nic))
         };
         let Some(below) = links.iter().find(carries) else { return };
         let text = format!("VLAN {} made on {}, called {name}", vlan.id, below.name);
@@ -119,10 +142,6 @@ impl<'a> Stack<'a> {
         }
         true
     }
-}
-
-fn is_port(bond: &Bond, nic: &Nic) -> bool {
-    bond.ports.iter().any(|port| nic.is(port))
 }
 
 /// The kernel's answer; the one for a kind of link that it does not know says too little.

@@ -48,9 +48,11 @@ impl Session<'_> {
         if !boot::needs_network(settings) {
             return Ok(());
         }
-        let asked = settings.clone();
-        if self.machine.network().is_some() && self.ask_store(move |_| boot::reaches(&asked))? {
-            return Ok(());
+        if let Some(network) = self.machine.network() {
+            let asked = settings.clone();
+            if self.ask_store(move |_| boot::reaches(&asked, &network))? {
+                return Ok(());
+            }
         }
         self.raise(settings, label)
     }

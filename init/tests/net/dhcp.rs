@@ -38,7 +38,8 @@ fn dhcp_configures_the_nic_that_reaches_the_store() {
     assert!(routes.contains("192.0.2.0/24 via 10.77.1.3 dev nic0"), "{routes}");
     assert_eq!(
         lab.resolv_conf(),
-        "nameserver 10.77.1.4\nnameserver 10.77.1.5\nnameserver 10.77.1.6\nsearch example.org\n"
+        "nameserver 10.77.1.4\nnameserver 10.77.1.5\nnameserver 10.77.1.6\nsearch example.org\n\
+         options timeout:2 attempts:2\n"
     );
 }
 
@@ -47,7 +48,7 @@ fn a_server_that_pings_before_it_offers_is_heard() {
     let Some(mut lab) = Lab::new() else { return };
     Lab::plug("nic0", 1);
     lab.dhcp(1, &[]);
-    let (result, _, took) = run(&lab.config(), &mut |_| Ok(()));
+    let (result, _, took) = run(&lab.config(), &mut |_, _| Ok(()));
     assert!(result.unwrap().lease.is_some());
     assert!(took > Duration::from_secs(2), "this server did not ping: {took:?}");
     assert!(took < Duration::from_secs(8), "{took:?}");
@@ -113,7 +114,7 @@ fn bootif_comes_first() {
     lab.dhcp(2, &["--no-ping"]);
     for boot in ["nic0", "nic1"] {
         let bootif = Some(parse_bootif(&mac(boot)).unwrap());
-        let (result, _, took) = run(&NetConfig { bootif, ..lab.config() }, &mut |_| Ok(()));
+        let (result, _, took) = run(&NetConfig { bootif, ..lab.config() }, &mut |_, _| Ok(()));
         assert_eq!(result.unwrap().nic.name, boot);
         assert!(took < QUICK, "{took:?}");
     }
@@ -126,7 +127,7 @@ fn bootif_without_a_server_is_not_waited_for_long() {
     Lab::plug("nic1", 2);
     lab.dhcp(2, &["--no-ping"]);
     let bootif = Some(parse_bootif(&mac("nic0")).unwrap());
-    let (result, _, took) = run(&NetConfig { bootif, ..lab.config() }, &mut |_| Ok(()));
+    let (result, _, took) = run(&NetConfig { bootif, ..lab.config() }, &mut |_, _| Ok(()));
     assert_eq!(result.unwrap().nic.name, "nic1");
     assert!((2.0..6.0).contains(&took.as_secs_f32()), "{took:?}");
 }
@@ -139,12 +140,12 @@ fn only_the_chosen_nic_is_used() {
     lab.dhcp(1, &["--no-ping"]);
     lab.dhcp(2, &["--no-ping"]);
     let nic = Some(NicChoice::parse(&mac("nic1")).unwrap());
-    let (result, _, _) = run(&NetConfig { nic, ..lab.config() }, &mut |_| Ok(()));
+    let (result, _, _) = run(&NetConfig { nic, ..lab.config() }, &mut |_, _| Ok(()));
     assert_eq!(result.unwrap().nic.name, "nic1");
 
     let nic = Some(NicChoice::parse("eth9").unwrap());
     let deadline = Duration::from_millis(300);
-    let (result, _, _) = run(&NetConfig { nic, deadline, ..lab.config() }, &mut |_| Ok(()));
+    let (result, _, _) = run(&NetConfig { nic, deadline, ..lab.config() }, &mut |_, _| Ok(()));
     let text = failure(result);
     assert!(text.contains("and none is eth9"), "{text}");
     assert!(text.contains(": not the NIC that was asked for"), "{text}");
@@ -169,7 +170,7 @@ fn a_static_address_with_a_gateway_outside_its_subnet() {
     assert_eq!(network.lease, None);
     assert!(ip("route").starts_with("default via 10.77.1.1 dev nic0"));
     assert!(ip("-o link show nic0").contains("mtu 1280"));
-    assert_eq!(lab.resolv_conf(), "nameserver 10.77.1.1\n");
+    assert_eq!(lab.resolv_conf(), "nameserver 10.77.1.1\noptions timeout:2 attempts:2\n");
 }
 
 #[test]
@@ -177,7 +178,8 @@ fn silence_is_reported_for_each_nic() {
     let Some(lab) = Lab::new() else { return };
     Lab::plug("nic0", 1);
     Lab::unplugged("nic1");
-    let (result, said, took) = run(&NetConfig { deadline: SHORT, ..lab.config() }, &mut |_| Ok(()));
+    let (result, said, took) =
+        run(&NetConfig { deadline: SHORT, ..lab.config() }, &mut |_, _| Ok(()));
     let text = failure(result);
     assert!(took >= SHORT, "{took:?}");
     assert!(text.starts_with("no network card reached the store within "), "{text}");
@@ -210,7 +212,7 @@ fn an_unreachable_store_is_reported_with_the_lease() {
 fn without_a_nic_the_error_says_so() {
     let Some(lab) = Lab::new() else { return };
     let deadline = Duration::from_millis(200);
-    let (result, _, _) = run(&NetConfig { deadline, ..lab.config() }, &mut |_| Ok(()));
+    let (result, _, _) = run(&NetConfig { deadline, ..lab.config() }, &mut |_, _| Ok(()));
     let expected = "no network card appeared within 0.2 s: no driver, or none there";
     assert_eq!(failure(result), expected);
 }
@@ -221,7 +223,7 @@ fn a_link_that_flaps_is_asked_again() {
     Lab::plug("nic0", 1);
     let began = Instant::now();
     let mut flapped = false;
-    let result = bring_up(&lab.config(), &mut |_| Ok(()), &mut |line| {
+    let result = bring_up(&lab.config(), &mut |_, _| Ok(()), &mut |line| {
         eprintln!("{:6} ms {line}", began.elapsed().as_millis());
         if line.starts_with("network: waiting") && !flapped {
             flapped = true;
@@ -243,7 +245,7 @@ fn a_nic_and_a_cable_that_come_late() {
     ip("-n far1 link set far1 down");
     // The same NIC first without carrier; it is plugged when the race says what it waits for.
     let (began, mut plugged) = (Instant::now(), None);
-    let result = bring_up(&lab.config(), &mut |_| Ok(()), &mut |line| {
+    let result = bring_up(&lab.config(), &mut |_, _| Ok(()), &mut |line| {
         eprintln!("{line}");
         if line.starts_with("network: waiting for nic0 (no carrier)") {
             ip("-n far1 link set far1 up");
@@ -261,7 +263,7 @@ fn a_nic_and_a_cable_that_come_late() {
     let fixed =
         StaticAddress { address: [10, 77, 1, 9].into(), prefix: 24, peer: None, gateway: None };
     let config = NetConfig { addressing: Addressing::Static(fixed), ..config };
-    let result = bring_up(&config, &mut |_| Ok(()), &mut |line| {
+    let result = bring_up(&config, &mut |_, _| Ok(()), &mut |line| {
         eprintln!("{line}");
         if line.starts_with("network: waiting for a network card") && !there {
             there = true;
@@ -279,7 +281,7 @@ fn an_address_that_somebody_has_is_declined() {
     // Somebody of whom the server knows nothing has the first address that it offers.
     ip("-n far1 addr add 10.77.1.50/24 dev far1");
     lab.dhcp(1, &["--no-ping", "--dhcp-sequential-ip"]);
-    let (result, _, _) = run(&lab.config(), &mut |_| Ok(()));
+    let (result, _, _) = run(&lab.config(), &mut |_, _| Ok(()));
     let network = result.unwrap();
     assert_ne!(network.address, Ipv4Addr::new(10, 77, 1, 50));
     let far = ip("-n far1 -o link show far1");

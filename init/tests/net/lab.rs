@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use init::net::{NetConfig, NetError, Network, NicPolicy, bring_up};
+use init::net::{NetConfig, NetError, Network, NicPolicy, Reach, Unreached, bring_up};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
@@ -197,26 +197,26 @@ pub(crate) fn mac(name: &str) -> String {
 }
 
 /// Reaches the store of one network over the kernel's stack.
-pub(crate) fn store_of(network: u8) -> impl FnMut(&Network) -> Result<(), String> {
+pub(crate) fn store_of(network: u8) -> impl FnMut(&Network, Duration) -> Result<(), Unreached> {
     connects(SocketAddr::from(([10, 77, network, 1], 7000)))
 }
 
 /// The same over IPv6.
-pub(crate) fn store_v6_of(network: u8) -> impl FnMut(&Network) -> Result<(), String> {
+pub(crate) fn store_v6_of(network: u8) -> impl FnMut(&Network, Duration) -> Result<(), Unreached> {
     connects(SocketAddr::from(([0x2001, 0xdb8, network.into(), 0, 0, 0, 0, 1], 7000)))
 }
 
-fn connects(address: SocketAddr) -> impl FnMut(&Network) -> Result<(), String> {
-    move |_| {
+fn connects(address: SocketAddr) -> impl FnMut(&Network, Duration) -> Result<(), Unreached> {
+    move |_, _| {
         let connected = TcpStream::connect_timeout(&address, Duration::from_secs(3));
-        connected.map(drop).map_err(|error| format!("{address}: {error}"))
+        connected.map(drop).map_err(|error| format!("{address}: {error}").into())
     }
 }
 
 /// Runs to the end, with everything that was said.
 pub(crate) fn run(
     config: &NetConfig,
-    reach: &mut dyn FnMut(&Network) -> Result<(), String>,
+    reach: &mut Reach<'_>,
 ) -> (Result<Network, NetError>, Vec<String>, Duration) {
     let (began, mut said) = (Instant::now(), Vec::new());
     let result = bring_up(config, reach, &mut |line| {

@@ -107,7 +107,7 @@ fn silence_is_reported_of_both_families() {
     let Some(lab) = Lab::new() else { return };
     Lab::plug_v6("nic0", 1);
     let config = NetConfig { deadline: SHORT, ..lab.config() };
-    let text = failure(run(&config, &mut |_| Ok(())).0);
+    let text = failure(run(&config, &mut |_, _| Ok(())).0);
     let line = text.lines().find(|line| line.contains("nic0 ")).unwrap();
     assert!(line.contains(" DISCOVER sent, no answer; "), "{line}");
     assert!(line.ends_with(" router solicitations sent, no answer"), "{line}");
@@ -134,7 +134,7 @@ fn the_links_own_address() {
     let Some(mut lab) = Lab::new() else { return };
     Lab::plug_v6("nic0", 1);
     lab.store_v6(1);
-    let network = run(&with(&lab, "link6"), &mut |_| Ok(())).0.unwrap();
+    let network = run(&with(&lab, "link6"), &mut |_, _| Ok(())).0.unwrap();
     assert!(network.to_string().starts_with("nic0 fe80::"), "{network}");
     assert_eq!((network.gateway, network.lease), (None, None));
 }

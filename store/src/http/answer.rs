@@ -1,7 +1,7 @@
 //! Whether an answer's head (RFC 9110) promises what was asked for.
 
 use super::retry_after::retry_after;
-use crate::source::{Item, SourceError};
+use crate::source::{Item, PAGE, SourceError};
 use reqwest::StatusCode;
 use reqwest::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName,
@@ -87,7 +87,7 @@ pub(super) fn accept(
     }
     let kind = text(headers, CONTENT_TYPE).unwrap_or_default();
     if kind.starts_with("text/html") && !wanted.may_be_html() {
-        let found = format!("{kind}: perhaps the page of a captive portal or a login");
+        let found = format!("{kind}: {PAGE}");
         return Err(wanted.wrong("the item's bytes", &found, false));
     }
     let length = content_length(wanted, headers)?;

@@ -22,8 +22,8 @@ pub(in crate::net) struct Answer {
     pub(in crate::net) ntp: Vec<IpAddr>,
     pub(in crate::net) mtu: Option<u16>,
     pub(in crate::net) lease: Lease,
-    /// The server gave no usable mask and `prefix` is `ASSUMED_PREFIX`.
-    pub(in crate::net) mask_assumed: bool,
+    /// What of the answer was not taken, and what was instead, in words.
+    pub(in crate::net) remarks: Vec<String>,
     /// Who the DHCPv6 server is.
     pub(in crate::net) server_id: Option<Vec<u8>>,
 }
@@ -58,10 +58,33 @@ impl Answer {
             ntp: usable(options, option::NTP).take(NTP_MAX).collect(),
             mtu: mtu(options),
             lease: lease(options, server),
-            mask_assumed: mask.is_none(),
+            remarks: remarks(options),
             server_id: None,
         }
     }
+}
+
+/// What a server says that is not so, or does not say; an operator looks for it there.
+fn remarks(options: &Options) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if addresses(options, option::SUBNET_MASK).next().and_then(prefix_of).is_none() {
+        remarks.push(format!("no usable mask given, /{ASSUMED_PREFIX} assumed"));
+    }
+    let said = options.get(&option::MTU).and_then(|bytes| bytes.first_chunk::<2>());
+    if let Some(said) = said.filter(|_| mtu(options).is_none()) {
+        let said = u16::from_be_bytes(*said);
+        remarks.push(format!(
+            "MTU {said} of the lease not taken, expected {MTU_MIN} to {MTU_MAX} bytes"
+        ));
+    }
+    if number(options, option::LEASE_TIME).is_none_or(|seconds| seconds == 0) {
+        remarks.push(format!("no usable time of the lease given, {ASSUMED_LEASE_S} s assumed"));
+    }
+    for (kind, what) in [(option::ROUTER, "gateway"), (option::NAME_SERVER, "resolver")] {
+        let unusable = addresses(options, kind).find(|address| !is_usable(*address));
+        remarks.extend(unusable.map(|address| format!("{what} {address} of the lease not taken")));
+    }
+    remarks
 }
 
 fn lease(options: &Options, server: IpAddr) -> Lease {

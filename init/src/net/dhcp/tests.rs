@@ -160,7 +160,7 @@ fn discover_offer_request_ack() {
             renew_s: 1800,
             rebind_s: 3150,
         },
-        mask_assumed: false,
+        remarks: Vec::new(),
         server_id: None,
     };
     assert_eq!(answer, expected);
@@ -348,7 +348,8 @@ fn masks() {
         (&[(1, &[255, 255][..])][..], (24, true)),
     ] {
         let answer = answer_to(options);
-        assert_eq!((answer.prefix, answer.mask_assumed), expected, "{options:?}");
+        let assumed = answer.remarks.iter().any(|text| text.starts_with("no usable mask given"));
+        assert_eq!((answer.prefix, assumed), expected, "{options:?}");
     }
 }
 
@@ -382,6 +383,16 @@ fn strange_values_are_left_out() {
     ]);
     assert_eq!((answer.mtu, answer.domain, answer.hostname), (None, None, None));
     assert_eq!((answer.nameservers, answer.gateway), (vec![], None));
+    assert_eq!(
+        answer.remarks,
+        [
+            "no usable mask given, /24 assumed",
+            "MTU 68 of the lease not taken, expected 576 to 9216 bytes",
+            "no usable time of the lease given, 120 s assumed",
+            "gateway 0.0.0.0 of the lease not taken",
+            "resolver 127.0.0.1 of the lease not taken",
+        ]
+    );
 }
 
 #[test]

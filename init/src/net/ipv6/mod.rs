@@ -342,6 +342,8 @@ impl Client {
             prefix: prefix.length,
             gateway: None,
         });
+        let unheard =
+            router.is_none().then(|| format!("no router heard, /{ASSUMED_PREFIX} assumed"));
         let of_router = router.map_or(&[][..], |router| &router.nameservers);
         let of_server = reply.map_or(&[][..], |reply| &reply.nameservers);
         Answer {
@@ -360,7 +362,7 @@ impl Client {
             ntp: reply.map(|reply| reply.ntp.clone()).unwrap_or_default(),
             mtu: router.and_then(|router| router.mtu),
             lease,
-            mask_assumed: router.is_none(),
+            remarks: unheard.into_iter().collect(),
             server_id: None,
         }
     }

@@ -312,7 +312,7 @@ fn client_answer(lease: &Lease) -> Answer {
         ntp: vec![],
         mtu: None,
         lease: *lease,
-        mask_assumed: false,
+        remarks: Vec::new(),
         server_id: None,
     }
 }
@@ -331,7 +331,7 @@ fn a_server_that_commits_at_once_and_one_that_refuses() {
     assert_eq!(client.answer(at(1001)), None);
     let answer = client.answer(at(1002)).unwrap();
     assert_eq!((answer.address, answer.prefix, answer.gateway), (LEASED.into(), 64, None));
-    assert!(answer.mask_assumed);
+    assert!(answer.remarks[0].starts_with("no router heard"), "{:?}", answer.remarks);
 }
 
 #[test]
