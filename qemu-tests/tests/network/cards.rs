@@ -2,7 +2,7 @@
 
 use crate::case::{Bench, Case, Ran, dhcp, router};
 use anyhow::{Result, ensure};
-use qemu_tests::{Fault, Misbehaviour, Running, deadline};
+use qemu_tests::{Fault, Misbehaviour, NicModel, Running, deadline};
 use std::thread;
 use std::time::Duration;
 use wire::{Corruption, Dhcp, Faults, Kind, Manner, Port, Wire};
@@ -63,6 +63,20 @@ fn cables(bench: &Bench) -> Vec<Case> {
             says: &["waiting for eth0 (carrier up", "DISCOVER sent, no answer"],
             ..case("spanning tree").with(Faults { silent_for, ..Faults::default() })
         },
+        Case {
+            says: &["waiting for eth0 (carrier up"],
+            ..case("spanning tree of 31 s")
+                .with(Faults { silent_for: Duration::from_secs(31), ..Faults::default() })
+        },
+        Case {
+            told: "inaugurator.net-timeout=4",
+            model: NicModel::Rtl8139,
+            ..case("card without a driver")
+        }
+        .fails(&[
+            "no network card appeared within 4.0 s",
+            "10ec:8139 has no driver in this kernel or image",
+        ]),
         Case { act: outage, ..case("cable out for 4 s while fetching") }
             .spoilt(vec![Misbehaviour::always("packs/", Fault::Slow(400_000))]),
     ]
@@ -148,6 +162,7 @@ fn frames(bench: &Bench) -> Vec<Case> {
     let none = Faults::default();
     let lost = |lost_percent| Faults { lost_percent, ..none };
     let corrupt = |how| Faults { corrupt: Some((5, how)), ..none };
+    let vanish = |bytes| Faults { packet_max: Some(bytes), ..none };
     let deaf = |mut case: Case, deaf_to_syns| {
         case.network.stations.pop();
         let host = wire::Host { deaf_to_syns, ..router(&case.shelf) };
@@ -172,5 +187,14 @@ fn frames(bench: &Bench) -> Vec<Case> {
         }
         .fails(&["eth0 52:54:00:1a:06:00", "carrier up", "DISCOVER sent, no answer"]),
         deaf(case("two SYNs without an answer"), 2),
+        Case {
+            says: &["short answers come from http://10.77.0.1", "trying with an MTU of 1400"],
+            check: |ran| not_said(ran, "MTU of 1280"),
+            ..case("packets over 1450 bytes vanish").with(vanish(1450))
+        },
+        Case {
+            says: &["trying with an MTU of 1400", "trying with an MTU of 1280"],
+            ..case("packets over 1300 bytes vanish").with(vanish(1300))
+        },
     ]
 }

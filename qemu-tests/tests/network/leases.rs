@@ -5,10 +5,13 @@ use anyhow::{Result, ensure};
 use qemu_tests::{Fault, Misbehaviour};
 use std::net::Ipv4Addr;
 use std::time::Duration;
-use wire::{Deaf, Dhcp, Host, Kind, Manner};
+use wire::{Deaf, Dhcp, Host, Kind, Manner, Sums};
 
 /// Until a failure is said: several DISCOVERs and REQUESTs go out in that.
 const SOON: &str = "inaugurator.net-timeout=7";
+
+/// What is said where there is no mask to be used.
+const ASSUMED: &[&str] = &["eth0: no usable mask given, /24 assumed"];
 
 pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
     let mut all = manners(bench);
@@ -110,6 +113,17 @@ fn manners(bench: &Bench) -> Vec<Case> {
             .fails(&["OFFER (last 10.77.0.100 from 10.77.0.2)", "REQUEST sent, no ACK"]),
         bad("answers to somebody else", Manner { other_xid: true, ..well })
             .fails(&["DISCOVER sent, no answer"]),
+        late("no UDP checksum", Manner { sums: Sums::NoUdp, ..well }),
+        late("UDP checksum left to a card", Manner { sums: Sums::UdpWrong, ..well }),
+        bad("wrong checksum of IP", Manner { sums: Sums::IpWrong, ..well })
+            .fails(&["DISCOVER sent, no answer"]),
+        Case {
+            says: &["waiting for eth0 (carrier up"],
+            ..late(
+                "DHCP server late by 40 s",
+                Manner { silent_for: Duration::from_secs(40), ..well },
+            )
+        },
         late("options in the fields of file and name", Manner { overloads: true, ..well }),
     ]
 }
@@ -121,29 +135,50 @@ fn lies(bench: &Bench) -> Vec<Case> {
     let resolver = |resolver: [u8; 4]| Dhcp { resolvers: vec![resolver.into()], ..dhcp() };
     let named = |name, server| Case { url: "http://depot.lab", ..lie(name, server) };
     vec![
-        lie("mask 0.0.0.0", mask([0; 4])),
-        lie("mask 255.0.255.0", mask([255, 0, 255, 0])),
-        lie("no mask", Dhcp { mask: None, ..dhcp() }),
+        Case { says: ASSUMED, ..lie("mask 0.0.0.0", mask([0; 4])) },
+        Case { says: ASSUMED, ..lie("mask 255.0.255.0", mask([255, 0, 255, 0])) },
+        Case { says: ASSUMED, ..lie("no mask", Dhcp { mask: None, ..dhcp() }) },
         lie("gateway off the subnet", routers([192, 168, 9, 1])),
         Case {
             says: &["eth0 cannot add route 0.0.0.0/0 via 10.77.0.100: Invalid argument"],
             ..lie("own address as the gateway", routers([10, 77, 0, 100]))
         },
-        lie("gateway 0.0.0.0", routers([0; 4])),
+        Case {
+            says: &["eth0: gateway 0.0.0.0 of the lease not taken"],
+            ..lie("gateway 0.0.0.0", routers([0; 4]))
+        },
         Case {
             says: &["eth0 cannot add route 0.0.0.0/0 via 10.77.0.255: Invalid argument"],
             ..lie("gateway is the broadcast address", routers([10, 77, 0, 255]))
         },
-        lie("MTU 68", Dhcp { mtu: Some(68), ..dhcp() }),
+        Case {
+            says: &["eth0: MTU 68 of the lease not taken, expected 576 to 9216 bytes"],
+            ..lie("MTU 68", Dhcp { mtu: Some(68), ..dhcp() })
+        },
         lie("MTU 9000", Dhcp { mtu: Some(9000), ..dhcp() }),
         lie("MTU 1400", Dhcp { mtu: Some(1400), ..dhcp() }),
-        lie("no time of the lease", Dhcp { lease_s: None, ..dhcp() }),
-        lie("a lease of 0 s", Dhcp { lease_s: Some(0), ..dhcp() }),
-        lie("resolver 0.0.0.0, store by address", resolver([0; 4])),
-        Case { told: SOON, ..named("resolver 0.0.0.0, store by name", resolver([0; 4])) }
-            .fails(&["eth0 does not reach the store"]),
-        Case { told: SOON, ..named("resolver that is none", resolver([10, 77, 0, 2])) }
-            .fails(&["eth0 does not reach the store"]),
+        Case {
+            says: &["eth0: no usable time of the lease given, 120 s assumed"],
+            ..lie("no time of the lease", Dhcp { lease_s: None, ..dhcp() })
+        },
+        Case {
+            says: &["eth0: no usable time of the lease given, 120 s assumed"],
+            ..lie("a lease of 0 s", Dhcp { lease_s: Some(0), ..dhcp() })
+        },
+        Case {
+            says: &["eth0: resolver 0.0.0.0 of the lease not taken"],
+            ..lie("resolver 0.0.0.0, store by address", resolver([0; 4]))
+        },
+        Case { told: SOON, ..named("resolver 0.0.0.0, store by name", resolver([0; 4])) }.fails(&[
+            "eth0 does not reach the store: no resolver was given that knows the host depot.lab",
+        ]),
+        Case { told: SOON, ..named("resolver that is none", resolver([10, 77, 0, 2])) }.fails(&[
+            "eth0 does not reach the store: no answer from the resolver 10.77.0.2, which was asked \
+             for the host depot.lab",
+            "no network card reached the store within 7.",
+        ]),
+        Case { told: SOON, url: "http://nowhere.lab", ..lie("name that nobody knows", dhcp()) }
+            .fails(&["the resolver 10.77.0.1 does not know the host nowhere.lab"]),
         named("store by name", dhcp()),
     ]
 }

@@ -12,6 +12,8 @@ mod cards;
 mod case;
 mod clock;
 mod leases;
+mod links;
+mod race;
 mod run;
 mod store;
 
@@ -22,7 +24,10 @@ use std::env;
 #[test]
 fn the_network_comes_up_or_says_exactly_why() -> Result<()> {
     let bench = Bench::new()?;
-    let families = [cards::cases, leases::cases, clock::cases, store::cases];
+    if env::var("INAUG_NETWORK_ONLY").is_err() {
+        race::table(&bench)?;
+    }
+    let families = [cards::cases, links::cases, leases::cases, clock::cases, store::cases];
     let mut cases: Vec<Case> = families.into_iter().flat_map(|family| family(&bench)).collect();
     if let Ok(only) = env::var("INAUG_NETWORK_ONLY") {
         cases.retain(|case| case.name.contains(&only));

@@ -1,10 +1,14 @@
 //! H: the store over HTTP. The full matrix of answers is in deploy's `http_faults`; here is what is
 //! another matter on a wire and with a machine's own stack.
 
-use crate::case::{Bench, Case, Ran};
+use crate::case::{Bench, Case, ROUTER, Ran, dhcp};
 use anyhow::{Result, ensure};
 use qemu_tests::{Fault, Misbehaviour};
-use wire::{Host, Shelf};
+use std::time::Duration;
+use wire::{Host, Manner, Port, Restart, Shelf};
+
+/// Until a network that leads to no store is given up.
+const SOON: &str = "inaugurator.net-timeout=6";
 
 /// The longest object, bytes: what one cut may cost.
 const OBJECT_BYTES: u64 = 64 << 10;
@@ -37,15 +41,44 @@ fn breaks(bench: &Bench) -> Vec<Case> {
         once("connection closed instead of a head", "packs/", Fault::Hangup),
         Case::of("300 kB/s for each request", bench)
             .spoilt(vec![Misbehaviour::always("packs/", Fault::Slow(300_000))]),
+        Case::of("100 kB/s for each request", bench)
+            .spoilt(vec![Misbehaviour::always("packs/", Fault::Slow(100_000))]),
+        restarted(bench),
+        Case {
+            told: "inaugurator.net-timeout=6",
+            ..Case::of("the label at a byte a second", bench)
+                .spoilt(vec![Misbehaviour::always("labels/", Fault::Slow(1))])
+        }
+        .fails(&["eth0 does not reach the store", "nothing came for"]),
     ]
 }
 
 fn heads(bench: &Bench) -> Vec<Case> {
     let case =
         |name, path, fault| Case::of(name, bench).spoilt(vec![Misbehaviour::always(path, fault)]);
+    let twice = |name, fault| {
+        Case::of(name, bench)
+            .spoilt(vec![Misbehaviour { times: 2, ..Misbehaviour::once("packs/", fault) }])
+    };
     vec![
-        case("portal for everything", "", Fault::Portal)
-            .fails(&["perhaps the page of a captive portal"]),
+        Case {
+            told: SOON,
+            ..case("portal for everything", "", Fault::Portal).fails(&[
+                "eth0 does not reach the store: http://10.77.0.1 answers with a page of HTML \
+                 (a portal, or a proxy's own)",
+            ])
+        },
+        Case {
+            told: SOON,
+            ..case("portal that does not say what it is", "", Fault::QuietPortal)
+                .fails(&["http://10.77.0.1 answers with a page of HTML"])
+        },
+        Case {
+            told: SOON,
+            ..case("redirect to a login", "labels/", Fault::Redirect("https://login.lab/".into()))
+                .fails(&["eth0 does not reach the store", "a redirect to https://login.lab/"])
+        },
+        portal_and_store(bench),
         case("portal for packs", "packs/", Fault::Portal)
             .fails(&["perhaps the page of a captive portal"]),
         case("gzip that a proxy added", "packs/", Fault::SaysGzip)
@@ -62,17 +95,65 @@ fn heads(bench: &Bench) -> Vec<Case> {
             .fails(&["status 200: the server does not do ranges"]),
         case("404 for packs", "packs/", Fault::Status(404)).fails(&["is not in the store"]),
         case("403 for the label", "labels/", Fault::Status(403)).fails(&["403 Forbidden"]),
+        case("400 for packs", "packs/", Fault::Status(400)).fails(&["found 400 Bad Request"]),
+        case("401 for packs", "packs/", Fault::Status(401)).fails(&["found 401 Unauthorized"]),
+        twice("500 twice", Fault::Status(500)),
+        twice("502 twice", Fault::Status(502)),
+        twice("504 twice", Fault::Status(504)),
+        twice("429 with Retry-After", Fault::Later { status: 429, after_s: 3 }),
+        twice("503 with Retry-After", Fault::Later { status: 503, after_s: 3 }),
         Case::of("503 three times", bench).spoilt(vec![Misbehaviour {
             times: 3,
             ..Misbehaviour::once("packs/", Fault::Status(503))
         }]),
-        // Once would be the first request, whether that byte is in it or not.
-        Case::of("a bit of a pack flipped", bench)
-            .spoilt(vec![Misbehaviour::always("packs/", Fault::FlipBit { offset: 1_000_000 })])
-            .fails(&["write: FAILED: object", "expected", "found"]),
-        case("redirects without end", "labels/", Fault::Redirect("/labels/lab__small".into()))
-            .fails(&["at most 5 redirects"]),
+        Case {
+            says: &["1 of the pieces came wrong once, right the second time"],
+            ..Case::of("a bit of a pack flipped once", bench)
+                .spoilt(vec![Misbehaviour { times: 4, ..Misbehaviour::once("packs/", flip()) }])
+        },
+        case("a bit of a pack flipped always", "packs/", flip()).fails(&[
+            "write: FAILED: object",
+            "expected",
+            "found",
+        ]),
+        Case {
+            told: SOON,
+            ..case("redirects without end", "labels/", Fault::Redirect("/labels/lab__small".into()))
+                .fails(&["at most 5 redirects"])
+        },
     ]
+}
+
+fn flip() -> Fault {
+    Fault::FlipBit { offset: 1_000_000 }
+}
+
+/// After label, manifest and map, in the middle of a pack.
+fn restarted(bench: &Bench) -> Case {
+    let case = Case::of("store restarted in the middle", bench).spoilt(vec![Misbehaviour {
+        times: 2,
+        ..Misbehaviour::once("packs/", Fault::Slow(50_000))
+    }]);
+    case.shelf.restarts(Restart { after_requests: 8, off_for: Duration::from_secs(3) });
+    case
+}
+
+/// The first card is in a network where a portal answers for everybody.
+fn portal_and_store(bench: &Bench) -> Case {
+    let [portal, good] = [1, 0].map(|segment| Port { segment, ..Port::default() });
+    let mut case = Case {
+        says: &[
+            "eth0 does not reach the store: http://10.77.0.1 answers with a page of HTML",
+            "eth1 has lease 10.77.0.100/24",
+        ],
+        ..Case::of("portal before one card, the store before another", bench).on([portal, good])
+    };
+    let guests = Shelf::of(bench.store(), vec![Misbehaviour::always("", Fault::Portal)]);
+    case.network.stations.push((1, dhcp().into()));
+    case.network.stations.push((1, Host::at(ROUTER).serving(guests).into()));
+    // The network with the store is the slower one.
+    let thinks_for = Duration::from_millis(1500);
+    case.leased_by([dhcp().behaving(Manner { thinks_for, ..Manner::default() })])
 }
 
 fn mirrors(bench: &Bench) -> Vec<Case> {
