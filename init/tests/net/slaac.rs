@@ -41,7 +41,8 @@ fn a_site_of_ipv6_only_is_reached_by_its_router() {
     assert!(ip("-6 route").contains(&format!("default via {router} dev nic0 proto dhcp")));
     assert_eq!(
         lab.resolv_conf(),
-        "nameserver 2001:db8:1::5\nnameserver fe80::5%nic0\nsearch example.org\n"
+        "nameserver 2001:db8:1::5\nnameserver fe80::5%nic0\nsearch example.org\n\
+         options timeout:2 attempts:2\n"
     );
 }
 
@@ -74,7 +75,7 @@ fn an_address_is_leased_where_the_router_says_so() {
         assert_eq!((lease.by, lease.seconds), (Giver::Dhcp, 3600));
         assert_eq!(network.prefix, 64);
         assert!(network.gateway.is_some() && network.server_id.is_some());
-        assert_eq!(lab.resolv_conf(), "nameserver 2001:db8:1::5\n");
+        assert_eq!(lab.resolv_conf(), "nameserver 2001:db8:1::5\noptions timeout:2 attempts:2\n");
     }
     // There is no prefix to make an address of.
     let config = NetConfig { deadline: SHORT, ..with(&lab, "auto6") };
@@ -164,7 +165,11 @@ fn a_static_address_with_routes() {
     assert!(found.contains("default via 2001:db8:1::1 proto dhcp"), "{found}");
     assert!(found.contains("2001:db8:9::/48 via fe80::9 "), "{found}");
     assert!(!found.contains("fe80::8"), "{found}");
-    assert_eq!(lab.resolv_conf(), "nameserver fe80::5%nic0\nnameserver 2001:db8:1::5\n");
+    assert_eq!(
+        lab.resolv_conf(),
+        "nameserver fe80::5%nic0\nnameserver 2001:db8:1::5\n\
+         options timeout:2 attempts:2\n"
+    );
 
     // The next attempt begins without it.
     let none = run(&with(&lab, "[2001:db8:1::8]:::64::nic0:none"), &mut store_v6_of(1));
