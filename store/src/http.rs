@@ -259,6 +259,16 @@ mod tests {
     }
 
     #[test]
+    fn a_host_may_be_an_address_of_ipv6_but_none_of_a_link() {
+        let store = HttpStore::new("http://[2001:db8::1]:8080/store", Timeouts::default()).unwrap();
+        assert_eq!(store.name(), "http://[2001:db8::1]:8080/store");
+        // The URL standard knows no zones.
+        for url in ["http://[fe80::1%25eth0]/store", "http://[fe80::1%eth0]/store"] {
+            assert!(HttpStore::new(url, Timeouts::default()).is_err(), "{url}");
+        }
+    }
+
+    #[test]
     fn urls_that_are_no_stores_are_refused_without_their_password() {
         for (url, expected) in [
             ("https://host/", "store URL \"https://host/\": expected http, found https"),
