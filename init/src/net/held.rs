@@ -13,18 +13,19 @@ use nix::sys::socket::{
 
 use super::contender::random;
 use super::dhcp::{Answer, CLIENT_PORT, Renewal, SERVER_PORT, Step, To, Word};
+use super::held_v6::HeldV6;
 use super::in_use::InUse;
 use super::netlink::{Link, Monitor, Netlink};
-use super::{MTU_MAX, Network};
+use super::{Giver, MTU_MAX, Network};
 
 /// A link that is lost may come back for so long: switches and cards negotiate anew in some 3 s.
 const CARRIER_GRACE: Duration = Duration::from_secs(5);
 
 /// Longest datagram of a DHCP server: one frame.
-const DATAGRAM_MAX: usize = MTU_MAX as usize;
+pub(super) const DATAGRAM_MAX: usize = MTU_MAX as usize;
 
 /// Datagrams taken at a time; others have their turn then.
-const DATAGRAMS_PER_TURN: usize = 16;
+pub(super) const DATAGRAMS_PER_TURN: usize = 16;
 
 /// Why a network is not kept any longer.
 pub(super) enum End {
@@ -44,6 +45,8 @@ pub(super) struct Held<'a> {
     began: Instant,
     /// None where there is no lease, or one without end.
     lease: Option<(Renewal, UdpSocket)>,
+    /// The same for an address of IPv6.
+    v6: Option<HeldV6>,
     was_renewed: bool,
     down_since: Option<Duration>,
 }
@@ -66,8 +69,9 @@ impl<'a> Held<'a> {
             Some(renewal) => Some((renewal, client_socket(&network.nic.name)?)),
             None => None,
         };
+        let v6 = HeldV6::new(network)?;
         let (was_renewed, down_since) = (false, None);
-        Ok(Self { network, in_use, netlink, monitor, began, lease, was_renewed, down_since })
+        Ok(Self { network, in_use, netlink, monitor, began, lease, v6, was_renewed, down_since })
     }
 
     /// Keeps it until it is lost, or `stop` is readable.
@@ -76,6 +80,7 @@ impl<'a> Held<'a> {
             // What changes while it is looked at is looked at again.
             self.monitor.drain();
             let lost = self.watch_link(say)?.or_else(|| self.ask()).or_else(|| self.hear(say));
+            let lost = lost.or_else(|| self.keep_v6(say));
             if let Some(why) = lost {
                 return Ok(End::Lost(format!("{}: {why}", self.network.nic.name)));
             }
@@ -157,19 +162,35 @@ impl<'a> Held<'a> {
         None
     }
 
+    /// Sends what is due and takes what has arrived for an address of IPv6; why it is lost, if it is.
+    fn keep_v6(&mut self, say: Say<'_>) -> Option<String> {
+        let now = self.now();
+        let held = self.v6.as_mut()?;
+        if let Some(why) = held.ask(now) {
+            return Some(why);
+        }
+        match held.hear(now)? {
+            Err(why) => Some(why),
+            Ok(lease) => {
+                let name = &self.network.nic.name;
+                let how = match lease.by {
+                    Giver::Dhcp => format!("lease renewed by {}", lease.server),
+                    Giver::Router => format!("address is still of router {}", lease.server),
+                };
+                say_renewed(&mut self.was_renewed, &format!("{name} {how}"), lease.seconds, say);
+                self.network.lease = Some(lease);
+                self.in_use.set(self.network.clone());
+                None
+            }
+        }
+    }
+
     /// The lease is good for longer. What else the server says by now is left for the next boot:
     /// routes and names that change under a fetch break it.
     fn renewed(&mut self, answer: &Answer, say: Say<'_>) {
-        let name = &self.network.nic.name;
         let (server, seconds) = (answer.lease.server, answer.lease.seconds);
-        // Once is enough: every few seconds the same line would help nobody.
-        if !self.was_renewed {
-            let seconds = if seconds == u32::MAX { "ever".into() } else { format!("{seconds} s") };
-            say(&format!(
-                "{name} lease renewed by {server} for {seconds}, and will be from now on"
-            ));
-            self.was_renewed = true;
-        }
+        let how = format!("{} lease renewed by {server}", self.network.nic.name);
+        say_renewed(&mut self.was_renewed, &how, seconds, say);
         self.network.lease = Some(answer.lease);
         self.in_use.set(self.network.clone());
     }
@@ -177,8 +198,9 @@ impl<'a> Held<'a> {
     /// Sleeps until something is due, or happens; whether it is to end.
     fn wait(&self, stop: &OwnedFd) -> io::Result<bool> {
         let due = self.lease.as_ref().and_then(|(renewal, _)| renewal.next_at());
+        let due = due.into_iter().chain(self.v6.as_ref().and_then(HeldV6::next_at));
         let grace = self.down_since.map(|since| since + CARRIER_GRACE);
-        let next = due.into_iter().chain(grace).min();
+        let next = due.chain(grace).min();
         // Rounded up, or the loop would spin through the last millisecond.
         let left = next.map(|next| next.saturating_sub(self.now()) + Duration::from_millis(1));
         let timeout = left.map_or(PollTimeout::NONE, |left| {
@@ -189,11 +211,20 @@ impl<'a> Held<'a> {
             PollFd::new(self.monitor.as_fd(), PollFlags::POLLIN),
         ];
         let socket = self.lease.as_ref().map(|(_, socket)| socket.as_fd());
-        fds.extend(socket.map(|socket| PollFd::new(socket, PollFlags::POLLIN)));
+        let sockets = socket.into_iter().chain(self.v6.iter().flat_map(HeldV6::fds));
+        fds.extend(sockets.map(|socket| PollFd::new(socket, PollFlags::POLLIN)));
         match poll(&mut fds, timeout) {
             Ok(_) | Err(Errno::EINTR) => Ok(fds[0].any() == Some(true)),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// Once is enough: every few seconds the same line would help nobody.
+fn say_renewed(was_renewed: &mut bool, how: &str, seconds: u32, say: Say<'_>) {
+    if !std::mem::replace(was_renewed, true) {
+        let seconds = if seconds == u32::MAX { "ever".into() } else { format!("{seconds} s") };
+        say(&format!("{how} for {seconds}, and will be from now on"));
     }
 }
 

@@ -24,6 +24,7 @@
 //! configure   Network                            ->  the kernel's stack
 //! keeper      Network while it is in use         ->  the same, or another Network
 //! held        one network: its lease, its link   ->  why it is lost
+//! held_v6     its address of IPv6                ->  the same
 //! ```
 //!
 //! Deliberately absent: privacy addresses, prefix delegation, iBFT.
@@ -36,6 +37,7 @@ mod conversation;
 mod dhcp;
 mod error;
 mod held;
+mod held_v6;
 mod in_use;
 mod ip_arg;
 mod ipv6;

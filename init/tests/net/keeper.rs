@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use init::net::{InUse, Keeper, Keeping, NetConfig, Network};
 
-use crate::lab::{Lab, SHORT, ip, run, store_of};
+use crate::lab::{Lab, SHORT, StoreTry, ip, run, store_of, store_v6_of};
 
 /// Enough for any of these on a loaded machine.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -26,11 +26,19 @@ impl Kept {
     /// Raises the network over which the store of `network` is reached, and keeps it; later the store
     /// of `then` has to be reached.
     fn new(config: NetConfig, network: u8, then: u8) -> Self {
-        let first = run(&config, &mut store_of(network)).0.unwrap();
+        Self::by(config, Box::new(store_of(network)), Box::new(store_of(then)))
+    }
+
+    fn by(config: NetConfig, mut reach: StoreTry, then: StoreTry) -> Self {
+        let mut first = run(&config, &mut reach).0.unwrap();
+        // dnsmasq puts it at half of a lease of IPv6, a minute at least.
+        if let Some(lease) = first.lease.as_mut().filter(|_| first.address.is_ipv6()) {
+            lease.renew_s = 1;
+        }
         let ((tell, said), in_use) = (channel(), InUse::default());
         let keeping = Keeping {
             config,
-            reach: Box::new(store_of(then)),
+            reach: then,
             say: Box::new(move |line| {
                 eprintln!("{line}");
                 let _ = tell.send(line.to_owned());
@@ -166,4 +174,35 @@ fn a_keeper_that_looks_for_a_network_can_be_ended() {
     let Kept { _keeper: keeper, in_use, .. } = kept;
     drop(keeper);
     assert!(in_use.wait(Duration::ZERO) && in_use.network().is_none());
+}
+
+#[test]
+fn a_lease_of_ipv6_is_renewed() {
+    let Some(mut lab) = Lab::new() else { return };
+    Lab::plug_v6("nic0", 1);
+    lab.router(1, "100,2001:db8:1::1ff,64,2m", &[]);
+    lab.store_v6(1);
+    let kept = Kept::by(lab.config(), Box::new(store_v6_of(1)), Box::new(store_v6_of(1)));
+    let line = kept.says("renewed");
+    assert!(line.ends_with(" for 120 s, and will be from now on"), "{line}");
+    assert!(ip("-6 -o addr show nic0").contains(&kept.first.address.to_string()));
+    assert!(kept.is_as_before());
+}
+
+#[test]
+fn a_router_that_goes_is_followed_by_another_way() {
+    let Some(mut lab) = Lab::new() else { return };
+    Lab::plug_v6("nic0", 1);
+    lab.store_v6(1);
+    lab.router(1, ",ra-only", &["--ra-param=far1,4,1800"]);
+    let kept = Kept::by(lab.config(), Box::new(store_v6_of(1)), Box::new(store_v6_of(1)));
+    let line = kept.says("address is still of router");
+    assert!(line.ends_with(" for 1800 s, and will be from now on"), "{line}");
+    lab.end_dhcp(1);
+    // What a router says that is switched off: dnsmasq says it with a lifetime of none.
+    lab.router(1, ",ra-only", &["--ra-param=far1,4,0"]);
+    kept.says("is no router any more; looking for a way to the store");
+    assert!(kept.in_use.wait(PATIENCE));
+    let now = kept.in_use.network().unwrap();
+    assert_eq!((now.address, now.gateway), (kept.first.address, None));
 }

@@ -102,7 +102,8 @@ impl Lab {
         let far = format!("far{network}");
         let mut child = Command::new("ip")
             .args(["netns", "exec", &far, "dnsmasq", "--keep-in-foreground"])
-            .args(["--conf-file=/dev/null", "--log-facility=-", "--port=0", "--no-resolv"])
+            .args(["--conf-file=/dev/null", "--log-facility=-", "--no-resolv"])
+            .args((!options.contains(&"--port=53")).then_some("--port=0"))
             .args(["--no-hosts", "--pid-file", "--bind-interfaces", "--dhcp-authoritative"])
             .arg(format!("--interface={far}"))
             .arg(format!("--dhcp-leasefile={}", self.leases(network)))
@@ -126,7 +127,8 @@ impl Lab {
     /// Ends what was started last, the DHCP server of a network, which forgets its leases.
     pub(crate) fn end_dhcp(&mut self, network: u8) {
         drop(self.servers.pop());
-        std::fs::remove_file(self.leases(network)).unwrap();
+        // A router that leases nothing has no such file.
+        let _ = std::fs::remove_file(self.leases(network));
     }
 
     fn leases(&self, network: u8) -> String {
@@ -172,6 +174,14 @@ impl Lab {
         }
     }
 
+    /// Puts a file of the lab's own where the C library looks for resolvers.
+    pub(crate) fn resolver(&self) {
+        let file = self.path("resolv.conf");
+        std::fs::write(&file, "").unwrap();
+        let (from, none) = (Some(file.as_str()), None::<&str>);
+        mount(from, "/etc/resolv.conf", none, MsFlags::MS_BIND, none).unwrap();
+    }
+
     pub(crate) fn resolv_conf(&self) -> String {
         std::fs::read_to_string(self.path("etc/resolv.conf")).unwrap()
     }
@@ -196,17 +206,24 @@ pub(crate) fn mac(name: &str) -> String {
     words.nth(1).unwrap().to_owned()
 }
 
+/// Says why the store is not reached.
+pub(crate) type StoreTry = Box<dyn FnMut(&Network, Duration) -> Result<(), Unreached> + Send>;
+
 /// Reaches the store of one network over the kernel's stack.
-pub(crate) fn store_of(network: u8) -> impl FnMut(&Network, Duration) -> Result<(), Unreached> {
+pub(crate) fn store_of(
+    network: u8,
+) -> impl FnMut(&Network, Duration) -> Result<(), Unreached> + Send {
     connects(SocketAddr::from(([10, 77, network, 1], 7000)))
 }
 
 /// The same over IPv6.
-pub(crate) fn store_v6_of(network: u8) -> impl FnMut(&Network, Duration) -> Result<(), Unreached> {
+pub(crate) fn store_v6_of(
+    network: u8,
+) -> impl FnMut(&Network, Duration) -> Result<(), Unreached> + Send {
     connects(SocketAddr::from(([0x2001, 0xdb8, network.into(), 0, 0, 0, 0, 1], 7000)))
 }
 
-fn connects(address: SocketAddr) -> impl FnMut(&Network, Duration) -> Result<(), Unreached> {
+fn connects(address: SocketAddr) -> impl FnMut(&Network, Duration) -> Result<(), Unreached> + Send {
     move |_, _| {
         let connected = TcpStream::connect_timeout(&address, Duration::from_secs(3));
         connected.map(drop).map_err(|error| format!("{address}: {error}").into())

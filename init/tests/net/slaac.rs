@@ -1,8 +1,9 @@
 //! Networks of IPv6.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, TcpStream, ToSocketAddrs};
+use std::time::Duration;
 
-use init::net::{Giver, NetConfig, parse_ip, parse_nameserver, parse_route};
+use init::net::{Giver, NetConfig, Network, parse_ip, parse_nameserver, parse_route};
 
 use crate::lab::{Lab, QUICK, SHORT, failure, ip, mac, run, store_of, store_v6_of};
 
@@ -44,6 +45,36 @@ fn a_site_of_ipv6_only_is_reached_by_its_router() {
         "nameserver 2001:db8:1::5\nnameserver fe80::5%nic0\nsearch example.org\n\
          options timeout:2 attempts:2\n"
     );
+}
+
+#[test]
+fn names_are_resolved_over_ipv6_and_by_the_links_own_addresses() {
+    let Some(mut lab) = Lab::new() else { return };
+    Lab::plug_v6("nic0", 1);
+    lab.store_v6(1);
+    lab.resolver();
+    let name = ["--port=53", "--host-record=store.test,2001:db8:1::1"];
+    for server in ["[2001:db8:1::1]", "[fe80::]"] {
+        // dnsmasq puts its own address of the link in the place of the second.
+        let dns = format!("--dhcp-option=option6:dns-server,{server}");
+        lab.router(1, ",ra-only", &[name[0], name[1], &dns]);
+        let written = lab.path("etc/resolv.conf");
+        let mut reach = |_: &Network, _: Duration| {
+            // A file that is put over another cannot be replaced, as it is written.
+            std::fs::copy(&written, "/etc/resolv.conf").map_err(|error| error.to_string())?;
+            let found = "store.test:7000".to_socket_addrs().map_err(|error| error.to_string())?;
+            found
+                .map(TcpStream::connect)
+                .next()
+                .unwrap()
+                .map(drop)
+                .map_err(|error| error.to_string().into())
+        };
+        let network = run(&lab.config(), &mut reach).0.unwrap();
+        let (servers, is_link) = (&network.nameservers, server == "[fe80::]");
+        assert_eq!(servers[0].to_string().starts_with("fe80::"), is_link, "{servers:?}");
+        lab.end_dhcp(1);
+    }
 }
 
 #[test]

@@ -36,7 +36,7 @@ const ASSUMED_PREFIX: u8 = 24;
 const ASSUMED_LEASE_S: u32 = 120;
 
 /// A lease is not taken to be shorter: it could not be renewed in time.
-const SHORTEST_LEASE_S: u32 = 4;
+pub(in crate::net) const SHORTEST_LEASE_S: u32 = 4;
 
 /// Time servers kept.
 const NTP_MAX: usize = 4;

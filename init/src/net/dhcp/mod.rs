@@ -28,11 +28,11 @@ use std::time::Duration;
 
 use smoltcp::wire::DhcpMessageType;
 
-pub(super) use answer::{Answer, mask};
+pub(super) use answer::{Answer, SHORTEST_LEASE_S, mask};
 pub(super) use message::{CLIENT_PORT, SERVER_PORT};
 use message::{Question, Reply, option};
 pub(super) use random::Random;
-pub(super) use renewal::{Renewal, Step, To, Word};
+pub(super) use renewal::{ASK_AGAIN, ASK_AGAIN_LEAST, ASK_AGAIN_SHARE, Renewal, Step, To, Word};
 
 use super::args::is_usable;
 use super::mac::MacAddr;

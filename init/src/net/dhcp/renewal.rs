@@ -16,13 +16,13 @@ use crate::net::Lease;
 use crate::net::mac::MacAddr;
 
 /// Time between two questions at least, if the lease is no short one.
-const ASK_AGAIN: Duration = Duration::from_mins(1);
+pub(in crate::net) const ASK_AGAIN: Duration = Duration::from_mins(1);
 
 /// The same as a part of a short lease: one of so many.
-const ASK_AGAIN_SHARE: u32 = 16;
+pub(in crate::net) const ASK_AGAIN_SHARE: u32 = 16;
 
 /// The same for any lease.
-const ASK_AGAIN_LEAST: Duration = Duration::from_secs(1);
+pub(in crate::net) const ASK_AGAIN_LEAST: Duration = Duration::from_secs(1);
 
 /// A lease that is in use. Times are since any one moment.
 #[derive(Debug)]

@@ -8,15 +8,16 @@ use std::net::{IpAddr, Ipv6Addr};
 use super::names::first_name;
 use crate::net::NAMESERVERS_MAX;
 use crate::net::args::is_usable_v6;
+use crate::net::dhcp::SHORTEST_LEASE_S;
 use crate::net::mac::MacAddr;
 
 /// Where servers and relays listen.
-pub(super) const SERVER_PORT: u16 = 547;
+pub(in crate::net) const SERVER_PORT: u16 = 547;
 /// Where clients listen.
-pub(super) const CLIENT_PORT: u16 = 546;
+pub(in crate::net) const CLIENT_PORT: u16 = 546;
 
 /// `All_DHCP_Relay_Agents_and_Servers`.
-pub(super) const SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
+pub(in crate::net) const SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
 
 /// Longest identifier of a server that is kept (RFC 8415, 11.1: type and at most 128 bytes).
 const DUID_MAX: usize = 130;
@@ -36,6 +37,8 @@ pub(super) enum Kind {
     Solicit = 1,
     Advertise = 2,
     Request = 3,
+    Renew = 5,
+    Rebind = 6,
     Reply = 7,
     Decline = 9,
     InformationRequest = 11,
@@ -231,6 +234,7 @@ fn granted(data: &[u8], renew_s: u32, rebind_s: u32) -> Option<Granted> {
     if !is_usable_v6(address) || valid_s == 0 || preferred_s > valid_s {
         return None;
     }
+    let valid_s = valid_s.max(SHORTEST_LEASE_S);
     // RFC 8415, 14.2 and 21.4: where the server leaves them to the client, half and four fifths.
     let rebind_s = if (1..valid_s).contains(&rebind_s) { rebind_s } else { valid_s / 5 * 4 };
     let renew_s = if (1..=rebind_s).contains(&renew_s) { renew_s } else { rebind_s / 8 * 5 };

@@ -16,6 +16,9 @@
 
 mod ask;
 mod dhcp;
+mod keep;
+#[cfg(test)]
+mod keep_tests;
 mod kernel;
 mod names;
 mod probe;
@@ -28,13 +31,15 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use ask::Ask;
+pub(super) use dhcp::{CLIENT_PORT, SERVER_PORT, SERVERS};
 use dhcp::{Kind, Reply};
+pub(super) use keep::{Keep, Said, Step};
 pub(super) use kernel::{LATER_LINKS, ignore_routers, is_there};
 pub(super) use probe::Probe;
+pub(super) use wire::{ALL_ROUTERS, HOP_LIMIT, MTU_MIN, link_local};
 use wire::{Advert, Prefix, Word};
-pub(super) use wire::{MTU_MIN, link_local};
 
-use super::dhcp::{Answer, Random};
+use super::dhcp::{Answer, Random, SHORTEST_LEASE_S};
 use super::mac::MacAddr;
 use super::{Giver, Ipv6Mode, Lease, Route};
 
@@ -302,7 +307,7 @@ impl Client {
         let subnet = prefix.address.to_bits() & super::mask_v6(prefix.length);
         let address = Ipv6Addr::from_bits(subnet | u128::from(self.interface));
         let router_s = if router.lifetime_s == 0 { u32::MAX } else { router.lifetime_s.into() };
-        let seconds = prefix.valid_s.min(router_s);
+        let seconds = prefix.valid_s.min(router_s).max(SHORTEST_LEASE_S);
         let lease = Lease {
             server: router.router.into(),
             by: Giver::Router,

@@ -7,17 +7,17 @@ use smoltcp::wire::{EthernetFrame, Icmpv6Packet, Ipv6Packet, UdpPacket};
 
 use super::*;
 
-const MAC: MacAddr = MacAddr([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
+pub(super) const MAC: MacAddr = MacAddr([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
 const ROUTER_MAC: [u8; 6] = [0x52, 0x54, 0, 0, 0, 1];
-const ROUTER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
-const SERVER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x53);
-const LEASED: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x100);
+pub(super) const ROUTER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+pub(super) const SERVER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x53);
+pub(super) const LEASED: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x100);
 const OWN: &str = "2001:db8:1:0:5054:ff:fe12:3456";
 
 const MANAGED: u8 = 0x80;
 const OTHER: u8 = 0x40;
 
-fn at(milliseconds: u64) -> Duration {
+pub(super) fn at(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
@@ -37,7 +37,12 @@ fn frame(from: Ipv6Addr, to: Ipv6Addr, (protocol, hops): (u8, u8), payload: &[u8
 }
 
 /// A router's advertisement: RFC 4861, 4.2.
-fn advert_of(router: Ipv6Addr, flags: u8, lifetime_s: u16, options: &[&[u8]]) -> Vec<u8> {
+pub(super) fn advert_of(
+    router: Ipv6Addr,
+    flags: u8,
+    lifetime_s: u16,
+    options: &[&[u8]],
+) -> Vec<u8> {
     let to = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
     let mut payload = vec![134, 0, 0, 0, 64, flags];
     payload.extend(lifetime_s.to_be_bytes());
@@ -52,7 +57,7 @@ fn advert(flags: u8, options: &[&[u8]]) -> Vec<u8> {
 }
 
 /// 2001:db8:`subnet`::/`length`.
-fn prefix(subnet: u16, length: u8, flags: u8, valid_s: u32) -> Vec<u8> {
+pub(super) fn prefix(subnet: u16, length: u8, flags: u8, valid_s: u32) -> Vec<u8> {
     let address = Ipv6Addr::new(0x2001, 0xdb8, subnet, 0, 0, 0, 0, 0);
     let mut option = vec![3, 4, length, flags];
     option.extend(valid_s.to_be_bytes());
@@ -62,7 +67,7 @@ fn prefix(subnet: u16, length: u8, flags: u8, valid_s: u32) -> Vec<u8> {
     option
 }
 
-fn usual_prefix() -> Vec<u8> {
+pub(super) fn usual_prefix() -> Vec<u8> {
     prefix(1, 64, 0xc0, 86_400)
 }
 
@@ -95,12 +100,12 @@ fn asked(frame: &[u8]) -> (u8, [u8; 3], Options) {
     (message[0], [message[1], message[2], message[3]], options)
 }
 
-fn option(number: u16, data: &[u8]) -> Vec<u8> {
+pub(super) fn option(number: u16, data: &[u8]) -> Vec<u8> {
     let length = u16::try_from(data.len()).unwrap();
     [&number.to_be_bytes()[..], &length.to_be_bytes(), data].concat()
 }
 
-fn server_id() -> Vec<u8> {
+pub(super) fn server_id() -> Vec<u8> {
     option(2, &[0, 3, 0, 1, 1, 2, 3, 4, 5, 6])
 }
 
@@ -109,14 +114,19 @@ fn client_id() -> Vec<u8> {
 }
 
 /// An `IA_NA` with LEASED for so many seconds.
-fn lease_of(valid_s: u32) -> Vec<u8> {
+pub(super) fn lease_of(valid_s: u32) -> Vec<u8> {
     let times = [valid_s.to_be_bytes(), valid_s.to_be_bytes()].concat();
     let inner = option(5, &[&LEASED.octets()[..], &times].concat());
     option(3, &[&MAC.0[2..], &[0; 8], &inner].concat())
 }
 
+/// A DHCPv6 server's message.
+pub(super) fn message(kind: u8, xid: [u8; 3], options: &[Vec<u8>]) -> Vec<u8> {
+    [&[kind][..], &xid, &server_id(), &client_id(), &options.concat()].concat()
+}
+
 fn said(kind: u8, xid: [u8; 3], options: &[Vec<u8>]) -> Vec<u8> {
-    let message = [&[kind][..], &xid, &server_id(), &client_id(), &options.concat()].concat();
+    let message = message(kind, xid, options);
     let length = u16::try_from(message.len() + 8).unwrap().to_be_bytes();
     // The checksum is partial.
     let udp = [&[2, 35, 2, 34][..], &length, &[0xab, 0xcd], &message].concat();
@@ -124,7 +134,7 @@ fn said(kind: u8, xid: [u8; 3], options: &[Vec<u8>]) -> Vec<u8> {
 }
 
 const ADVERTISE: u8 = 2;
-const REPLY: u8 = 7;
+pub(super) const REPLY: u8 = 7;
 
 fn hear(client: &mut Client, now: Duration, frame: &[u8]) -> Option<Answer> {
     client.receive(now, frame);

@@ -24,10 +24,10 @@ const PREFIXES_MAX: usize = 16;
 const OPTIONS_MAX: usize = 64;
 
 /// What is never forwarded has it (RFC 4861, 6.1.2): who sent it is on this link.
-const HOP_LIMIT: u8 = 255;
+pub(in crate::net) const HOP_LIMIT: u8 = 255;
 
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
+pub(in crate::net) const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 
 /// What was heard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +110,13 @@ fn said(icmp: &Icmpv6Packet<&[u8]>, from: Ipv6Addr, mac: MacAddr) -> Option<Word
         Icmpv6Message::NeighborAdvert => Some(Word::Neighbor { target: icmp.target_addr(), mac }),
         _ => None,
     }
+}
+
+/// Reads an `ICMPv6` message whose checksum is right: what a router on this link advertises.
+pub(super) fn advertised(message: &[u8], from: Ipv6Addr) -> Option<Advert> {
+    let icmp = Icmpv6Packet::new_checked(message).ok()?;
+    let is_advert = icmp.msg_type() == Icmpv6Message::RouterAdvert && icmp.msg_code() == 0;
+    (is_advert && from.is_unicast_link_local()).then(|| advert(&icmp, from))?
 }
 
 /// `None` if its options end early (RFC 4861, 6.1.2).
