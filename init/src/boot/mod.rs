@@ -4,6 +4,7 @@
 mod early;
 mod failure;
 mod files;
+mod host;
 mod image;
 mod leave;
 mod live;
@@ -215,7 +216,7 @@ pub(crate) fn raise(
     let mut say = |line: &str| console.say("net", line.strip_prefix("network: ").unwrap_or(line));
     machine.leave_network();
     Devices::load(&settings.network.drivers(), console);
-    let wanted = net::NetConfig { interrupt, ..settings.network.clone() };
+    let wanted = net::NetConfig { interrupt, ..host::network_of(settings) };
     let network = match net::bring_up(&wanted, &mut reach, &mut say) {
         Err(net::NetError::Interrupted) => Err(Stopped::Key).at(Stage::Network)?,
         other => other.at(Stage::Network)?,
@@ -242,7 +243,7 @@ fn keep(
     let (owned, label) = (settings.clone(), label.cloned());
     let console = Arc::clone(&machine.console);
     let keeping = Keeping {
-        config: settings.network.clone(),
+        config: host::network_of(settings),
         reach: Box::new(move |network, left| {
             question(&owned, label.as_ref(), network).ask(left).map(drop)
         }),

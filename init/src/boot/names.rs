@@ -7,6 +7,8 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
+use super::host::Host;
+
 /// What getaddrinfo(3) says where no resolver could be asked (`EAI_AGAIN`), in the words of glibc and
 /// of musl.
 const NOBODY: [&str; 2] = ["Temporary failure in name resolution", "Try again"];
@@ -14,7 +16,7 @@ const NOBODY: [&str; 2] = ["Temporary failure in name resolution", "Try again"];
 /// Looks the host of `url` up for at most `within`; why it has no address, if it has none. `resolvers`
 /// are those that the kernel's stack was given.
 pub(super) fn look_up(url: &str, resolvers: &[IpAddr], within: Duration) -> Result<(), String> {
-    let Some(host) = host(url).filter(|host| host.parse::<IpAddr>().is_err()) else {
+    let Some(Host::Name(host)) = Host::of(url) else {
         return Ok(());
     };
     if resolvers.is_empty() {
@@ -53,32 +55,9 @@ fn found(host: &str, within: Duration) -> Option<io::Result<Vec<SocketAddr>>> {
     told.recv_timeout(within).ok()
 }
 
-/// The host of `http://user:password@host:port/path`; an IPv6 address has none to be looked up.
-fn host(url: &str) -> Option<&str> {
-    let (_, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
-    let host = place.split(':').next()?;
-    (!host.is_empty() && !host.starts_with('[')).then_some(host)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hosts_of_urls() {
-        for (url, expected) in [
-            ("http://depot.lab", Some("depot.lab")),
-            ("http://depot.lab:8080/store/", Some("depot.lab")),
-            ("http://u:p@depot.lab/store", Some("depot.lab")),
-            ("http://10.0.2.2:80/", Some("10.0.2.2")),
-            ("http://[fe80::1]:80/", None),
-            ("/srv/store", None),
-        ] {
-            assert_eq!(host(url), expected, "{url}");
-        }
-    }
 
     #[test]
     fn addresses_are_not_looked_up_and_who_knows_no_resolver_is_told() {
