@@ -302,7 +302,8 @@ pub(super) const KEYS: [Key; 28] = [
         repeats: true,
         set: |settings, value| {
             let vlan = net::parse_vlan(value).map_err(|error| expected(value, &error))?;
-            add(&mut settings.network.vlans, vlan, net::LAYERS_MAX)
+            let is_taken = settings.network.has_layer(&vlan.name);
+            add_named(&mut settings.network.vlans, vlan, is_taken)
         },
     },
     Key {
@@ -314,7 +315,8 @@ pub(super) const KEYS: [Key; 28] = [
         repeats: true,
         set: |settings, value| {
             let bond = net::parse_bond(value).map_err(|error| expected(value, &error))?;
-            add(&mut settings.network.bonds, bond, net::LAYERS_MAX)
+            let is_taken = settings.network.has_layer(&bond.name);
+            add_named(&mut settings.network.bonds, bond, is_taken)
         },
     },
     Key {
@@ -361,6 +363,14 @@ fn add<T>(all: &mut Vec<T>, one: T, most: usize) -> Result<(), String> {
     }
     all.push(one);
     Ok(())
+}
+
+/// The same for a link that is made, if no other has its name.
+fn add_named<T>(all: &mut Vec<T>, link: T, is_taken: bool) -> Result<(), String> {
+    if is_taken {
+        return Err("a name that no other bond= or vlan= has".to_owned());
+    }
+    add(all, link, net::LAYERS_MAX)
 }
 
 /// What would be right instead of a network word, which the message already

@@ -21,7 +21,8 @@ pub(super) struct ConfigureError {
 #[derive(Debug)]
 pub(super) struct Applied {
     index: u32,
-    mtu_before: Option<u16>,
+    /// The MTU before, where it was set.
+    pub(super) mtu_before: Option<u16>,
     address: Option<Address>,
     routes: Vec<Route>,
     /// What a lease told that the kernel refused, and the NIC goes without.
@@ -89,6 +90,14 @@ impl Applied {
         if let Some(mtu) = self.mtu_before {
             let _ = netlink.set_mtu(self.index, mtu);
         }
+    }
+}
+
+/// Takes a network back that is not used any more, but for what the next race clears itself: addresses,
+/// and with them routes. What fails is already gone.
+pub(super) fn forget(network: &Network) {
+    if let (Some(mtu), Ok(mut netlink)) = (network.mtu_before, Netlink::open()) {
+        let _ = netlink.set_mtu(network.nic.index, mtu);
     }
 }
 

@@ -13,6 +13,7 @@ use nix::sys::socket::{
 
 use super::contender::random;
 use super::dhcp::{Answer, CLIENT_PORT, Renewal, SERVER_PORT, Step, To, Word};
+use super::flaps::Flaps;
 use super::held_v6::HeldV6;
 use super::in_use::InUse;
 use super::netlink::{Link, Monitor, Netlink};
@@ -26,6 +27,9 @@ pub(super) const DATAGRAM_MAX: usize = MTU_MAX as usize;
 
 /// Datagrams taken at a time; others have their turn then.
 pub(super) const DATAGRAMS_PER_TURN: usize = 16;
+
+/// What is said of a card whose link the kernel does not have any more.
+pub(super) const GONE: &str = "the network card is gone";
 
 /// Why a network is not kept any longer.
 pub(super) enum End {
@@ -49,6 +53,7 @@ pub(super) struct Held<'a> {
     v6: Option<HeldV6>,
     was_renewed: bool,
     down_since: Option<Duration>,
+    flaps: Flaps,
 }
 
 type Say<'a> = &'a mut dyn FnMut(&str);
@@ -71,7 +76,19 @@ impl<'a> Held<'a> {
         };
         let v6 = HeldV6::new(network)?;
         let (was_renewed, down_since) = (false, None);
-        Ok(Self { network, in_use, netlink, monitor, began, lease, v6, was_renewed, down_since })
+        let flaps = Flaps::default();
+        Ok(Self {
+            network,
+            in_use,
+            netlink,
+            monitor,
+            began,
+            lease,
+            v6,
+            was_renewed,
+            down_since,
+            flaps,
+        })
     }
 
     /// Keeps it until it is lost, or `stop` is readable.
@@ -100,13 +117,14 @@ impl<'a> Held<'a> {
         let links = self.netlink.links()?;
         let is_ours = |link: &&Link| link.index == self.network.nic.index;
         let Some(link) = links.iter().find(is_ours) else {
-            return Ok(Some("the network card is gone".into()));
+            return Ok(Some(GONE.into()));
         };
         match (self.down_since, link.carrier) {
             (None, false) => {
                 let seconds = CARRIER_GRACE.as_secs();
                 say(&format!("{name} carrier lost; it may come back for {seconds} s"));
                 self.down_since = Some(now);
+                return Ok(self.flaps.lost(now));
             }
             (Some(_), true) => {
                 say(&format!("{name} carrier up"));

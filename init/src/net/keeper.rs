@@ -11,9 +11,11 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use rustix::event::{EventfdFlags, eventfd};
 
-use super::held::{End, Held};
+use super::configure::forget;
+use super::held::{End, GONE, Held};
 use super::in_use::InUse;
 use super::{NetConfig, NetError, Network, Unreached, bring_up};
 
@@ -75,10 +77,13 @@ impl Keep {
         loop {
             let held = Held::new(&mut network, &in_use);
             let end = held.and_then(|held| held.keep(&stop, &mut say));
+            forget(&network);
             let why = match end {
                 Ok(End::Stopped) => return,
                 Ok(End::Lost(why)) => why,
-                // Of a card that is gone, for one.
+                Err(error) if error.raw_os_error() == Some(Errno::ENODEV as i32) => {
+                    format!("{}: {GONE}", network.nic.name)
+                }
                 Err(error) => format!("{} cannot be kept: {error}", network.nic.name),
             };
             in_use.lose();

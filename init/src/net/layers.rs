@@ -86,7 +86,11 @@ pub fn parse_vlan(text: &str) -> Result<Vlan, ArgError> {
     if digits.len() == name.len() || !is_kernel_name(name, NAME_MAX) {
         return Err(wrong());
     }
-    Ok(Vlan { name: name.to_owned(), id, on: NicChoice::parse(on)? })
+    let on = NicChoice::parse(on)?;
+    if matches!(&on, NicChoice::Name(card) if card == name) {
+        return Err(ArgError::new("vlan=", text, "a name other than that of what carries it"));
+    }
+    Ok(Vlan { name: name.to_owned(), id, on })
 }
 
 /// Parses the value of `bond=`. Without ports it is of `eth0` and `eth1`, as in dracut; other than
@@ -104,6 +108,9 @@ pub fn parse_bond(text: &str) -> Result<Bond, ArgError> {
     let ports = ports.split(',').map(NicChoice::parse).collect::<Result<Vec<_>, _>>()?;
     if ports.len() > PORTS_MAX {
         return Err(ArgError::new("bond=", text, "at most 16 ports"));
+    }
+    if ports.iter().any(|port| matches!(port, NicChoice::Name(card) if card == name)) {
+        return Err(ArgError::new("bond=", text, "a name other than those of its ports"));
     }
     let (mode, miimon_ms) = bond_options(options)?;
     let mtu = mtu.map(|mtu| parse_mtu_of("bond= MTU", mtu)).transpose()?;
@@ -165,8 +172,16 @@ mod tests {
         }
         let on_mac = parse_vlan("vlan7:52:54:00:12:34:56").unwrap();
         assert_eq!(on_mac.on.to_string(), "52:54:00:12:34:56");
-        for text in ["", "vlan5", "vlan0:eth0", "vlan4095:eth0", "5:eth0", "vlan5:", "vlan 5:eth0"]
-        {
+        for text in [
+            "",
+            "vlan5",
+            "vlan0:eth0",
+            "vlan4095:eth0",
+            "5:eth0",
+            "vlan5:",
+            "vlan 5:eth0",
+            "eth5:eth5",
+        ] {
             assert!(parse_vlan(text).is_err(), "{text}");
         }
     }
@@ -216,6 +231,8 @@ mod tests {
             ("bond0:eth0::68", "bond= MTU \"68\": expected a number of bytes from 576"),
             ("bond0:eth0:::", "bond= \"bond0:eth0:::\": expected <name>"),
             ("", "bond= \"\": expected <name>"),
+            ("eth0", "bond= \"eth0\": expected a name other than"),
+            ("eth2:eth1,eth2", "bond= \"eth2:eth1,eth2\": expected a name other than"),
         ] {
             let error = parse_bond(text).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");

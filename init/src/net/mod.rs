@@ -36,6 +36,7 @@ mod contender;
 mod conversation;
 mod dhcp;
 mod error;
+mod flaps;
 mod held;
 mod held_v6;
 mod in_use;
@@ -44,6 +45,7 @@ mod ipv6;
 mod keeper;
 mod layers;
 mod mac;
+mod names;
 mod netlink;
 mod nic;
 mod packet;
@@ -138,6 +140,12 @@ impl NetConfig {
         let tagging = (!self.vlans.is_empty()).then_some("8021q");
         bonding.into_iter().chain(tagging).collect()
     }
+
+    /// Whether a bond or a VLAN of this name is to be made.
+    pub fn has_layer(&self, name: &str) -> bool {
+        let bonds = self.bonds.iter().map(|bond| &bond.name);
+        bonds.chain(self.vlans.iter().map(|vlan| &vlan.name)).any(|made| made == name)
+    }
 }
 
 impl Default for NetConfig {
@@ -185,6 +193,8 @@ pub struct Network {
     pub ntp: Vec<IpAddr>,
     /// MTU in bytes that was set; `None` leaves the driver's.
     pub mtu: Option<u16>,
+    /// What it was before, where it was set.
+    pub mtu_before: Option<u16>,
     /// Who the DHCPv6 server of the lease is (DUID, RFC 8415, 11).
     pub server_id: Option<Vec<u8>>,
     /// The lease; `None` with a static address.

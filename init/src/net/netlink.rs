@@ -12,7 +12,9 @@ use netlink_packet_core::{
 use netlink_packet_route::address::{
     AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope,
 };
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
+use netlink_packet_route::link::{
+    InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
+};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope,
     RouteType,
@@ -57,6 +59,8 @@ pub(super) struct Link {
     pub(super) parent: Option<String>,
     /// The link that this one is a port of.
     pub(super) master: Option<u32>,
+    /// A VLAN or a bond.
+    pub(super) is_layer: bool,
 }
 
 /// What speaks over a link.
@@ -343,6 +347,7 @@ fn link_of(message: RouteNetlinkMessage) -> Option<Link> {
         mtu: None,
         parent: None,
         master: None,
+        is_layer: false,
     };
     for attribute in message.attributes {
         match attribute {
@@ -351,6 +356,11 @@ fn link_of(message: RouteNetlinkMessage) -> Option<Link> {
             LinkAttribute::Mtu(mtu) => link.mtu = u16::try_from(mtu).ok(),
             LinkAttribute::ParentDevName(name) => link.parent = Some(name),
             LinkAttribute::Controller(index) => link.master = Some(index),
+            LinkAttribute::LinkInfo(infos) => {
+                let layer = LinkInfo::Kind(InfoKind::Vlan);
+                link.is_layer =
+                    infos.contains(&layer) || infos.contains(&LinkInfo::Kind(InfoKind::Bond));
+            }
             _ => {}
         }
     }

@@ -12,6 +12,9 @@ use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, socket_with}
 /// refused for its length.
 const FRAME_MAX: usize = 2048;
 
+/// Frames that are forgotten at the beginning: more than a socket's buffer takes (`rmem_default`, 208 KiB).
+const DRAINED_MAX: usize = 1024;
+
 /// The socket, bound to one NIC and closed when dropped.
 #[derive(Debug)]
 pub(super) struct PacketSocket {
@@ -24,10 +27,22 @@ impl PacketSocket {
         let address = link_address(name)?;
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let fd = socket_with(AddressFamily::PACKET, SocketType::RAW, flags, Some(protocol))?;
-        // The address names no protocol, so bind(2) keeps the one given above. Frames of other NICs
-        // that came in between are told by their Ethernet address and transaction.
+        // The address names no protocol, so bind(2) keeps the one given above.
         bind(fd.as_raw_fd(), &address)?;
-        Ok(Self { fd })
+        let socket = Self { fd };
+        socket.drain()?;
+        Ok(socket)
+    }
+
+    /// Forgets what came before the socket was bound: of every NIC, and heard on another one it would be
+    /// another machine's.
+    fn drain(&self) -> io::Result<()> {
+        for _ in 0..DRAINED_MAX {
+            if self.receive()?.is_none() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Sends one frame.

@@ -283,7 +283,7 @@ impl<'a> Race<'a> {
         let mut network = first.clone();
         let why = loop {
             match self.try_out(key, &network, reach, say) {
-                Ok(()) => return Some(network),
+                Ok(mtu_before) => return Some(Network { mtu_before, ..network }),
                 Err(Unreached::Silent(why)) => break why,
                 Err(Unreached::LongOnesVanish(why)) => match smaller(&network) {
                     Some(mtu) => {
@@ -292,9 +292,9 @@ impl<'a> Race<'a> {
                     }
                     // Whatever it is, it is not this; who needs the answers says it better.
                     None => match apply(&mut self.netlink, &first, &self.config.resolv_conf) {
-                        Ok(_) => {
+                        Ok(applied) => {
                             say(&format!("network: {name}: it is not the MTU, which stays"));
-                            return Some(first);
+                            return Some(Network { mtu_before: applied.mtu_before, ..first });
                         }
                         Err(error) => break error.to_string(),
                     },
@@ -307,14 +307,15 @@ impl<'a> Race<'a> {
         None
     }
 
-    /// Configures a NIC and tries the store; where that fails nothing stays configured.
+    /// Configures a NIC and tries the store; where that fails nothing stays configured. Returns the MTU
+    /// that it had, where it has another now.
     fn try_out(
         &mut self,
         key: (u32, Family),
         network: &Network,
         reach: &mut Reach<'_>,
         say: Say<'_>,
-    ) -> Result<(), Unreached> {
+    ) -> Result<Option<u16>, Unreached> {
         let applied = apply(&mut self.netlink, network, &self.config.resolv_conf)
             .map_err(|error| error.to_string())?;
         for refused in &applied.refused {
@@ -324,11 +325,8 @@ impl<'a> Race<'a> {
             }
         }
         let left = self.config.deadline.saturating_sub(self.now());
-        let reached = reach(network, left);
-        if reached.is_err() {
-            applied.undo(&mut self.netlink);
-        }
-        reached
+        let mtu_before = applied.mtu_before;
+        reach(network, left).map(|()| mtu_before).inspect_err(|_| applied.undo(&mut self.netlink))
     }
 
     /// Says now and then what is waited for, and how long it still will be.

@@ -28,13 +28,7 @@ impl<'a> Stack<'a> {
 
     /// Whether the link was made here, or by an earlier attempt.
     pub(super) fn is_made(&self, link: &Link) -> bool {
-        self.is_name_of_made(&link.name)
-    }
-
-    fn is_name_of_made(&self, name: &str) -> bool {
-        let bonds = self.config.bonds.iter().map(|bond| &bond.name);
-        let vlans = self.config.vlans.iter().map(|vlan| &vlan.name);
-        bonds.chain(vlans).any(|made| made == name)
+        link.is_layer && self.config.has_layer(&link.name)
     }
 
     /// What the card is used for instead of asking for an address on it.
@@ -47,13 +41,13 @@ impl<'a> Stack<'a> {
 
     /// Whether the card is meant as a port. What is made of a card has its address too, and is not.
     fn is_port(&self, bond: &Bond, nic: &Nic) -> bool {
-        !self.is_name_of_made(&nic.name) && bond.ports.iter().any(|port| nic.is(port))
+        !self.config.has_layer(&nic.name) && bond.ports.iter().any(|port| nic.is(port))
     }
 
     /// Whether the link is meant to carry a VLAN: one that is made, by its name only.
     fn carries(&self, vlan: &Vlan, nic: &Nic) -> bool {
         let is_named = matches!(vlan.on, NicChoice::Name(_));
-        nic.is(&vlan.on) && (is_named || !self.is_name_of_made(&nic.name))
+        nic.is(&vlan.on) && (is_named || !self.config.has_layer(&nic.name))
     }
 
     /// Takes away what an earlier attempt left, and what a kernel has of its own by a name that is asked
@@ -81,7 +75,7 @@ impl<'a> Stack<'a> {
 
     fn bond(&mut self, bond: &Bond, netlink: &mut Netlink, links: &[Link], say: Say<'_>) {
         let name = &bond.name;
-        let Some(made) = links.iter().find(|link| link.name == *name) else {
+        let Some(made) = links.iter().find(|link| link.name == *name && link.is_layer) else {
             let make = || netlink.add_bond(bond);
             if self.attempt(&format!("bond {name} made"), make, say) {
                 self.made.insert(name.clone());
@@ -107,7 +101,7 @@ impl<'a> Stack<'a> {
 
     fn vlan(&mut self, vlan: &Vlan, netlink: &mut Netlink, links: &[Link], say: Say<'_>) {
         let name = &vlan.name;
-        if links.iter().any(|link| link.name == *name) {
+        if links.iter().any(|link| link.name == *name && link.is_layer) {
             return;
         }
         let carries = |link: &&Link| {

@@ -192,6 +192,7 @@ mod tests {
             hostname: None,
             ntp: Vec::new(),
             mtu: None,
+            mtu_before: None,
             since: Instant::now(),
             server_id: None,
             lease: Some(Lease {

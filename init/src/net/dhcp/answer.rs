@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::message::{Options, Reply, option};
 use crate::net::args::{is_host_name, is_usable, prefix_of};
+use crate::net::names::first_name;
 use crate::net::{Giver, Lease, MTU_MAX, MTU_MIN, NAMESERVERS_MAX, ROUTES_MAX, Route, network_of};
 
 /// An address and all that came with it.
@@ -53,7 +54,7 @@ impl Answer {
             gateway,
             routes,
             nameservers: usable(options, option::NAME_SERVER).take(NAMESERVERS_MAX).collect(),
-            domain: host_name(options, option::DOMAIN),
+            domain: searched(options).or_else(|| host_name(options, option::DOMAIN)),
             hostname: host_name(options, option::HOST_NAME),
             ntp: usable(options, option::NTP).take(NTP_MAX).collect(),
             mtu: mtu(options),
@@ -153,6 +154,11 @@ fn mtu(options: &Options) -> Option<u16> {
 fn host_name(options: &Options, kind: u8) -> Option<String> {
     let text = std::str::from_utf8(options.get(&kind)?).ok()?.trim_end_matches(['\0', '.']);
     is_host_name(text).then(|| text.to_owned())
+}
+
+/// The first domain of the list to search in.
+fn searched(options: &Options) -> Option<String> {
+    first_name(options.get(&option::DOMAIN_SEARCH)?)
 }
 
 fn number(options: &Options, kind: u8) -> Option<u32> {

@@ -34,6 +34,8 @@ pub(super) mod option {
     pub(in super::super) const RENEWAL_TIME: u8 = 58;
     pub(in super::super) const REBINDING_TIME: u8 = 59;
     pub(in super::super) const VENDOR_CLASS: u8 = 60;
+    /// RFC 3397.
+    pub(in super::super) const DOMAIN_SEARCH: u8 = 119;
     /// RFC 3442.
     pub(in super::super) const CLASSLESS_ROUTES: u8 = 121;
 }
@@ -46,6 +48,7 @@ const WANTED: &[u8] = &[
     option::NAME_SERVER,
     option::HOST_NAME,
     option::DOMAIN,
+    option::DOMAIN_SEARCH,
     option::MTU,
     option::NTP,
 ];

@@ -129,7 +129,7 @@ fn requesting() -> (Client, Sent) {
 fn discover_offer_request_ack() {
     let (mut client, discover) = client();
     assert_eq!(discover.kind, DhcpMessageType::Discover);
-    assert_eq!(discover.options[&55], [1, 121, 3, 6, 12, 15, 26, 42]);
+    assert_eq!(discover.options[&55], [1, 121, 3, 6, 12, 15, 119, 26, 42]);
     assert_eq!(discover.options[&60], b"inaugurator");
     assert_eq!(discover.options[&61], [1, 0x52, 0x54, 0, 0x12, 0x34, 0x56]);
     assert!(discover.length >= 300, "BOOTP's shortest message");
@@ -160,7 +160,7 @@ fn discover_offer_request_ack() {
             renew_s: 1800,
             rebind_s: 3150,
         },
-        remarks: Vec::new(),
+        remarks: vec!["resolver 0.0.0.0 of the lease not taken".to_owned()],
         server_id: None,
     };
     assert_eq!(answer, expected);
@@ -368,6 +368,18 @@ fn lease_times() {
         let options: Vec<(u8, &[u8])> = options.iter().map(|(n, d)| (*n, &d[..])).collect();
         let lease = answer_to(&options).lease;
         assert_eq!((lease.seconds, lease.renew_s, lease.rebind_s), expected, "{options:?}");
+    }
+}
+
+#[test]
+fn what_is_searched_comes_before_the_domain() {
+    let search = b"\x03lab\x07example\x03org\x00\x03two\xc0\x04";
+    for (options, expected) in [
+        (&[(15, &b"example.org"[..])][..], Some("example.org")),
+        (&[(119, &search[..]), (15, b"example.org")], Some("lab.example.org")),
+        (&[(119, b"\xc0\x04"), (15, b"example.org")], Some("example.org")),
+    ] {
+        assert_eq!(answer_to(options).domain.as_deref(), expected, "{options:?}");
     }
 }
 

@@ -5,11 +5,11 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::names::first_name;
 use crate::net::NAMESERVERS_MAX;
 use crate::net::args::is_usable_v6;
 use crate::net::dhcp::SHORTEST_LEASE_S;
 use crate::net::mac::MacAddr;
+use crate::net::names::first_name;
 
 /// Where servers and relays listen.
 pub(in crate::net) const SERVER_PORT: u16 = 547;

@@ -36,6 +36,7 @@ fn network(by: Giver, seconds: u32) -> Network {
         hostname: None,
         ntp: vec![],
         mtu: None,
+        mtu_before: None,
         since: std::time::Instant::now(),
         server_id: (by == Giver::Dhcp).then(|| vec![0, 3, 0, 1, 1, 2, 3, 4, 5, 6]),
         lease: Some(Lease { server: server.into(), by, seconds, renew_s, rebind_s }),

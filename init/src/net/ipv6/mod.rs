@@ -20,7 +20,6 @@ mod keep;
 #[cfg(test)]
 mod keep_tests;
 mod kernel;
-mod names;
 mod probe;
 #[cfg(test)]
 mod tests;

@@ -12,8 +12,8 @@ use smoltcp::wire::{
 };
 
 use super::dhcp::{CLIENT_PORT, SERVER_PORT, SERVERS, addresses};
-use super::names::first_name;
 use crate::net::mac::MacAddr;
+use crate::net::names::first_name;
 use crate::net::{MTU_MAX, NAMESERVERS_MAX};
 
 /// Smallest MTU that IPv6 works with (RFC 8200, 5).

@@ -1,5 +1,6 @@
-//! Search domains as DNSSL (RFC 8106) and DHCPv6 (RFC 3646) have them: in the format of DNS (RFC 1035,
-//! 3.1), without compression.
+//! Search domains as DNSSL (RFC 8106), DHCPv6 (RFC 3646) and DHCPv4 (RFC 3397) have them: in the format
+//! of DNS (RFC 1035, 3.1). Only the last may compress them, and the first of a list has nothing before
+//! it that it could point to.
 
 use crate::net::args::is_host_name;
 
