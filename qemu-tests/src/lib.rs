@@ -42,4 +42,4 @@ pub use server::StaticServer;
 pub use trees::{Difference, differences};
 pub use volume::{ESP_TYPE, Partition, ROOT_TYPE, unmounted};
 pub use wire::Noise;
-pub use wire::http::{ALWAYS, Fault, Misbehaviour, Served};
+pub use wire::http::{ALWAYS, Cuts, Fault, Misbehaviour, Served};

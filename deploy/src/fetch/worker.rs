@@ -6,12 +6,16 @@ use crate::Error;
 use crate::meter::{Limit, add};
 use crate::retry::{noise, pause};
 use crate::target::AlignedBuffer;
-use std::io::Read;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use store::Digest;
 use store::map::{FRAME_MAX_BYTES, FrameRef};
 use store::source::{Item, SourceError, from_io};
+
+/// So much of a frame, though not all of it, has tries counted anew, bytes: a line that is cut again and
+/// again gets a frame through in 256 parts at most.
+const PART_BYTES: usize = FRAME_MAX_BYTES as usize / 256;
 
 /// One of the hands that fetch. What it has proven and lies next to each other in the content is
 /// collected in `raw` and put at once: disks like long writes.
@@ -19,6 +23,9 @@ pub(super) struct Worker<'a> {
     round: &'a Round<'a>,
     lost: &'a Mutex<Lost>,
     packed: Vec<u8>,
+    /// How much of the first frame that is still wanted came before its connection broke, bytes: it is
+    /// at the beginning of `packed`, and not fetched again.
+    came: usize,
     raw: AlignedBuffer,
     /// How much of `raw` is proven and not put yet, bytes.
     filled: usize,
@@ -30,7 +37,7 @@ impl<'a> Worker<'a> {
     /// Empty-handed.
     pub(super) fn new(round: &'a Round<'a>, lost: &'a Mutex<Lost>) -> Self {
         let raw = AlignedBuffer::new(FRAME_MAX_BYTES as usize);
-        Self { round, lost, packed: Vec::new(), raw, filled: 0, filled_offset: 0 }
+        Self { round, lost, packed: Vec::new(), came: 0, raw, filled: 0, filled_offset: 0 }
     }
 
     /// Does all of a request, and puts what it brought also where it fails: what was proven is
@@ -46,6 +53,7 @@ impl<'a> Worker<'a> {
     fn frames(&mut self, request: &Request) -> Result<(), Error> {
         let Round { job, link, tries_max, .. } = *self.round;
         let (mut frames, mut tries) = (&request.frames[..], 1);
+        self.came = 0;
         // Where the frame is that came wrong once.
         let mut doubted = None;
         while !frames.is_empty() {
@@ -54,13 +62,13 @@ impl<'a> Worker<'a> {
                 drop(self.lose(frames));
                 return Ok(());
             }
-            let mut done = 0;
+            let (mut done, came_before) = (0, self.came);
             let Err(failure) = self.stream(request.pack, frames, &mut done) else {
                 add(&job.meter.came_right, u64::from(doubted.is_some()));
                 break;
             };
             frames = &frames[done..];
-            tries = if done > 0 { 1 } else { tries };
+            tries = if done > 0 || self.came >= came_before + PART_BYTES { 1 } else { tries };
             if done > 0 && doubted.take().is_some() {
                 add(&job.meter.came_right, 1);
             }
@@ -128,7 +136,7 @@ impl<'a> Worker<'a> {
         lost
     }
 
-    /// Reads `frames` from one body, counting those that are done.
+    /// Reads `frames` from one body, counting those that are done; begins where the last body broke off.
     fn stream(
         &mut self,
         pack: u32,
@@ -138,19 +146,20 @@ impl<'a> Worker<'a> {
         let (Some(first), Some(last)) = (frames.first(), frames.last()) else { return Ok(()) };
         let Round { job: Job { meter, stop, .. }, link, map, .. } = *self.round;
         let item = Item::Pack(map.packs[pack as usize].digest);
-        let mut at = first.frame.offset_bytes;
+        let mut at = first.frame.offset_bytes + self.came as u64;
         let body = meter.time(Limit::Net, || link.source.open(&item, Some(at..last.end_bytes())));
         let mut body = body?.reader;
         for wanted in frames {
             stop.check()?;
-            let gap = wanted.frame.offset_bytes - at;
+            let gap = wanted.frame.offset_bytes.saturating_sub(at);
             let packed = wanted.frame.packed_bytes as usize;
             let read = meter.time(Limit::Net, || {
-                std::io::copy(&mut body.by_ref().take(gap), &mut std::io::sink())?;
+                io::copy(&mut body.by_ref().take(gap), &mut io::sink())?;
                 self.packed.resize(packed, 0);
-                body.read_exact(&mut self.packed)
+                fill(&mut body, &mut self.packed, &mut self.came)
             });
             read.map_err(|error| from_io(error, &*link.source, &item))?;
+            self.came = 0;
             self.frame(wanted)?;
             at = wanted.end_bytes();
             *done += 1;
@@ -282,6 +291,19 @@ impl<'a> Worker<'a> {
         let bytes = frames.last().map_or(0, FrameWants::end_bytes) - start;
         Error::Fetch { pack, offset_bytes: start, bytes, tries, source }
     }
+}
+
+/// Fills `buffer` from `came` on, which counts; what came before a failure stays.
+fn fill(body: &mut impl Read, buffer: &mut [u8], came: &mut usize) -> io::Result<()> {
+    while *came < buffer.len() {
+        match body.read(&mut buffer[*came..]) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => *came += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Wants that lie next to each other both in the frame and in the content.

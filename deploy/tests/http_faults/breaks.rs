@@ -61,14 +61,16 @@ pub(crate) fn always() -> impl Iterator<Item = Row> {
     })
 }
 
-/// Every reply is cut, but each brings a frame or more: it ends right. (Torn connections lose
+/// Every reply is cut, but each brings a part of a frame: it ends right. (Torn connections lose
 /// what is under way, and may bring less.)
 pub(crate) fn slow_progress() -> impl Iterator<Item = Row> {
-    [How::Fin, How::Stall].into_iter().map(|how| {
-        let fault = Fault::Break(At::After(900_000), how);
-        let name = format!("{how:?} after each 900000 bytes, Pack");
-        row(name, On::Pack, When::Always, fault, Expect::Right)
-    })
+    [(How::Fin, 900_000), (How::Stall, 900_000), (How::Fin, 50_000)].into_iter().map(
+        |(how, bytes)| {
+            let fault = Fault::Break(At::After(bytes), how);
+            let name = format!("{how:?} after each {bytes} bytes, Pack");
+            row(name, On::Pack, When::Always, fault, Expect::Right)
+        },
+    )
 }
 
 /// Cuts at each edge of a frame, a byte before and a byte after it, and at random bytes.

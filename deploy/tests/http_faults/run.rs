@@ -31,6 +31,9 @@ const HEAD_BYTES: usize = deploy::Mark::OFFSET;
 /// Tries of one thing (`deploy/src/retry.rs`).
 const TRIES: usize = 6;
 
+/// The longest object.
+const OBJECT_BYTES: u64 = 64 << 10;
+
 /// Fetches that may be under way at once: each may meet a final fault by itself.
 const WORKERS_MAX: usize = 8;
 
@@ -172,15 +175,19 @@ impl End {
             Err(_) => wrong.extend(boots(target, older(stores, row))),
         }
         match &row.expect {
-            Expect::Right => wrong.extend(self.ridden_out(row, stores)),
+            Expect::Right => wrong.extend(self.ridden_out(row)),
             Expect::RightAfter(least) => {
-                wrong.extend(self.ridden_out(row, stores));
+                wrong.extend(self.ridden_out(row));
                 let waited = self.waited();
                 if waited < *least {
                     wrong.push(format!("waited {waited:?}, not {least:?}"));
                 }
             }
-            Expect::RightAtOnce | Expect::Final(..) if self.retries > 0 => {
+            Expect::RightAtOnce if self.retries > 0 => wrong.push(ASKED_AGAIN.into()),
+            // What came wrong is asked for once more, by each that fetches.
+            Expect::Final(..)
+                if self.retries > row.lie.as_ref().map_or(0, |_| WORKERS_MAX as u64) =>
+            {
                 wrong.push(ASKED_AGAIN.into());
             }
             Expect::Final(..) if self.strikes() > WORKERS_MAX => wrong.push(ASKED_AGAIN.into()),
@@ -204,16 +211,14 @@ impl End {
         wrong
     }
 
-    /// What a cut costs: at most the frame that it broke is fetched twice.
-    fn ridden_out(&self, row: &Row, stores: &Shelf) -> Vec<String> {
+    /// What a cut costs: no more than an object is fetched twice.
+    fn ridden_out(&self, row: &Row) -> Vec<String> {
         let mut wrong = Vec::new();
         if self.retries == 0 {
             wrong.push("nothing was asked again".to_owned());
         }
-        let frames = stores.one.as_copy().frames();
-        let frame = frames.iter().map(|frame| u64::from(frame.packed_bytes)).max().unwrap();
         // On a machine under load a good server may be silent for too long: one fault more.
-        let most = frame * self.retries;
+        let most = OBJECT_BYTES * self.retries;
         let only_ours = self.retries <= self.strikes() as u64;
         // What is torn or refused by its head may be lost after it was sent: then only what
         // arrived can be counted.

@@ -11,6 +11,7 @@ mod lab;
 mod cards;
 mod case;
 mod clock;
+mod cuts;
 mod leases;
 mod links;
 mod race;
@@ -29,6 +30,7 @@ fn the_network_comes_up_or_says_exactly_why() -> Result<()> {
     }
     let families = [cards::cases, links::cases, leases::cases, clock::cases, store::cases];
     let mut cases: Vec<Case> = families.into_iter().flat_map(|family| family(&bench)).collect();
+    cases.extend(cuts::cases(&bench)?);
     if let Ok(only) = env::var("INAUG_NETWORK_ONLY") {
         cases.retain(|case| case.name.contains(&only));
     }

@@ -7,7 +7,7 @@ mod time;
 mod web;
 
 use crate::frame::{arp_answer, is_arp_probe};
-use crate::http::{Misbehaviour, Served};
+use crate::http::{Cuts, Misbehaviour, Served};
 use crate::station::Mac;
 use card::Card;
 use names::Names;
@@ -70,6 +70,7 @@ pub struct Shelf {
 #[derive(Debug, Default)]
 struct State {
     faults: Vec<Misbehaviour>,
+    cuts: Cuts,
     served: Vec<Served>,
     /// What its clock shows, if not the time: seconds since 1970.
     clock_s: Option<u64>,
@@ -109,6 +110,16 @@ impl Shelf {
     /// Replaces the faults.
     pub fn misbehave(&self, faults: Vec<Misbehaviour>) {
         self.state().faults = faults;
+    }
+
+    /// Connections end there, whatever else is wrong.
+    pub fn cut(&self, cuts: Cuts) {
+        self.state().cuts = cuts;
+    }
+
+    /// Cuts that have not struck.
+    pub fn cuts_left(&self) -> usize {
+        self.state().cuts.left()
     }
 
     /// Its clock shows this, seconds since 1970, and stands still.

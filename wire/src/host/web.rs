@@ -136,7 +136,8 @@ impl Connection {
         let head: Vec<u8> = self.head.drain(..end + 4).collect();
         let answered = read_request(&mut &head[..]).ok().flatten().and_then(|request| {
             let mut state = store.state();
-            let fault = strike(&mut state.faults, &request.path);
+            let cut = state.cuts.strike(&request);
+            let fault = cut.or_else(|| strike(&mut state.faults, &request.path));
             let reply = reply(&store.directory, &request, fault.as_ref()).ok()?;
             let reply = reply.dated(state.clock_s());
             state.served.push(reply.served.clone());

@@ -1,11 +1,13 @@
 //! A static store over HTTP/1.1, right or spoilt: what is read and what is answered. Sockets are
 //! the caller's, the kernel's or smoltcp's.
 
+mod cuts;
 mod date;
 mod fault;
 mod reply;
 mod request;
 
+pub use cuts::Cuts;
 pub use fault::{ALWAYS, Fault, Misbehaviour, strike};
 pub use reply::{After, Reply, reply};
 pub use request::{HEAD_BYTES, Range, Request, read_request};
