@@ -38,7 +38,7 @@ pub use machine::{
     Accel, Access, Ailment, Bus, Console, Disk, Firmware, Format, Machine, Match, Nic, NicModel,
     Qmp, Running, Shell, Texts, deadline,
 };
-pub use server::StaticServer;
+pub use server::{IPV6_ONLY, StaticServer};
 pub use trees::{Difference, differences};
 pub use volume::{ESP_TYPE, Partition, ROOT_TYPE, unmounted};
 pub use wire::Noise;

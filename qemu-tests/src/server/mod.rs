@@ -20,6 +20,12 @@ use wire::http::{After, Misbehaviour, Reply, Request, Served, read_request, repl
 /// What QEMU's user network calls the host.
 const HOST_SEEN_BY_GUEST: &str = "10.0.2.2";
 
+/// More of QEMU's user network: one without IPv4, with these addresses.
+pub const IPV6_ONLY: &str = "ipv4=off,ipv6=on,ipv6-prefix=fd00:7e57::,ipv6-host=fd00:7e57::2";
+
+/// What [`IPV6_ONLY`] calls the host.
+const HOST_SEEN_BY_GUEST_V6: &str = "[fd00:7e57::2]";
+
 /// More than a reply writes at once: its last part is sent by the flush that
 /// follows counting it, so no client is done before it is counted.
 const SENT_LATE_BYTES: usize = 128 << 10;
@@ -63,7 +69,16 @@ impl StaticServer {
 
     /// The same with faults: the first that fits a path strikes.
     pub fn misbehaving(root: impl AsRef<Path>, table: Vec<Misbehaviour>) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").context("a port for the store server")?;
+        Self::at("127.0.0.1:0", root, table)
+    }
+
+    /// The same for machines on [`IPV6_ONLY`].
+    pub fn of_ipv6(root: impl AsRef<Path>) -> Result<Self> {
+        Self::at("[::1]:0", root, Vec::new())
+    }
+
+    fn at(address: &str, root: impl AsRef<Path>, table: Vec<Misbehaviour>) -> Result<Self> {
+        let listener = TcpListener::bind(address).context("a port for the store server")?;
         let address = listener.local_addr().context("the store server's port")?;
         let shared = Arc::new(Shared {
             root: root.as_ref().to_owned(),
@@ -85,7 +100,8 @@ impl StaticServer {
 
     /// Its URL for a machine on a user network.
     pub fn guest_url(&self) -> String {
-        format!("http://{HOST_SEEN_BY_GUEST}:{}", self.address.port())
+        let host = if self.address.is_ipv6() { HOST_SEEN_BY_GUEST_V6 } else { HOST_SEEN_BY_GUEST };
+        format!("http://{host}:{}", self.address.port())
     }
 
     /// Replaces the faults; an empty table is a store that behaves.

@@ -12,6 +12,7 @@ mod cards;
 mod case;
 mod clock;
 mod cuts;
+mod ipv6;
 mod leases;
 mod links;
 mod race;
