@@ -13,6 +13,7 @@ mod case;
 mod clock;
 mod cuts;
 mod ipv6;
+mod kernel_peer;
 mod leases;
 mod links;
 mod race;
