@@ -65,8 +65,9 @@ fn cables(bench: &Bench) -> Vec<Case> {
         },
         Case {
             says: &["waiting for eth0 (carrier up"],
-            ..case("spanning tree of 31 s")
-                .with(Faults { silent_for: Duration::from_secs(31), ..Faults::default() })
+            is_long: true,
+            ..case("spanning tree of 50 s")
+                .with(Faults { silent_for: Duration::from_secs(50), ..Faults::default() })
         },
         Case {
             told: "inaugurator.net-timeout=4",

@@ -75,6 +75,8 @@ pub(crate) struct Case {
     pub(crate) told: &'static str,
     /// What the machine's clock shows at power-on.
     pub(crate) clock: Option<&'static str>,
+    /// Mostly a wait: begins before others.
+    pub(crate) is_long: bool,
     /// Done to it while it runs.
     pub(crate) act: fn(&mut Running, &Wire) -> Result<()>,
     pub(crate) outcome: Outcome,
@@ -103,6 +105,7 @@ impl Case {
             url: "http://10.77.0.1",
             told: "",
             clock: None,
+            is_long: false,
             act: |_, _| Ok(()),
             outcome: Outcome::Deployed,
             says: &[],

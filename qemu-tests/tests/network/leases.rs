@@ -5,13 +5,16 @@ use anyhow::{Result, ensure};
 use qemu_tests::{Fault, Misbehaviour};
 use std::net::Ipv4Addr;
 use std::time::Duration;
-use wire::{Deaf, Dhcp, Host, Kind, Manner, Sums};
+use wire::{Deaf, Dhcp, Host, Kind, Manner, Station, Sums};
 
 /// Until a failure is said: several DISCOVERs and REQUESTs go out in that.
 const SOON: &str = "inaugurator.net-timeout=7";
 
 /// What is said where there is no mask to be used.
 const ASSUMED: &[&str] = &["eth0: no usable mask given, /24 assumed"];
+
+/// Nobody has it.
+const NOBODY: Ipv4Addr = Ipv4Addr::new(10, 88, 0, 99);
 
 pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
     let mut all = manners(bench);
@@ -119,9 +122,11 @@ fn manners(bench: &Bench) -> Vec<Case> {
             .fails(&["DISCOVER sent, no answer"]),
         Case {
             says: &["waiting for eth0 (carrier up"],
+            told: "inaugurator.net-timeout=120",
+            is_long: true,
             ..late(
-                "DHCP server late by 40 s",
-                Manner { silent_for: Duration::from_secs(40), ..well },
+                "DHCP server late by 90 s",
+                Manner { silent_for: Duration::from_secs(90), ..well },
             )
         },
         late("options in the fields of file and name", Manner { overloads: true, ..well }),
@@ -180,7 +185,19 @@ fn lies(bench: &Bench) -> Vec<Case> {
         Case { told: SOON, url: "http://nowhere.lab", ..lie("name that nobody knows", dhcp()) }
             .fails(&["the resolver 10.77.0.1 does not know the host nowhere.lab"]),
         named("store by name", dhcp()),
+        two_addresses(bench),
     ]
+}
+
+/// Of a name's addresses the first leads to nobody.
+fn two_addresses(bench: &Bench) -> Case {
+    let mut case = Case { url: "http://depot.lab", ..Case::of("store of two addresses", bench) };
+    for (_, station) in &mut case.network.stations {
+        if let Station::Host(Host { names: Some(names), .. }) = station {
+            names.insert(0, ("depot.lab".to_owned(), NOBODY));
+        }
+    }
+    case
 }
 
 fn ways(bench: &Bench) -> Vec<Case> {

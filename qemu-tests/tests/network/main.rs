@@ -36,6 +36,7 @@ fn the_network_comes_up_or_says_exactly_why() -> Result<()> {
     if let Ok(only) = env::var("INAUG_NETWORK_ONLY") {
         cases.retain(|case| case.name.contains(&only));
     }
+    cases.sort_by_key(|case| !case.is_long);
     let seed = seed()?;
     for case in &mut cases {
         case.network.seed = seed;

@@ -132,7 +132,7 @@ fn flip() -> Fault {
 fn restarted(bench: &Bench) -> Case {
     let case = Case::of("store restarted in the middle", bench).spoilt(vec![Misbehaviour {
         times: 2,
-        ..Misbehaviour::once("packs/", Fault::Slow(50_000))
+        ..Misbehaviour::once("packs/", Fault::Slow(200_000))
     }]);
     case.shelf.restarts(Restart { after_requests: 8, off_for: Duration::from_secs(3) });
     case

@@ -21,6 +21,9 @@ const TYPE_A: [u8; 4] = [0, 1, 0, 1];
 /// "No such name".
 const NXDOMAIN: u8 = 3;
 
+/// Addresses of one name in an answer.
+const ADDRESSES: usize = 8;
+
 /// Seconds that an answer may be kept.
 const TTL_S: u32 = 60;
 
@@ -61,27 +64,17 @@ fn answer(question: &[u8], names: &[(String, Ipv4Addr)]) -> Option<Vec<u8>> {
     let (header, rest) = question.split_first_chunk::<HEADER>()?;
     let (name, name_bytes) = name(rest)?;
     let asked = rest.get(..name_bytes + 4)?;
-    let address = names.iter().find(|(known, _)| known.eq_ignore_ascii_case(&name));
+    let known =
+        || names.iter().filter(|(known, _)| known.eq_ignore_ascii_case(&name)).take(ADDRESSES);
     // A name that is there without an address of the kind that is asked for.
     let is_a = asked[name_bytes..] == TYPE_A;
-    let found = address.filter(|_| is_a).map(|(_, address)| *address);
-    let code = if address.is_some() { 0 } else { NXDOMAIN };
+    let found: Vec<Ipv4Addr> = known().filter(|_| is_a).map(|(_, address)| *address).collect();
+    let code = if known().next().is_some() { 0 } else { NXDOMAIN };
     let mut answer = header[..2].to_vec();
     // A response, recursion as asked and available; one question, its answer, nothing else.
-    answer.extend([
-        0x80 | header[2] & 1,
-        0x80 | code,
-        0,
-        1,
-        0,
-        u8::from(found.is_some()),
-        0,
-        0,
-        0,
-        0,
-    ]);
+    answer.extend([0x80 | header[2] & 1, 0x80 | code, 0, 1, 0, found.len() as u8, 0, 0, 0, 0]);
     answer.extend(asked);
-    if let Some(address) = found {
+    for address in found {
         answer.extend([0xc0, HEADER as u8]); // the name of the question
         answer.extend(TYPE_A);
         answer.extend(TTL_S.to_be_bytes());
@@ -129,5 +122,8 @@ mod tests {
         assert_eq!(answer(&question(b"\x01x\0", 1), &names).unwrap()[3], 0x83);
         assert_eq!(answer(&question(b"\xc0\x0c", 1), &names), None);
         assert_eq!(answer(b"short", &names), None);
+        let two = [&names[..], &[("depot.lab".to_owned(), Ipv4Addr::new(10, 9, 8, 6))]].concat();
+        let found = answer(&question(depot, 1), &two).unwrap();
+        assert_eq!((found[7], &found[found.len() - 4..]), (2, &[10, 9, 8, 6][..]));
     }
 }
