@@ -1,27 +1,32 @@
 //! One NIC in the race: waiting for carrier, asking for an address, or ready to try the store.
+//!
+//! ```text
+//! asking   what goes over its packet sockets
+//! given    an answer, or the operator's words   ->  Network
+//! told     what is said of it
+//! ```
+
+mod asking;
+mod given;
+mod told;
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::net::{Protocol, eth};
 
 use super::conversation::{AddressProbe, Conversation};
 use super::dhcp::{self, Answer};
 use super::ipv6;
-use super::mac::MacAddr;
 use super::netlink::Link;
 use super::nic::Nic;
 use super::packet::PacketSocket;
-use super::{Addressing, Ipv6Mode, NAMESERVERS_MAX, NetConfig, Network, Route, StaticAddress};
-
-/// Notes kept for one NIC; the oldest go first. A flapping link writes one per change.
-const NOTES_MAX: usize = 6;
-
-/// Frames read from one NIC before the others have their turn.
-const FRAMES_PER_TURN: usize = 64;
+use super::{Addressing, Ipv6Mode, NetConfig, Network, StaticAddress};
+use asking::{Asking, Probing, converse};
+use given::{from_answer, from_static};
 
 /// Waits after a failed attempt at the store; the last one repeats. The store, or a route to it, may
 /// come up later than the machine.
@@ -90,18 +95,6 @@ enum State {
     /// With an answer, as long as others may have the address.
     Probing(Box<Probing>),
     Ready(Box<Ready>),
-}
-
-struct Asking {
-    client: Conversation,
-    socket: PacketSocket,
-}
-
-struct Probing {
-    asking: Asking,
-    answer: Answer,
-    probe: AddressProbe,
-    socket: PacketSocket,
 }
 
 struct Ready {
@@ -245,22 +238,6 @@ impl Contender {
         self.nowhere.push_back(server);
     }
 
-    /// Adds to what is told about this NIC; a repetition is not told twice.
-    pub(super) fn note(&mut self, note: String) {
-        if self.notes.back() == Some(&note) {
-            return;
-        }
-        if self.notes.len() >= NOTES_MAX {
-            self.notes.pop_front();
-        }
-        self.notes.push_back(note);
-    }
-
-    /// What is wrong with the answer that is tried, unless it was said already.
-    pub(super) fn take_remarks(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.remarks)
-    }
-
     /// The configuration to try at `now`, if this NIC has one, and how often it was tried.
     pub(super) fn ready(&self, now: Duration) -> Option<(&Network, u32)> {
         match &self.state {
@@ -292,38 +269,6 @@ impl Contender {
             State::Asking(asking) => Some(&asking.socket),
             State::Probing(probing) => Some(&probing.socket),
             _ => None,
-        }
-    }
-
-    /// The NIC with everything that was heard.
-    pub(super) fn report(&self, now: Duration) -> Nic {
-        let mut parts: Vec<String> = self.notes.iter().cloned().collect();
-        let told = !parts.is_empty();
-        match (&self.state, self.carrier_since) {
-            (State::Unwanted(why), _) => parts.push(why.clone()),
-            (State::Ready(ready), _) if ready.attempts > 0 => {}
-            (State::Broken { .. }, _) if told => {}
-            (_, None) if told => parts.push("no carrier now".to_owned()),
-            (_, None) => parts.push("no carrier".to_owned()),
-            _ => parts.push(self.progress(now)),
-        }
-        Nic { heard: parts.join("; "), ..self.nic.clone() }
-    }
-
-    fn progress(&self, now: Duration) -> String {
-        let up = now.saturating_sub(self.carrier_since.unwrap_or(now)).as_secs_f32();
-        match &self.state {
-            State::Unwanted(_) | State::Idle | State::Broken { .. } => {
-                format!("carrier up {up:.1} s")
-            }
-            State::Asking(asking) => {
-                format!("carrier up {up:.1} s, {}", asking.client.heard())
-            }
-            State::Probing(probing) => {
-                let address = probing.answer.address;
-                format!("carrier up {up:.1} s, looking whether others have {address}")
-            }
-            State::Ready(ready) => format!("carrier up {up:.1} s, {}", ready.network.source()),
         }
     }
 
@@ -374,125 +319,6 @@ impl State {
     fn ready(network: Network, now: Duration) -> Self {
         Self::Ready(Box::new(Ready { network, not_before: now, attempts: 0 }))
     }
-}
-
-impl Probing {
-    /// One turn: who else has the address, if anybody says so.
-    fn probe(&mut self, now: Duration) -> io::Result<Option<MacAddr>> {
-        if let Some(frame) = self.probe.poll(now) {
-            send(&self.socket, &frame)?;
-        }
-        for _ in 0..FRAMES_PER_TURN {
-            let Some(frame) = self.socket.receive()? else { return Ok(None) };
-            if let Some(other) = self.probe.conflict(&frame) {
-                return Ok(Some(other));
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// One turn of the conversation: what is due goes out, what has arrived comes in.
-fn converse(asking: &mut Asking, now: Duration) -> io::Result<Option<Answer>> {
-    let Asking { client, socket } = asking;
-    for _ in 0..FRAMES_PER_TURN {
-        if let Some(answer) = client.late_answer(now) {
-            return Ok(Some(answer));
-        }
-        if let Some(question) = client.poll(now) {
-            send(socket, &question)?;
-        }
-        match socket.receive()? {
-            None => return Ok(None),
-            Some(frame) => {
-                if let Some(answer) = client.receive(now, &frame) {
-                    return Ok(Some(answer));
-                }
-            }
-        }
-    }
-    Ok(None)
-}
-
-/// Sends a frame. A full queue loses it; the next one is due soon.
-fn send(socket: &PacketSocket, frame: &[u8]) -> io::Result<()> {
-    match socket.send(frame) {
-        Err(error) if is_passing(&error) => Ok(()),
-        sent => sent,
-    }
-}
-
-fn is_passing(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock
-        || error.raw_os_error() == Some(nix::errno::Errno::ENOBUFS as i32)
-}
-
-/// What a NIC is given by a DHCP server, and by the operator.
-pub(super) fn from_answer(nic: &Nic, answer: Answer, config: &NetConfig) -> Network {
-    Network {
-        nic: nic.clone(),
-        address: answer.address,
-        prefix: answer.prefix,
-        peer: None,
-        gateway: answer.gateway,
-        routes: routes(nic, answer.address, answer.routes, config),
-        nameservers: nameservers(&config.nameservers, &answer.nameservers),
-        domain: answer.domain,
-        hostname: answer.hostname,
-        ntp: answer.ntp,
-        mtu: mtu(config, answer.mtu, answer.address),
-        mtu_before: None,
-        server_id: answer.server_id,
-        lease: Some(answer.lease),
-        since: Instant::now(),
-    }
-}
-
-fn from_static(nic: &Nic, fixed: &StaticAddress, config: &NetConfig) -> Network {
-    Network {
-        nic: nic.clone(),
-        address: fixed.address,
-        prefix: fixed.prefix,
-        peer: fixed.peer,
-        gateway: fixed.gateway,
-        routes: routes(nic, fixed.address, Vec::new(), config),
-        nameservers: nameservers(&config.nameservers, &[]),
-        domain: None,
-        hostname: None,
-        ntp: Vec::new(),
-        mtu: mtu(config, None, fixed.address),
-        mtu_before: None,
-        server_id: None,
-        lease: None,
-        since: Instant::now(),
-    }
-}
-
-/// The operator's MTU before what was given; IPv6 goes away with a link that is too narrow for it.
-fn mtu(config: &NetConfig, given: Option<u16>, address: IpAddr) -> Option<u16> {
-    let least = if address.is_ipv6() { ipv6::MTU_MIN } else { 0 };
-    config.mtu.or(given).map(|mtu| mtu.max(least))
-}
-
-/// Those of the lease, and the operator's that lead through this NIC and are of the address's family:
-/// of two to one destination the operator's holds.
-fn routes(nic: &Nic, address: IpAddr, leased: Vec<Route>, config: &NetConfig) -> Vec<Route> {
-    let typed = config.routes.iter().filter(|typed| {
-        typed.nic.as_ref().is_none_or(|choice| nic.is(choice))
-            && typed.route.destination.is_ipv6() == address.is_ipv6()
-    });
-    leased.into_iter().chain(typed.map(|typed| typed.route)).collect()
-}
-
-/// The operator's resolvers before the lease's, as many as are used.
-fn nameservers(typed: &[IpAddr], leased: &[IpAddr]) -> Vec<IpAddr> {
-    let mut servers: Vec<IpAddr> = Vec::new();
-    for server in typed.iter().chain(leased) {
-        if servers.len() < NAMESERVERS_MAX && !servers.contains(server) {
-            servers.push(*server);
-        }
-    }
-    servers
 }
 
 /// A number for transaction ids and jitter. The seeds of the standard library's hash maps come from
