@@ -29,6 +29,7 @@ pub mod vfat;
 pub mod volumes;
 pub mod write;
 
+mod busy;
 mod content;
 mod counted;
 mod diffs;

@@ -1,12 +1,12 @@
 //! Counts what a deployment does, while it does it.
 //!
 //! Workers add; anyone may take a [`Snapshot`]. Time is added up for each kind of
-//! work over all workers, which says what the limit is: the kind of work that the
-//! workers spend most of their time in.
+//! work over all workers, which says what the limit is ([`Snapshot::limit_since`]).
 
+use crate::busy::{Busy, Times, limit};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A kind of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -23,7 +23,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    const ALL: [Self; 4] = [Self::Net, Self::Decompress, Self::Hash, Self::Disk];
+    pub(crate) const ALL: [Self; 4] = [Self::Net, Self::Decompress, Self::Hash, Self::Disk];
 
     /// As it is printed.
     pub fn as_str(self) -> &'static str {
@@ -92,7 +92,7 @@ pub struct Meter {
     pub(crate) total_bytes: AtomicU64,
     /// Whether more of the stage that runs may still be found.
     is_open: AtomicBool,
-    busy_ns: [AtomicU64; Limit::ALL.len()],
+    busy: Busy,
     passed_over: Mutex<Vec<PassedOver>>,
 }
 
@@ -131,7 +131,7 @@ pub struct Snapshot {
     pub total_bytes: u64,
     /// Whether the stage finds out while it runs how much that is: it is what was found so far.
     pub is_open: bool,
-    busy_ns: [u64; Limit::ALL.len()],
+    busy: Times,
 }
 
 impl Meter {
@@ -165,7 +165,7 @@ impl Meter {
             done_bytes: read(&self.done_bytes),
             total_bytes: read(&self.total_bytes),
             is_open: self.is_open.load(Ordering::Relaxed),
-            busy_ns: self.busy_ns.each_ref().map(read),
+            busy: self.busy.so_far(),
         }
     }
 
@@ -195,12 +195,9 @@ impl Meter {
         self.is_open.store(is_open, Ordering::Relaxed);
     }
 
-    /// Does `work` and counts its time as `limit`.
+    /// Does `work` and counts its time as `limit`, while it is under way too.
     pub(crate) fn time<T>(&self, limit: Limit, work: impl FnOnce() -> T) -> T {
-        let start = Instant::now();
-        let result = work();
-        self.busy_ns[limit as usize].fetch_add(ns(start.elapsed()), Ordering::Relaxed);
-        result
+        self.busy.time(limit, work)
     }
 }
 
@@ -212,35 +209,11 @@ pub(crate) fn add(counter: &AtomicU64, amount: u64) {
 impl Snapshot {
     /// What the workers spent most of their time in since `earlier`; none where they did nothing.
     pub fn limit_since(&self, earlier: &Self) -> Option<Limit> {
-        let busy = |limit: &Limit| {
-            self.busy_ns[*limit as usize].saturating_sub(earlier.busy_ns[*limit as usize])
-        };
-        Limit::ALL.into_iter().filter(|limit| busy(limit) > 0).max_by_key(busy)
+        limit(&earlier.busy, &self.busy)
     }
 
     /// Time that all workers together spent in `limit`.
     pub fn busy(&self, limit: Limit) -> Duration {
-        Duration::from_nanos(self.busy_ns[limit as usize])
-    }
-}
-
-fn ns(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_limit_is_what_took_most_time_since_the_last_look() {
-        let meter = Meter::new();
-        assert_eq!(meter.snapshot().limit_since(&Snapshot::default()), None);
-        meter.busy_ns[Limit::Net as usize].store(5, Ordering::Relaxed);
-        meter.busy_ns[Limit::Disk as usize].store(4, Ordering::Relaxed);
-        let first = meter.snapshot();
-        assert_eq!(first.limit_since(&Snapshot::default()), Some(Limit::Net));
-        meter.busy_ns[Limit::Disk as usize].store(6, Ordering::Relaxed);
-        assert_eq!(meter.snapshot().limit_since(&first), Some(Limit::Disk));
+        self.busy[limit as usize]
     }
 }

@@ -70,10 +70,14 @@ fn line(before: &Snapshot, now: &Snapshot, elapsed: Duration) -> Option<String> 
         return Some(format!("{done} looked through, {rate}/s, limit {limit}"));
     }
     let left_bytes = now.total_bytes.saturating_sub(now.done_bytes);
-    let left =
-        left_bytes.checked_div(rate).map_or(String::from("stalled"), |s| format!("{s} s left"));
-    let percent = u128::from(now.done_bytes) * 100 / u128::from(now.total_bytes);
     let fetched = rate_of_fetch(before, now, elapsed);
+    let left = match left_bytes.checked_div(rate) {
+        Some(seconds) => format!("{seconds} s left"),
+        // A piece that is still coming counts as a whole.
+        None if !fetched.is_empty() => String::from("slow"),
+        None => String::from("stalled"),
+    };
+    let percent = u128::from(now.done_bytes) * 100 / u128::from(now.total_bytes);
     Some(format!(
         "{percent:3}% {} of {}, {}/s{fetched}, {left}, limit {limit}",
         human(now.done_bytes),
@@ -113,6 +117,12 @@ mod tests {
         assert_eq!(
             line(&now, &now, Duration::from_secs(1)).unwrap(),
             " 34% 356.0 MiB of 1.0 GiB, 0 B/s, stalled, limit nothing"
+        );
+        let mut coming = now;
+        coming.fetched_bytes += 100_000;
+        assert_eq!(
+            line(&now, &coming, Duration::from_secs(1)).unwrap(),
+            " 34% 356.0 MiB of 1.0 GiB, 0 B/s, net 97.7 KiB/s, slow, limit nothing"
         );
         assert_eq!(line(&before, &Snapshot::default(), Duration::ZERO), None);
         let mut found = now;

@@ -41,8 +41,11 @@ fn breaks(bench: &Bench) -> Vec<Case> {
         once("connection closed instead of a head", "packs/", Fault::Hangup),
         Case::of("300 kB/s for each request", bench)
             .spoilt(vec![Misbehaviour::always("packs/", Fault::Slow(300_000))]),
-        Case::of("100 kB/s for each request", bench)
-            .spoilt(vec![Misbehaviour::always("packs/", Fault::Slow(100_000))]),
+        Case {
+            says: &["KiB/s, slow, limit net"],
+            ..Case::of("100 kB/s for each request", bench)
+                .spoilt(vec![Misbehaviour::always("packs/", Fault::Slow(100_000))])
+        },
         restarted(bench),
         Case {
             told: "inaugurator.net-timeout=6",
