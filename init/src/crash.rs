@@ -30,7 +30,7 @@ pub fn take_over(console: Arc<Console>, disks: Disks, onfail: Arc<Mutex<OnFail>>
             category: "other".into(),
             causes: vec![message(info)],
             attempt: 1,
-            facts: Facts::gather(&console, &disks),
+            facts: Facts::gather(&console, &disks, None),
         };
         console.show(&report::screen(&report));
         console.show(&format!("{}\n", report::json(&report)));

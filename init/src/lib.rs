@@ -22,6 +22,7 @@ pub mod crash;
 pub mod devices;
 pub mod disks;
 pub mod kexec;
+mod kmsg;
 pub mod machine;
 pub mod mounts;
 pub mod net;

@@ -83,3 +83,28 @@ pub(crate) fn lead_a_session(command: &mut Command) -> &mut Command {
     // taken, no lock is held (`signal-safety(7)`).
     unsafe { command.pre_exec(begin) }
 }
+
+/// `PACKET_ADD_MEMBERSHIP` of `packet(7)`: has the link number `index` pass on what is sent to `group`,
+/// as long as the packet socket is open.
+pub(crate) fn join_group(socket: BorrowedFd<'_>, index: u32, group: [u8; 6]) -> io::Result<()> {
+    let mut mr_address = [0; 8];
+    mr_address[..group.len()].copy_from_slice(&group);
+    let request = libc::packet_mreq {
+        mr_ifindex: index.try_into().map_err(io::Error::other)?,
+        mr_type: libc::PACKET_MR_MULTICAST as libc::c_ushort,
+        mr_alen: group.len() as libc::c_ushort,
+        mr_address,
+    };
+    // SAFETY: the descriptor is open for the call by its borrow; pointer and length are those of a whole
+    // `struct packet_mreq`, which the kernel only reads.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_ADD_MEMBERSHIP,
+            (&raw const request).cast(),
+            size_of::<libc::packet_mreq>() as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

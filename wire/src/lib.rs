@@ -5,6 +5,7 @@
 //! faults    what a cable does to frames        lost, late, twice, changed, too long
 //! switch    ports, hosts, one thread           who hears what, and when
 //! tag, lacp VLANs and aggregates                IEEE 802.1Q, 802.1AX
+//! lldp      what ports say of themselves        IEEE 802.1AB
 //! dhcp      servers that lie                   RFC 2131 as it is met
 //! host      addresses, a store, a resolver     smoltcp's stack on a port of the switch
 //! http      one answer of a static store       shared with servers on real sockets
@@ -20,6 +21,7 @@ mod frame;
 mod host;
 pub mod http;
 mod lacp;
+mod lldp;
 mod noise;
 mod seen;
 mod station;
@@ -31,6 +33,7 @@ mod wire;
 pub use dhcp::{Deaf, Dhcp, Manner, Sums};
 pub use faults::{Corruption, Faults};
 pub use host::{Host, Restart, Shelf};
+pub use lldp::Announced;
 pub use noise::Noise;
 pub use seen::{Kind, Seen};
 pub use station::{Mac, Station};

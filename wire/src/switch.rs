@@ -4,6 +4,7 @@ use crate::capture::Capture;
 use crate::faults::{Faults, Line};
 use crate::frame::{ends, is_for_many};
 use crate::lacp::{Partner, is_slow_protocol};
+use crate::lldp::Voice;
 use crate::noise::Noise;
 use crate::seen::Seen;
 use crate::station::{Mac, Powered};
@@ -64,6 +65,7 @@ pub(crate) struct Socket {
     line: Line,
     port: Port,
     partner: Partner,
+    voice: Voice,
 }
 
 impl Socket {
@@ -71,7 +73,8 @@ impl Socket {
         listener.set_nonblocking(true).context("a port that does not block")?;
         let (framer, unsent) = (Framer::default(), VecDeque::new());
         let (line, partner) = (Line::of(port.faults), Partner::default());
-        Ok(Self { listener, stream: None, framer, unsent, line, port, partner })
+        let voice = Voice::default();
+        Ok(Self { listener, stream: None, framer, unsent, line, port, partner, voice })
     }
 }
 
@@ -106,6 +109,7 @@ impl Switch {
             for port in 0..self.ports.len() {
                 self.receive(port)?;
             }
+            self.announce();
             self.settle();
             for port in &mut self.ports {
                 flush(port);
@@ -166,6 +170,17 @@ impl Switch {
             }
         }
         Ok(())
+    }
+
+    /// Says on each port what is to be said there.
+    fn announce(&mut self) {
+        let now = self.now();
+        for index in 0..self.ports.len() {
+            let Socket { port, voice, .. } = &mut self.ports[index];
+            if let Some(frame) = voice.drive(now, port.announced.as_ref(), index) {
+                self.leave(now, index, frame);
+            }
+        }
     }
 
     /// Moves all frames that can be moved now.
@@ -279,7 +294,8 @@ impl Switch {
         let now = self.now();
         let later = self.state.later.keys().next().map(|(at, _)| *at);
         let stations = self.stations.iter_mut().filter_map(|(_, station)| station.due(now));
-        let due = stations.chain(later).min();
+        let speaking = self.ports.iter().filter(|port| port.port.announced.is_some());
+        let due = stations.chain(later).chain(speaking.map(|port| port.voice.due())).min();
         let mut fds = vec![PollFd::new(&self.bell, PollFlags::IN)];
         for port in &self.ports {
             fds.push(PollFd::new(&port.listener, PollFlags::IN));

@@ -2,6 +2,7 @@
 
 use crate::capture::Capture;
 use crate::faults::Faults;
+use crate::lldp::Announced;
 use crate::noise::Noise;
 use crate::seen::Seen;
 use crate::station::{Powered, Station};
@@ -27,6 +28,8 @@ pub struct Port {
     pub tagged: Option<u16>,
     /// One of several ports to the same machine, agreed upon by LACP: those with the same number.
     pub aggregate: Option<u8>,
+    /// What the switch says of itself there.
+    pub announced: Option<Announced>,
 }
 
 /// A network that is off: ports for machines, and what else is plugged in.

@@ -10,7 +10,7 @@ use store::OpenError;
 use crate::config::{ChangeError, Mistakes};
 use crate::devices::Unfinished;
 use crate::kexec::{ImageError, KexecError, TooLittleMemory};
-use crate::net::NetError;
+use crate::net::{Card, NetError};
 use crate::ondisk::{ChooseError, StartError};
 use crate::report;
 use crate::window::Stopped;
@@ -77,6 +77,14 @@ impl Failure {
     /// Why it was stopped, if nothing failed.
     pub fn stopped(&self) -> Option<Stopped> {
         if let Cause::Stopped(stopped) = &*self.cause { Some(*stopped) } else { None }
+    }
+
+    /// The network cards, where none of them reached the store.
+    pub(super) fn cards(&self) -> Option<&[Card]> {
+        match &*self.cause {
+            Cause::Network(NetError::NoNetwork(failure)) => Some(&failure.cards),
+            _ => None,
+        }
     }
 
     /// The causes in words, outermost first.

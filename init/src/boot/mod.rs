@@ -145,7 +145,10 @@ pub(crate) fn report(machine: &Machine, failure: &Failure, attempt: u32) -> Repo
     if let Err(unfinished) = machine.devices.wait_walked(Instant::now() + DRIVERS) {
         console.say("devices", &unfinished.to_string());
     }
-    let facts = Facts::gather(console, &machine.disks);
+    let mut facts = Facts::gather(console, &machine.disks, machine.network());
+    if let Some(cards) = failure.cards() {
+        facts.cards = cards.to_vec();
+    }
     let category = failure.category().into();
     Report { stage, category, causes, attempt, facts }
 }

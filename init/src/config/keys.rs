@@ -295,12 +295,17 @@ pub(super) const KEYS: [Key; 28] = [
     },
     Key {
         name: "vlan",
-        value: "NAME:NIC",
+        value: "NAME:NIC|auto",
         default: "none",
         help: "a VLAN on a NIC or a bond, its number at the end of NAME, as dracut.cmdline(7) writes \
-               it; may be given several times",
+               it; may be given several times; auto: those that a switch names by LLDP, where \
+               nothing else leads to the store",
         repeats: true,
         set: |settings, value| {
+            if value == AUTO {
+                settings.network.auto_vlan = true;
+                return Ok(());
+            }
             let vlan = net::parse_vlan(value).map_err(|error| expected(value, &error))?;
             let is_taken = settings.network.has_layer(&vlan.name);
             add_named(&mut settings.network.vlans, vlan, is_taken)
@@ -308,12 +313,17 @@ pub(super) const KEYS: [Key; 28] = [
     },
     Key {
         name: "bond",
-        value: "NAME[:NIC,...[:OPTIONS[:MTU]]]",
+        value: "NAME[:NIC,...[:OPTIONS[:MTU]]]|auto",
         default: "none",
         help: "several NICs as one link, mode=active-backup or 802.3ad, as dracut.cmdline(7) writes \
-               it; may be given several times",
+               it; may be given several times; auto: those that a switch has as one link by LLDP, \
+               where nothing else leads to the store",
         repeats: true,
         set: |settings, value| {
+            if value == AUTO {
+                settings.network.auto_bond = true;
+                return Ok(());
+            }
             let bond = net::parse_bond(value).map_err(|error| expected(value, &error))?;
             let is_taken = settings.network.has_layer(&bond.name);
             add_named(&mut settings.network.bonds, bond, is_taken)
@@ -355,6 +365,9 @@ pub(super) const KEYS: [Key; 28] = [
         },
     },
 ];
+
+/// As switches say it.
+const AUTO: &str = "auto";
 
 /// One more of a few.
 fn add<T>(all: &mut Vec<T>, one: T, most: usize) -> Result<(), String> {

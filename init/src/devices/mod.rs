@@ -6,6 +6,7 @@
 //! polls: waiting ends by an event, by quiet, or by its deadline.
 
 mod driverless;
+mod firmware;
 mod modules;
 mod uevent;
 
@@ -21,6 +22,7 @@ use rustix::event::PollFlags;
 
 use crate::console::{Console, wait_for};
 pub use driverless::{Driverless, driverless};
+pub(crate) use firmware::firmware_missing;
 pub use modules::{Modules, ModulesError};
 use uevent::{Heard, Listener};
 

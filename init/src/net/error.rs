@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::args::NicChoice;
 use super::nic::Nic;
+use super::table::{Card, table};
 
 /// Why there is no network.
 #[derive(Debug, Error)]
@@ -43,8 +44,8 @@ pub struct Failure {
     pub wanted: Option<NicChoice>,
     /// The NICs, those that vanished again included.
     pub nics: Vec<Nic>,
-    /// Devices that are network cards by what their bus says, and that no driver serves.
-    pub driverless: Vec<String>,
+    /// All cards of the machine, those without a driver too, for people and programs.
+    pub cards: Vec<Card>,
 }
 
 impl fmt::Display for Failure {
@@ -52,25 +53,17 @@ impl fmt::Display for Failure {
         let seconds = self.waited.as_secs_f32();
         if self.nics.is_empty() {
             write!(f, "no network card appeared within {seconds:.1} s")?;
-            if self.driverless.is_empty() {
-                f.write_str(": no driver, or none there")?;
+            if self.cards.is_empty() {
+                return f.write_str(": no driver, or none there");
             }
-            return self.tell_driverless(f);
+        } else {
+            write!(f, "no network card reached the store within {seconds:.1} s")?;
+            if let Some(wanted) = &self.wanted
+                && !self.nics.iter().any(|nic| nic.is(wanted))
+            {
+                write!(f, ", and none is {wanted}")?;
+            }
         }
-        write!(f, "no network card reached the store within {seconds:.1} s")?;
-        if let Some(wanted) = &self.wanted
-            && !self.nics.iter().any(|nic| nic.is(wanted))
-        {
-            write!(f, ", and none is {wanted}")?;
-        }
-        self.nics.iter().try_for_each(|nic| write!(f, "\n  {nic}"))?;
-        self.tell_driverless(f)
-    }
-}
-
-impl Failure {
-    fn tell_driverless(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut cards = self.driverless.iter();
-        cards.try_for_each(|card| write!(f, "\n  {card} has no driver in this kernel or image"))
+        table(&self.cards).iter().try_for_each(|row| write!(f, "\n{row}"))
     }
 }

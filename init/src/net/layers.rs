@@ -13,7 +13,7 @@ const PORTS_MAX: usize = 16;
 
 /// How often a bond looks whether its ports have carrier, if nothing is said, milliseconds: what the
 /// kernel's documentation suggests. Its own default is never.
-const MIIMON_MS: u32 = 100;
+pub(super) const MIIMON_MS: u32 = 100;
 
 /// Longest time for `miimon=`, milliseconds.
 const MIIMON_MAX_MS: u32 = 10_000;

@@ -7,7 +7,7 @@
 //!
 //! Follows RFC 2131, 2132, 3396 and 3442 (DHCPv4), 5227 (ARP probes), 4861, 4862, 8106 and 8415 (IPv6),
 //! dracut.cmdline(7) (`ip=`), rtnetlink(7) and
-//! packet(7).
+//! packet(7); IEEE 802.1AB (LLDP).
 //!
 //! ```text
 //! args        BOOTIF=, nameserver=, NIC names    ->  NetConfig
@@ -19,7 +19,9 @@
 //! ipv6        the same of IPv6                   ->  the same
 //! arp         an address                         ->  who else has it; the same
 //! contender   one NIC: carrier, answer, attempts
+//! lldp        frames of switches             ->  neighbours; hints, and links to make
 //! race        all of them                        ->  Network or NetError
+//! table       all of them                    ->  what a person reads
 //! reach       why a store is not reached
 //! configure   Network                            ->  the kernel's stack
 //! keeper      Network while it is in use         ->  the same, or another Network
@@ -44,6 +46,7 @@ mod ip_arg;
 mod ipv6;
 mod keeper;
 mod layers;
+mod lldp;
 mod mac;
 mod names;
 mod netlink;
@@ -52,6 +55,7 @@ mod packet;
 mod race;
 mod reach;
 mod stack;
+mod table;
 mod virtual_link;
 
 use std::fmt;
@@ -67,9 +71,12 @@ pub use in_use::InUse;
 pub use ip_arg::{Addressing, IpArg, Ipv6Mode, RouteArg, StaticAddress, parse_ip, parse_route};
 pub use keeper::{Keeper, Keeping};
 pub use layers::{Bond, BondMode, HashPolicy, LAYERS_MAX, Vlan, parse_bond, parse_vlan};
+pub use lldp::Neighbor;
 pub use mac::MacAddr;
 pub use nic::{Nic, NicPolicy, nics};
 pub use reach::{Reach, Unreached};
+pub(crate) use table::HEAD as TABLE_HEAD;
+pub use table::{Card, cards, table};
 
 /// Raises the NICs and returns the one that reached the store, configured. NICs start without the
 /// IPv4 addresses and routes that an earlier call gave them.
@@ -115,6 +122,10 @@ pub struct NetConfig {
     pub bonds: Vec<Bond>,
     /// VLANs to make; what carries them is not asked for an address.
     pub vlans: Vec<Vlan>,
+    /// VLANs are made that a switch names by LLDP where nothing else leads to the store.
+    pub auto_vlan: bool,
+    /// The same for cards that a switch has as one link.
+    pub auto_bond: bool,
     /// Where the address comes from.
     pub addressing: Addressing,
     /// MTU in bytes to set, whatever the lease says.
@@ -136,8 +147,8 @@ pub struct NetConfig {
 impl NetConfig {
     /// Modules of the kernel that make what is asked for, and that no device asks for.
     pub fn drivers(&self) -> Vec<&'static str> {
-        let bonding = (!self.bonds.is_empty()).then_some("bonding");
-        let tagging = (!self.vlans.is_empty()).then_some("8021q");
+        let bonding = (self.auto_bond || !self.bonds.is_empty()).then_some("bonding");
+        let tagging = (self.auto_vlan || !self.vlans.is_empty()).then_some("8021q");
         bonding.into_iter().chain(tagging).collect()
     }
 
@@ -156,6 +167,8 @@ impl Default for NetConfig {
             nic: None,
             bonds: Vec::new(),
             vlans: Vec::new(),
+            auto_vlan: false,
+            auto_bond: false,
             addressing: Addressing::Any,
             mtu: None,
             routes: Vec::new(),

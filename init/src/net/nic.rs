@@ -6,8 +6,10 @@ use std::path::Path;
 
 use super::args::NicChoice;
 use super::error::NetError;
+use super::lldp::Neighbor;
 use super::mac::MacAddr;
 use super::netlink::{Link, LinkKind, Netlink};
+use super::table::Card;
 
 const SYSFS_NET: &str = "/sys/class/net";
 
@@ -53,6 +55,10 @@ pub struct Nic {
     pub carrier: bool,
     /// Mb/s, where the driver knows.
     pub speed_mbps: Option<u32>,
+    /// Both directions at once, where the driver knows.
+    pub full_duplex: Option<bool>,
+    /// What is at the other end of the cable, where that said so by LLDP.
+    pub neighbor: Option<Neighbor>,
     /// What it brought so far, in words.
     pub heard: String,
 }
@@ -65,24 +71,28 @@ pub fn nics() -> Result<Vec<Nic>, NetError> {
     Ok(links.iter().filter_map(|link| Nic::new(link, NicPolicy::Physical)).collect())
 }
 
-/// PCI network cards that no driver serves: `network card 0000:00:03.0 10ec:8139`.
-pub(super) fn driverless() -> Vec<String> {
+/// PCI network cards that no driver serves.
+pub(super) fn driverless() -> Vec<Card> {
     let Ok(devices) = fs::read_dir(SYSFS_PCI) else { return Vec::new() };
     let devices = devices.filter_map(|device| Some(device.ok()?.path()));
-    let mut cards: Vec<String> = devices.filter_map(|device| driverless_card(&device)).collect();
-    cards.sort();
+    let mut cards: Vec<Card> = devices.filter_map(|device| driverless_card(&device)).collect();
+    cards.sort_by(|one, other| one.bus.cmp(&other.bus));
     cards.truncate(DRIVERLESS_MAX);
     cards
 }
 
-fn driverless_card(device: &Path) -> Option<String> {
+fn driverless_card(device: &Path) -> Option<Card> {
     let is_card = read(&device.join("class"))?.starts_with(CLASS_NETWORK);
     if !is_card || device.join("driver").exists() {
         return None;
     }
     let (vendor, model) = (read(&device.join("vendor"))?, read(&device.join("device"))?);
-    let address = device.file_name()?.to_str()?;
-    Some(format!("network card {address} {}:{}", hex_digits(&vendor), hex_digits(&model)))
+    Some(Card {
+        bus: device.file_name()?.to_str()?.to_owned(),
+        pci_id: Some(format!("{}:{}", hex_digits(&vendor), hex_digits(&model))),
+        heard: "has no driver in this kernel or image".into(),
+        ..Card::default()
+    })
 }
 
 impl Nic {
@@ -109,6 +119,8 @@ impl Nic {
             is_up: false,
             carrier: false,
             speed_mbps: None,
+            full_duplex: None,
+            neighbor: None,
             heard: match (link.up, link.carrier) {
                 (false, _) => "not raised yet",
                 (true, false) => "no carrier",
@@ -126,9 +138,14 @@ impl Nic {
         // A bond takes that of its first port.
         self.mac = link.mac.unwrap_or(self.mac);
         // Without carrier a driver gives an error, -1 or what it once was; virtual ones always -1.
-        let speed = Path::new(SYSFS_NET).join(&self.name).join("speed");
-        let known = || read(&speed).and_then(|text| text.parse().ok());
-        self.speed_mbps = if link.carrier { known() } else { None };
+        let known = |what| read(&Path::new(SYSFS_NET).join(&self.name).join(what));
+        let known = |what| known(what).filter(|_| link.carrier);
+        self.speed_mbps = known("speed").and_then(|text| text.parse().ok());
+        self.full_duplex = match known("duplex").as_deref() {
+            Some("full") => Some(true),
+            Some("half") => Some(false),
+            _ => None,
+        };
     }
 
     /// Whether this is the NIC, or one of those, that the operator asked for.
@@ -156,6 +173,9 @@ impl fmt::Display for Nic {
         })?;
         if let Some(speed) = self.speed_mbps {
             write!(f, " {speed} Mb/s")?;
+        }
+        if let Some(neighbor) = &self.neighbor {
+            write!(f, " neighbour {neighbor}")?;
         }
         write!(f, ": {}", self.heard)
     }

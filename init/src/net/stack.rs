@@ -1,4 +1,4 @@
-//! Makes the bonds and VLANs that the operator asked for, as what they are made of appears.
+//! Makes the bonds and VLANs that the operator asked for, or a switch, as what they are made of appears.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -6,12 +6,17 @@ use std::io;
 use super::NetConfig;
 use super::args::NicChoice;
 use super::layers::{Bond, Vlan};
+use super::lldp;
 use super::netlink::{Link, Netlink};
 use super::nic::Nic;
 
 /// What was made so far.
 pub(super) struct Stack<'a> {
     config: &'a NetConfig,
+    /// The operator's, and those of switches.
+    bonds: Vec<Bond>,
+    /// The same.
+    vlans: Vec<Vlan>,
     /// Names of what was made by this attempt. What an earlier one left may be made otherwise, or of
     /// other links; a kernel with bonds built in begins with one, too.
     made: BTreeSet<String>,
@@ -23,17 +28,48 @@ type Say<'a> = &'a mut dyn FnMut(&str);
 
 impl<'a> Stack<'a> {
     pub(super) fn new(config: &'a NetConfig) -> Self {
-        Self { config, made: BTreeSet::new(), refused: BTreeSet::new() }
+        let (bonds, vlans) = (config.bonds.clone(), config.vlans.clone());
+        Self { config, bonds, vlans, made: BTreeSet::new(), refused: BTreeSet::new() }
+    }
+
+    /// Adds links that a switch speaks of, or ports to one of them.
+    pub(super) fn add(&mut self, bonds: Vec<Bond>, vlans: impl Iterator<Item = Vlan>) {
+        for bond in bonds {
+            match self.bonds.iter_mut().find(|known| known.name == bond.name) {
+                Some(known) => {
+                    let new = bond.ports.into_iter().filter(|port| !known.ports.contains(port));
+                    let new: Vec<_> = new.collect();
+                    known.ports.extend(new);
+                }
+                None => self.bonds.push(bond),
+            }
+        }
+        for vlan in vlans {
+            if !self.vlans.iter().any(|known| known.name == vlan.name) {
+                self.vlans.push(vlan);
+            }
+        }
+    }
+
+    /// Whether it was made because a switch spoke of it.
+    pub(super) fn is_of_switch(name: &str) -> bool {
+        name.starts_with(lldp::PREFIX)
     }
 
     /// Whether the link was made here, or by an earlier attempt.
     pub(super) fn is_made(&self, link: &Link) -> bool {
-        link.is_layer && self.config.has_layer(&link.name)
+        link.is_layer && self.has_layer(&link.name)
+    }
+
+    /// Whether a link of this name was asked for, or is one of a switch's.
+    fn has_layer(&self, name: &str) -> bool {
+        self.config.has_layer(name) || Self::is_of_switch(name)
     }
 
     /// What the card is used for instead of asking for an address on it.
     pub(super) fn used_for(&self, nic: &Nic) -> Option<String> {
-        let bond = self.config.bonds.iter().find(|bond| self.is_port(bond, nic));
+        let bond = self.bonds.iter().find(|bond| self.is_port(bond, nic));
+        // On a card that a switch has VLANs on, what has no tag is asked for all the same.
         let vlan = || self.config.vlans.iter().find(|vlan| self.carries(vlan, nic));
         bond.map(|bond| format!("a port of {}", bond.name))
             .or_else(|| vlan().map(|vlan| format!("carries {}", vlan.name)))
@@ -41,13 +77,13 @@ impl<'a> Stack<'a> {
 
     /// Whether the card is meant as a port. What is made of a card has its address too, and is not.
     fn is_port(&self, bond: &Bond, nic: &Nic) -> bool {
-        !self.config.has_layer(&nic.name) && bond.ports.iter().any(|port| nic.is(port))
+        !self.has_layer(&nic.name) && bond.ports.iter().any(|port| nic.is(port))
     }
 
     /// Whether the link is meant to carry a VLAN: one that is made, by its name only.
     fn carries(&self, vlan: &Vlan, nic: &Nic) -> bool {
         let is_named = matches!(vlan.on, NicChoice::Name(_));
-        nic.is(&vlan.on) && (is_named || !self.config.has_layer(&nic.name))
+        nic.is(&vlan.on) && (is_named || !self.has_layer(&nic.name))
     }
 
     /// Takes away what an earlier attempt left, and what a kernel has of its own by a name that is asked
@@ -65,10 +101,10 @@ impl<'a> Stack<'a> {
 
     /// Makes what can be made now. What is made is told by the kernel as a change of the links.
     pub(super) fn build(&mut self, netlink: &mut Netlink, links: &[Link], say: Say<'_>) {
-        for bond in &self.config.bonds {
+        for bond in &self.bonds.clone() {
             self.bond(bond, netlink, links, say);
         }
-        for vlan in &self.config.vlans {
+        for vlan in &self.vlans.clone() {
             self.vlan(vlan, netlink, links, say);
         }
     }

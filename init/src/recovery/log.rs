@@ -1,28 +1,20 @@
 //! `log`: what init said, and what the kernel did.
 
 use std::collections::VecDeque;
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
 use super::pages::Ended;
 use super::screen::PAGE_ROWS;
 use super::{Halt, Session};
 use crate::clock::stamp;
+use crate::kmsg;
 use crate::report::{WIDTH, wrap};
 
 /// Lines of the kernel's that are kept: some ten pages.
 const KERNEL_LINES: usize = 250;
 
-/// Records read at most: the kernel's buffer has room for fewer, but goes on being written to.
-const RECORDS_MAX: usize = 100_000;
-
 /// Pages of a log at most.
 const PAGES_MAX: usize = 50;
-
-/// A record with its fields, as `/dev/kmsg` gives it at most.
-const RECORD_MAX_BYTES: usize = 8192;
 
 impl Session<'_> {
     pub(super) fn log(&self, rest: &str) -> Result<(), Halt> {
@@ -53,26 +45,20 @@ impl Session<'_> {
 
 /// The kernel's last lines, without ours that it keeps.
 fn kernel() -> Vec<String> {
-    let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let opened = OpenOptions::new().read(true).custom_flags(flags).open("/dev/kmsg");
-    let Ok(mut file) = opened else { return vec!["/dev/kmsg cannot be read".into()] };
     let mut lines = VecDeque::new();
-    let mut record = vec![0; RECORD_MAX_BYTES];
-    for _ in 0..RECORDS_MAX {
-        match file.read(&mut record) {
-            Ok(count) => lines.extend(line(&String::from_utf8_lossy(&record[..count]))),
-            // Overwritten before it was read: the next one is there.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
-            Err(_) => break,
-        }
+    let read = kmsg::records(|record| {
+        lines.extend(line(record));
         if lines.len() > KERNEL_LINES {
             lines.pop_front();
         }
+    });
+    if read.is_err() {
+        return vec!["/dev/kmsg cannot be read".into()];
     }
     lines.into()
 }
 
-/// A record (`LEVEL,NUMBER,MICROSECONDS,...;TEXT`, Documentation/ABI/testing/dev-kmsg) as a line.
+/// A record of the log as a line.
 fn line(record: &str) -> Option<String> {
     let (fields, rest) = record.split_once(';')?;
     let micros = fields.split(',').nth(2)?.parse().ok()?;

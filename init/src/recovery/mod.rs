@@ -41,7 +41,7 @@ use crate::boot::{self, Cause, Failure};
 use crate::config::{Config, Mode, Settings};
 use crate::console::{Answer, Keys};
 use crate::machine::Machine;
-use crate::net::{NetError, Nic};
+use crate::net::{Card, NetError};
 use crate::ondisk::Entry;
 use crate::power::{self, leave};
 use crate::report;
@@ -61,7 +61,7 @@ struct Session<'a> {
     /// What was listed last that can be started, by number.
     entries: Vec<Entry>,
     /// What the NICs brought when the network was raised in vain.
-    heard: Vec<Nic>,
+    heard: Vec<Card>,
     /// The last failure: its stage and causes.
     failure: Option<(String, Vec<String>)>,
 }
@@ -208,7 +208,7 @@ impl<'a> Session<'a> {
 
     fn remember(&mut self, failure: &Failure) {
         if let Cause::Network(NetError::NoNetwork(heard)) = &*failure.cause {
-            self.heard.clone_from(&heard.nics);
+            self.heard.clone_from(&heard.cards);
         }
         self.failure = Some((failure.stage.to_string(), failure.causes()));
     }

@@ -6,12 +6,12 @@ use std::time::Instant;
 use deploy::disks::size_text;
 use store::label::LabelName;
 
-use super::screen::{column, fact, titled};
+use super::screen::{fact, titled};
 use super::{Halt, Session};
 use crate::boot;
 use crate::config::Settings;
 use crate::console::{Wanted, Watch};
-use crate::net::{self, Giver, Network, Nic};
+use crate::net::{self, Card, Giver, Network};
 use crate::report::{ANSWER, answer, look};
 use crate::stop::Stop;
 
@@ -24,18 +24,24 @@ impl Session<'_> {
             let settings = self.settings()?;
             self.raise(&settings, settings.labels.first())?;
         }
-        let seen = look("nics", || net::nics().unwrap_or_default());
-        let nics = answer(&seen, Instant::now() + ANSWER).unwrap_or_default();
-        let nics: Vec<Nic> = nics.into_iter().map(|nic| self.with_heard(nic)).collect();
-        self.show(&screen(&nics, self.machine.network().as_ref()));
+        let network = self.machine.network();
+        let used = network.clone();
+        let seen = look("cards", move || net::cards(used.as_ref()));
+        let cards = answer(&seen, Instant::now() + ANSWER).unwrap_or_default();
+        let cards: Vec<Card> = cards.into_iter().map(|card| self.with_heard(card)).collect();
+        self.show(&screen(&cards, network.as_ref()));
         Ok(())
     }
 
     /// Adds what was heard when the network was raised in vain.
-    fn with_heard(&self, nic: Nic) -> Nic {
-        let heard = self.heard.iter().find(|heard| heard.mac == nic.mac);
-        let heard = heard.map_or(nic.heard.clone(), |heard| heard.heard.clone());
-        Nic { heard, ..nic }
+    fn with_heard(&self, card: Card) -> Card {
+        let is_same = |heard: &&Card| heard.name.is_some() && heard.name == card.name;
+        match self.heard.iter().find(is_same).filter(|_| card.in_use.is_none()) {
+            Some(Card { heard, neighbor, .. }) => {
+                Card { heard: heard.clone(), neighbor: neighbor.clone(), ..card }
+            }
+            None => card,
+        }
     }
 
     /// Sees to it that a store is reached, if one needs a network: once, and it stays. Ctrl-C ends
@@ -88,24 +94,10 @@ pub(super) fn stop_of(watch: Option<&Watch>) -> Stop {
     Stop::when(watch.map(Watch::signal), "Ctrl-C")
 }
 
-/// The screen: two rows for each card, and the network.
-fn screen(nics: &[Nic], network: Option<&Network>) -> String {
-    let head = "name     address           driver       speed      carrier place";
-    let mut rows = vec![head.to_string()];
-    for nic in nics {
-        let speed = nic.speed_mbps.map_or("-".into(), |speed| format!("{speed} Mb/s"));
-        let (name, driver) = (column(&nic.name, 8), nic.driver.as_deref().unwrap_or("none"));
-        let carrier = match (nic.is_up, nic.carrier) {
-            (false, _) => "?",
-            (true, false) => "no",
-            (true, true) => "yes",
-        };
-        let place = [nic.bus.as_str(), nic.pci_id.as_deref().unwrap_or_default()].join(" ");
-        let (driver, mac, speed) = (column(driver, 12), nic.mac.to_string(), column(&speed, 10));
-        rows.push(format!("{name} {mac} {driver} {speed} {carrier:7} {}", place.trim()));
-        rows.extend(fact("", &heard(nic, network)));
-    }
-    if nics.is_empty() {
+/// The screen: the table of all cards, and the network.
+fn screen(cards: &[Card], network: Option<&Network>) -> String {
+    let mut rows = net::table(cards);
+    if cards.is_empty() {
         rows = vec!["no network card: no driver in this image, or none in this machine".into()];
     }
     rows.push(String::new());
@@ -113,14 +105,6 @@ fn screen(nics: &[Nic], network: Option<&Network>) -> String {
         network.map_or_else(|| vec!["not up; network up raises it".to_string()], addresses),
     );
     titled("network", rows)
-}
-
-/// What was heard, or that this is the card that is used.
-fn heard(nic: &Nic, network: Option<&Network>) -> String {
-    match network.filter(|network| network.nic.mac == nic.mac) {
-        Some(network) => format!("in use: {}", network.source()),
-        None => nic.heard.clone(),
-    }
 }
 
 fn addresses(network: &Network) -> Vec<String> {
@@ -149,7 +133,7 @@ fn addresses(network: &Network) -> Vec<String> {
 mod tests {
     use super::super::screen::fits;
     use super::*;
-    use crate::net::Lease;
+    use crate::net::{Lease, Nic};
 
     fn nic(name: &str, heard: &str) -> Nic {
         Nic {
@@ -162,6 +146,8 @@ mod tests {
             is_up: true,
             carrier: true,
             speed_mbps: Some(10_000),
+            full_duplex: None,
+            neighbor: None,
             heard: heard.into(),
         }
     }
@@ -172,6 +158,8 @@ mod tests {
             mac: "52:54:00:12:34:57".parse().unwrap(),
             carrier: false,
             speed_mbps: None,
+            full_duplex: None,
+            neighbor: None,
             ..nic("eth1", "no carrier")
         };
         let down = Nic {
@@ -205,22 +193,22 @@ mod tests {
         };
         let expected = "\
 == network ====================================================================
-name     address           driver       speed      carrier place
-eth0     52:54:00:12:34:56 virtio_net   10000 Mb/s yes     virtio0 1af4:1000
-          in use: lease 10.0.2.15/24 from 10.0.2.2
-eth1     52:54:00:12:34:57 virtio_net   -          no      virtio0 1af4:1000
-          no carrier
-eth2     52:54:00:12:34:58 virtio_net   -          ?       virtio0 1af4:1000
-          not raised yet
+name       address           driver       link       place
+eth0       52:54:00:12:34:56 virtio_net   10000M     virtio0 1af4:1000
+  in use: lease 10.0.2.15/24 from 10.0.2.2
+eth1       52:54:00:12:34:57 virtio_net   no carrier virtio0 1af4:1000
+eth2       52:54:00:12:34:58 virtio_net   not raised virtio0 1af4:1000
 
 address   10.0.2.15/24 on eth0
 gateway   10.0.2.2
 resolver  10.0.2.3
 lease     by 10.0.2.2 for 86400 s
 ";
-        assert_eq!(screen(&[nic("eth0", ""), other, down], Some(&network)), expected);
+        let mut cards = [nic("eth0", ""), other, down].map(|nic| Card::of(&nic));
+        cards[0].is_used_for(&network);
+        assert_eq!(screen(&cards, Some(&network)), expected);
         assert!(screen(&[], None).contains("no network card"));
         let long = nic("a-very-long-name", &"heard this and that, ".repeat(20));
-        assert!(fits(&screen(&[long], None)));
+        assert!(fits(&screen(&[Card::of(&long)], None)));
     }
 }

@@ -14,7 +14,7 @@ use crate::clock::since_boot;
 use crate::console::Console;
 use crate::devices::driverless;
 use crate::disks::Disks;
-use crate::net;
+use crate::net::{self, Card, Network};
 
 /// How long devices are waited for: a disk that has to start up answers within
 /// it, one that does not answer never does.
@@ -25,6 +25,8 @@ pub(crate) const ANSWER: Duration = Duration::from_secs(10);
 pub struct Facts {
     /// Each NIC in one line.
     pub nics: Vec<String>,
+    /// The same and more as fields, with the cards that no driver serves.
+    pub cards: Vec<Card>,
     /// Each disk in one line with what it holds.
     pub disks: Vec<String>,
     /// Devices without a driver, each in one line.
@@ -48,22 +50,25 @@ pub struct Facts {
 impl Facts {
     /// Looks at the machine; at each device for ten seconds at most, since the failure
     /// to be reported may be that one of them does not answer.
-    pub fn gather(console: &Console, all: &Disks) -> Self {
+    pub fn gather(console: &Console, all: &Disks, network: Option<Network>) -> Self {
         let memory = memory(&fs::read_to_string("/proc/meminfo").unwrap_or_default());
         let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let until = Instant::now() + ANSWER;
         let all = all.clone();
         let (nics, disks) = (look("nics", nics), look("disks", move || disks(&all)));
+        let cards = look("cards", move || net::cards(network.as_ref()));
         let driverless = look("driverless", || lines(&driverless(Path::new("/sys"))));
-        let answer = |seen, until| {
+        let words = |seen, until| {
             let late = |_| vec!["no answer from the kernel".to_owned()];
             answer(seen, until).unwrap_or_else(late)
         };
         Self {
-            nics: answer(&nics, until),
+            nics: words(&nics, until),
+            // Of a kernel that does not answer the line above speaks.
+            cards: answer(&cards, until).unwrap_or_default(),
             // Each disk is waited for as long: what is left is to say so.
-            disks: answer(&disks, until + ANSWER),
-            driverless: answer(&driverless, until),
+            disks: words(&disks, until + ANSWER),
+            driverless: words(&driverless, until),
             memory_bytes: memory.0,
             memory_free_bytes: memory.1,
             clock_unix_s: clock.as_secs(),
@@ -156,7 +161,7 @@ mod tests {
     #[test]
     fn any_machine_can_be_looked_at() {
         let console = Arc::new(Console::silent());
-        let facts = Facts::gather(&console, &Disks::new(Arc::clone(&console)));
+        let facts = Facts::gather(&console, &Disks::new(Arc::clone(&console)), None);
         assert!(facts.memory_bytes > 0 && !facts.kernel.is_empty());
     }
 }

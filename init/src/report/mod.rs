@@ -9,6 +9,8 @@ use std::error::Error;
 use deploy::disks::size_text;
 use serde::Serialize;
 
+use crate::net::TABLE_HEAD;
+
 pub(crate) use facts::{ANSWER, answer, look, memory};
 pub use facts::{Facts, memory_available, memory_now};
 
@@ -36,6 +38,8 @@ pub(crate) const WIDTH: usize = 79;
 const HEIGHT: usize = 23;
 /// Rows for the error; what does not fit is in the JSON.
 const CAUSE_ROWS: usize = 8;
+/// The same where it is the table of all NICs.
+const TABLE_ROWS: usize = 15;
 /// Rows for NICs, and for disks.
 const DEVICE_ROWS: usize = 3;
 /// Rows for devices without a driver.
@@ -61,7 +65,9 @@ pub fn causes(error: &dyn Error) -> Vec<String> {
 pub fn screen(report: &Report) -> String {
     let mut rows = head(report);
     let facts = &report.facts;
-    rows.extend(listed("NIC", &facts.nics, DEVICE_ROWS, "none: no driver, or no card"));
+    if !has_table(report) {
+        rows.extend(listed("NIC", &facts.nics, DEVICE_ROWS, "none: no driver, or no card"));
+    }
     rows.extend(listed("disk", &facts.disks, DEVICE_ROWS, "none: no driver, or no disk"));
     rows.extend(listed("?", &facts.driverless, DRIVERLESS_ROWS, ""));
     rows.push(machine(facts));
@@ -78,6 +84,11 @@ pub fn json(report: &Report) -> String {
     serde_json::to_string(report).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
 }
 
+/// Whether what failed is told by all NICs of the machine.
+fn has_table(report: &Report) -> bool {
+    report.causes.iter().any(|cause| cause.contains(TABLE_HEAD.trim_end()))
+}
+
 /// What failed and why.
 fn head(report: &Report) -> Vec<String> {
     let Report { stage, attempt, facts, .. } = report;
@@ -90,9 +101,10 @@ fn head(report: &Report) -> Vec<String> {
             why.extend(wrap(line, WIDTH));
         }
     }
-    if why.len() > CAUSE_ROWS {
-        let more = why.len() - CAUSE_ROWS + 1;
-        why.truncate(CAUSE_ROWS - 1);
+    let most = if has_table(report) { TABLE_ROWS } else { CAUSE_ROWS };
+    if why.len() > most {
+        let more = why.len() - most + 1;
+        why.truncate(most - 1);
         why.push(format!("({more} more rows)"));
     }
     rows.extend(why);

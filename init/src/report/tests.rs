@@ -3,6 +3,7 @@ use super::*;
 fn facts() -> Facts {
     Facts {
         nics: vec!["eth0 52:54:00:12:34:56 virtio0 1af4:1000 virtio_net carrier: carrier".into()],
+        cards: Vec::new(),
         disks: vec!["/dev/vda 8.5 GB virtio: blank".into()],
         driverless: Vec::new(),
         memory_bytes: 494_444_544,
@@ -79,7 +80,7 @@ fn nothing_at_all_still_says_so() {
 fn json_says_the_same() {
     let expected = "{\"stage\":\"label\",\"category\":\"network\",\"causes\":[\"cannot read label record debian/12/demo from \
         http://10.0.2.2:8080/store\",\"connection refused\"],\"attempt\":2,\"nics\":[\"eth0 52:54:00:12:34:56 \
-        virtio0 1af4:1000 virtio_net carrier: carrier\"],\"disks\":[\"/dev/vda 8.5 GB virtio: blank\"],\
+        virtio0 1af4:1000 virtio_net carrier: carrier\"],\"cards\":[],\"disks\":[\"/dev/vda 8.5 GB virtio: blank\"],\
         \"driverless\":[],\"memory_bytes\":494444544,\"memory_free_bytes\":441581568,\"clock_unix_s\":1795304459,\
         \"up_ms\":12345,\"kernel\":\"6.12.90\",\"version\":\"0.1.0\",\"events\":[\"[    2.001] init: hello\",\
         \"[    3.002] net: eth0 has carrier\"]}";

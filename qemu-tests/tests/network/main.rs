@@ -16,6 +16,7 @@ mod ipv6;
 mod kernel_peer;
 mod leases;
 mod links;
+mod neighbors;
 mod race;
 mod run;
 mod store;
@@ -30,7 +31,8 @@ fn the_network_comes_up_or_says_exactly_why() -> Result<()> {
     if env::var("INAUG_NETWORK_ONLY").is_err() {
         race::table(&bench)?;
     }
-    let families = [cards::cases, links::cases, leases::cases, clock::cases, store::cases];
+    let families =
+        [cards::cases, links::cases, neighbors::cases, leases::cases, clock::cases, store::cases];
     let mut cases: Vec<Case> = families.into_iter().flat_map(|family| family(&bench)).collect();
     cases.extend(cuts::cases(&bench)?);
     if let Ok(only) = env::var("INAUG_NETWORK_ONLY") {

@@ -36,6 +36,9 @@ const RETRY_WAITS_S: [u64; 4] = [1, 2, 5, 10];
 /// drivers do it to reset a card, takes it along.
 const SOCKET_WAIT: Duration = Duration::from_secs(1);
 
+/// After so long without an answer a switch's advice is heard: servers that think for long take 3 s.
+const ANSWER_TIME: Duration = Duration::from_secs(5);
+
 /// Failed attempts after which the address is asked for anew: the answer may have come from a server
 /// that has no business on this network.
 const ATTEMPTS_PER_LEASE: u32 = 3;
@@ -251,6 +254,24 @@ impl Contender {
     /// Whether it may still become ready for the first time.
     pub(super) fn is_asking(&self) -> bool {
         matches!(self.state, State::Asking(_) | State::Probing(_))
+    }
+
+    /// Whether it has carrier for long enough, and neither an address to try the store with nor one to
+    /// come.
+    pub(super) fn leads_nowhere(&self, now: Duration) -> bool {
+        let is_hopeless = match &self.state {
+            State::Ready(ready) => ready.attempts > 0,
+            State::Asking(_) | State::Broken { .. } => true,
+            State::Unwanted(_) | State::Idle | State::Probing(_) => false,
+        };
+        is_hopeless && self.carrier_since.is_some_and(|since| now >= since + ANSWER_TIME)
+    }
+
+    /// It takes no part from here on, and why.
+    pub(super) fn retire(&mut self, why: String) {
+        if !matches!(self.state, State::Unwanted(_)) {
+            self.state = State::Unwanted(why);
+        }
     }
 
     /// When it next has something to do by itself.

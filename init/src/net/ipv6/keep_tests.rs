@@ -21,6 +21,8 @@ fn network(by: Giver, seconds: u32) -> Network {
         is_up: true,
         carrier: true,
         speed_mbps: None,
+        full_duplex: None,
+        neighbor: None,
         heard: String::new(),
     };
     let (renew_s, rebind_s) = (seconds / 2, seconds / 8 * 7);

@@ -1,6 +1,8 @@
 //! All NICs at once, in one thread and one poll(2): who reaches the store first wins.
 
-use std::collections::BTreeMap;
+mod advised;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -12,10 +14,12 @@ use super::configure::apply;
 use super::contender::{Contender, Family};
 use super::error::{Failure, NetError};
 use super::ipv6;
+use super::lldp::Ears;
 use super::netlink::{Link, LinkKind, Monitor, Netlink};
-use super::nic::{Nic, driverless};
+use super::nic::Nic;
 use super::reach::{Reach, Unreached, smaller};
 use super::stack::Stack;
+use super::table::{Card, short, with_driverless};
 use super::{NetConfig, Network};
 use crate::console::wait_for;
 
@@ -38,6 +42,9 @@ pub(super) struct Race<'a> {
     netlink: Netlink,
     monitor: Monitor,
     stack: Stack<'a>,
+    ears: Ears,
+    /// What switches advised, in words, and was said or done already.
+    advised: BTreeSet<String>,
     began: Instant,
     /// By the link's number.
     contenders: BTreeMap<(u32, Family), Contender>,
@@ -59,6 +66,8 @@ impl<'a> Race<'a> {
             monitor: Monitor::open().map_err(NetError::kernel("watch links by rtnetlink"))?,
             netlink: Netlink::open().map_err(NetError::kernel("open rtnetlink"))?,
             stack: Stack::new(config),
+            ears: Ears::default(),
+            advised: BTreeSet::new(),
             began: Instant::now(),
             contenders: BTreeMap::new(),
             gone: Vec::new(),
@@ -72,6 +81,7 @@ impl<'a> Race<'a> {
         self.list(say)?;
         loop {
             self.drive();
+            self.hear(say)?;
             if self.now() >= self.config.deadline {
                 return Err(NetError::NoNetwork(Box::new(self.failure())));
             }
@@ -81,6 +91,7 @@ impl<'a> Race<'a> {
             if let Some(index) = self.candidate()
                 && let Some(network) = self.attempt(index, reach, say)
             {
+                self.tell_others(&network, say);
                 return Ok(network);
             }
             self.tell(say);
@@ -128,6 +139,10 @@ impl<'a> Race<'a> {
                 }
             } else if self.contenders.len() < CONTENDERS_MAX {
                 self.meet(link, say);
+            }
+            let is_card = self.of_link(link.index).next().is_some() && !self.stack.is_made(link);
+            if is_card && let Some(why) = self.ears.follow(link) {
+                say(&format!("network: {why}"));
             }
         }
         Ok(())
@@ -178,7 +193,8 @@ impl<'a> Race<'a> {
     fn report(&self, index: u32) -> Option<Nic> {
         let now = self.now();
         let mut reports = self.of_link(index).map(|contender| contender.report(now));
-        let first = reports.next()?;
+        let neighbor = self.ears.neighbor(index).cloned();
+        let first = Nic { neighbor, ..reports.next()? };
         Some(reports.fold(first, |first, other| {
             if first.heard == other.heard {
                 return first;
@@ -200,8 +216,14 @@ impl<'a> Race<'a> {
 
     fn why_unwanted(&self, nic: &Nic) -> Option<String> {
         let not_asked_for = || "not the NIC that was asked for".to_owned();
-        let other = || (!is_wanted(self.config, nic)).then(not_asked_for);
+        let other = || (!self.is_wanted(nic)).then(not_asked_for);
         self.stack.used_for(nic).or_else(other)
+    }
+
+    /// What switches speak of is made on wanted cards only, whatever it is called.
+    fn is_wanted(&self, nic: &Nic) -> bool {
+        self.config.nic.as_ref().is_none_or(|choice| nic.is(choice))
+            || Stack::is_of_switch(&nic.name)
     }
 
     fn raise(&mut self, link: &Link) -> std::io::Result<()> {
@@ -220,6 +242,7 @@ impl<'a> Race<'a> {
         }
         let Some(nic) = self.report(index) else { return };
         self.contenders.retain(|(of, _), _| *of != index);
+        self.ears.forget(index);
         say(&format!("network: {} is gone", nic.name));
         if self.gone.len() < NICS_MAX {
             self.gone.push(nic);
@@ -338,7 +361,7 @@ impl<'a> Race<'a> {
         self.next_tell = now + TELL_EVERY;
         let all = self.links().into_iter().filter_map(|index| self.report(index));
         let states: Vec<String> = all
-            .filter(|nic| is_wanted(self.config, nic))
+            .filter(|nic| self.is_wanted(nic))
             .map(|nic| format!("{} ({})", nic.name, nic.heard))
             .collect();
         let states =
@@ -352,10 +375,11 @@ impl<'a> Race<'a> {
     fn wait(&self) -> Result<bool, NetError> {
         let mut fds = vec![PollFd::new(self.monitor.as_fd(), PollFlags::POLLIN)];
         let sockets = self.contenders.values().filter_map(Contender::socket);
+        let sockets = sockets.map(AsFd::as_fd).chain(self.ears.fds());
         fds.extend(
             self.config.interrupt.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)),
         );
-        fds.extend(sockets.map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)));
+        fds.extend(sockets.map(|socket| PollFd::new(socket, PollFlags::POLLIN)));
         match poll(&mut fds, self.timeout()) {
             Ok(_) | Err(Errno::EINTR) => Ok(fds.first().is_some_and(|fd| fd.any() == Some(true))),
             Err(error) => Err(NetError::kernel("wait for the network by poll")(error.into())),
@@ -376,12 +400,26 @@ impl<'a> Race<'a> {
 
     fn failure(&self) -> Failure {
         let now = self.now();
+        let nics = self.nics();
+        let cards = with_driverless(nics.iter().map(Card::of).collect());
+        Failure { waited: now, wanted: self.config.nic.clone(), nics, cards }
+    }
+
+    /// All NICs with what they heard, those that are gone too.
+    fn nics(&self) -> Vec<Nic> {
         let here = self.links().into_iter().filter_map(|index| self.report(index));
-        Failure {
-            waited: now,
-            wanted: self.config.nic.clone(),
-            nics: here.chain(self.gone.iter().cloned()).collect(),
-            driverless: driverless(),
+        here.chain(self.gone.iter().cloned()).collect()
+    }
+
+    /// Says what else there is when one NIC has won.
+    fn tell_others(&self, network: &Network, say: Say<'_>) {
+        let mut cards: Vec<Card> = self.nics().iter().map(Card::of).collect();
+        let is_used = |card: &&mut Card| card.name.as_ref() == Some(&network.nic.name);
+        if let Some(used) = cards.iter_mut().find(is_used) {
+            used.is_used_for(network);
+        }
+        for line in short(&cards) {
+            say(&format!("network: {line}"));
         }
     }
 }
@@ -393,8 +431,4 @@ fn families(index: u32) -> RangeInclusive<(u32, Family)> {
 
 fn all_links(netlink: &mut Netlink) -> Result<Vec<Link>, NetError> {
     netlink.links().map_err(NetError::kernel("list links"))
-}
-
-fn is_wanted(config: &NetConfig, nic: &Nic) -> bool {
-    config.nic.as_ref().is_none_or(|choice| nic.is(choice))
 }
