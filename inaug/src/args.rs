@@ -1,5 +1,6 @@
 //! The command line as typed: names and flags are a contract, more may be added.
 
+mod access;
 mod boot;
 mod initramfs;
 mod media;
@@ -7,6 +8,7 @@ mod pxe;
 mod serve;
 mod upkeep;
 
+pub(crate) use access::AccessArgs;
 pub(crate) use boot::{BootArgs, BootDisk, BootKernel};
 pub(crate) use initramfs::{InitramfsArgs, ModuleSet, UkiArgs};
 pub(crate) use media::{MediaArgs, MediaBootArgs};
@@ -56,12 +58,15 @@ pub(crate) enum Command {
     Boot(BootArgs),
 }
 
-/// Where the store is: a directory, or the http:// URL of one.
+/// Where the store is: a directory, or the URL of one.
 #[derive(Debug, clap::Args)]
 pub(crate) struct StoreArg {
-    /// The store: a directory, or an http:// URL of one
+    /// The store: a directory, or an http:// or https:// URL of one
     #[arg(long, value_name = "STORE", env = "INAUG_STORE", hide_env_values = true)]
     pub(crate) store: String,
+
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
 }
 
 /// The store's directory, for commands that change it or read its files themselves.
@@ -239,9 +244,13 @@ pub(crate) struct DeployArgs {
     #[arg(value_parser = parse_labels)]
     pub(crate) label: Labels,
 
-    /// Where to take it from: directories or http:// URLs, joined by commas, nearest first
+    /// Where to take it from: directories or http:// and https:// URLs, joined by commas, nearest
+    /// first
     #[arg(long, value_name = "CHAIN", env = "INAUG_STORE", hide_env_values = true)]
     pub(crate) store: String,
+
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
 
     /// The file, block device or directory to put it onto; a file or directory that is not there
     /// is made

@@ -268,8 +268,8 @@ fn of_tar(error: &TarError) -> u8 {
 fn of_open(error: &OpenError) -> u8 {
     match error {
         OpenError::Dir(error) => of_dir(error),
-        OpenError::Http(HttpStoreError::Url { .. }) => USAGE,
-        OpenError::Http(HttpStoreError::Client(_)) => FAILED,
+        OpenError::Http(HttpStoreError::Url { .. } | HttpStoreError::NoAuthorities { .. }) => USAGE,
+        OpenError::Http(HttpStoreError::Client(_) | HttpStoreError::Tls(_)) => FAILED,
     }
 }
 
@@ -320,6 +320,8 @@ fn of_source(error: &SourceError) -> u8 {
         | SourceError::Answer { store, .. }
         | SourceError::Short { store, .. }
         | SourceError::Stalled { store, .. }
+        | SourceError::Certificate { store, .. }
+        | SourceError::Proxy { store, .. }
         | SourceError::Io { store, .. } => store,
     };
     if is_url(store) { NETWORK } else { STORAGE }

@@ -9,11 +9,13 @@
 //! disks     which there are, each asked      ondisk    what they hold to be booted
 //! power     what else ends it               machine   what every stage has at hand
 //! stop      leaving off at a key             wall_clock what time it is
+//! access    authorities, token, proxy        sntp      asked of a server
 //! recovery  a menu for a person             window    a key that leads there
 //! ```
 //!
 //! Never: a shell, a fixed sleep in place of an event, an end of PID 1.
 
+pub mod access;
 pub mod boot;
 pub mod clock;
 pub mod config;
@@ -32,6 +34,7 @@ pub mod power;
 pub mod recovery;
 pub mod report;
 pub mod signals;
+pub mod sntp;
 pub mod stop;
 pub mod wall_clock;
 pub mod window;

@@ -1,8 +1,8 @@
 //! What time it is. A machine's own clock (RTC) may be decades off: a battery died, or nobody ever set
 //! it. Nothing here is proven by a time; what is deployed, though, starts with the clock that it finds.
 //!
-//! It is never before this program was built. A store that is reached says what time it has, and is
-//! believed where the clock differs by more than is usual. The RTC is written just before the deployed
+//! It is never before this program was built. A time server says what time it is, or else a store that
+//! is reached, and is believed where the clock differs by more than is usual. The RTC is written just before the deployed
 //! system starts, and by nothing else.
 
 use std::io;
@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, Timespec, clock_settime};
+use store::http::Clock;
 
 use crate::console::Console;
 use crate::report::date;
@@ -20,7 +21,7 @@ const TOLERATED_S: u64 = 60;
 
 /// When this program was built, seconds since 1970: as the build says it (`SOURCE_DATE_EPOCH` of
 /// reproducible-builds.org), or when this version was begun.
-const BUILT_UNIX_S: u64 = match option_env!("SOURCE_DATE_EPOCH") {
+pub(crate) const BUILT_UNIX_S: u64 = match option_env!("SOURCE_DATE_EPOCH") {
     Some(text) => seconds(text.as_bytes()),
     None => 1_793_491_200,
 };
@@ -31,11 +32,28 @@ const LATEST_UNIX_S: u64 = 7_258_118_400;
 /// The machine's real-time clock (`rtc(4)`).
 const RTC: &str = "/dev/rtc0";
 
+/// The clock by which certificates are judged: also where the kernel's could not be set, it is not
+/// before this program was built.
+pub(crate) fn judge_of_certificates() -> Clock {
+    Clock::not_before(BUILT_UNIX_S)
+}
+
 /// The machine's clocks.
 #[derive(Debug, Default)]
 pub struct WallClock {
     /// The kernel's was set by what is believed, so the RTC is wrong.
     is_rtc_wrong: AtomicBool,
+    /// A time server was heard: stores have nothing to say any more.
+    is_by_ntp: AtomicBool,
+}
+
+/// Who says what time it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Teller<'a> {
+    /// A store, as it answers.
+    Store,
+    /// A time server, as it is named.
+    Ntp(&'a str),
 }
 
 /// What is said of a time.
@@ -54,24 +72,47 @@ impl WallClock {
     pub fn begin(console: &Console) {
         let now = now();
         if now < BUILT_UNIX_S {
-            let why = format!("the clock said {}, before this was built", date::utc(now));
-            Self::set(BUILT_UNIX_S, &why, console);
+            let outcome = outcome(&date::utc(BUILT_UNIX_S), &Self::set(BUILT_UNIX_S));
+            let was = date::utc(now);
+            console
+                .say("clock", &format!("the clock said {was}, before this was built; {outcome}"));
         }
     }
 
-    /// A store said that it is `heard_unix_s`, seconds since 1970.
-    pub fn hear(&self, heard_unix_s: u64, console: &Console) {
+    /// Somebody says that it is `heard_unix_s`, seconds since 1970.
+    pub fn hear(&self, heard_unix_s: u64, teller: &Teller<'_>, console: &Console) {
+        let is_store = *teller == Teller::Store;
+        if is_store && self.is_by_ntp.load(Ordering::Relaxed) {
+            return;
+        }
         let (now, heard) = (now(), date::utc(heard_unix_s));
-        match judge(now, heard_unix_s) {
-            Verdict::Same => {}
-            Verdict::Impossible => {
-                console.say("clock", &format!("the store says {heard}, which is not believed"));
-            }
-            Verdict::Set => {
-                let why = format!("the clock said {}, the store {heard}", date::utc(now));
-                if Self::set(heard_unix_s, &why, console) {
-                    self.is_rtc_wrong.store(true, Ordering::Relaxed);
+        let verdict = judge(now, heard_unix_s);
+        if verdict == Verdict::Impossible {
+            let who = match teller {
+                Teller::Store => "the store".to_owned(),
+                Teller::Ntp(server) => format!("NTP server {server}"),
+            };
+            console.say("clock", &format!("{who} says {heard}, which is not believed"));
+            return;
+        }
+        self.is_by_ntp.store(!is_store, Ordering::Relaxed);
+        if verdict == Verdict::Set {
+            let (was, set) = (date::utc(now), Self::set(heard_unix_s));
+            let text = match (teller, &set) {
+                (Teller::Store, _) => {
+                    format!("the clock said {was}, the store {heard}; {}", outcome(&heard, &set))
                 }
+                (Teller::Ntp(server), Ok(())) => {
+                    format!("set to {heard} by NTP server {server} (was {was})")
+                }
+                (Teller::Ntp(server), Err(_)) => {
+                    let outcome = outcome(&heard, &set);
+                    format!("the clock said {was}, NTP server {server} {heard}; {outcome}")
+                }
+            };
+            console.say("clock", &text);
+            if set.is_ok() {
+                self.is_rtc_wrong.store(true, Ordering::Relaxed);
             }
         }
     }
@@ -89,16 +130,17 @@ impl WallClock {
         console.say("clock", &text);
     }
 
-    /// Sets the kernel's clock; whether that was done.
-    fn set(unix_s: u64, why: &str, console: &Console) -> bool {
+    /// Sets the kernel's clock.
+    fn set(unix_s: u64) -> io::Result<()> {
         let time = Timespec { tv_sec: unix_s.cast_signed(), tv_nsec: 0 };
-        let set = clock_settime(ClockId::Realtime, time).map_err(io::Error::from);
-        let what = match &set {
-            Ok(()) => format!("set to {}", date::utc(unix_s)),
-            Err(error) => format!("it stays so: {error}"),
-        };
-        console.say("clock", &format!("{why}; {what}"));
-        set.is_ok()
+        Ok(clock_settime(ClockId::Realtime, time)?)
+    }
+}
+
+fn outcome(heard: &str, set: &io::Result<()>) -> String {
+    match set {
+        Ok(()) => format!("set to {heard}"),
+        Err(error) => format!("it stays so: {error}"),
     }
 }
 

@@ -1,31 +1,42 @@
-//! Reading a store over HTTP/1.1 with ranges, from any static web server.
+//! Reading a store over HTTP/1.1 with ranges, from any static web server, in the clear or over TLS.
 //!
 //! Built on reqwest's blocking client, whose waits are these (0.13.5, `src/blocking`): a
 //! timeout set on the *client* limits the time to the answer's head, and then each single
 //! read of the body anew; there is no limit on the whole body. (One set on a *request* would
 //! limit the whole body as well, and is not used.) So silence ends by itself, but a server that
 //! sends a byte now and then would hold a reader for ever: [`Timeouts`] adds a least rate.
-//! Also closed: proxies from the environment, decompression, endless redirects,
+//! TLS is rustls with ring; whom to trust and by which clock is told in [`Access`], and nothing of it is
+//! taken from the system. Also closed: proxies from the environment, decompression, endless redirects,
 //! redirects to another scheme, retries behind the caller's back. One attempt is one request;
 //! asking again is the caller's, by [`SourceError::is_transient`].
 //!
 //! The client has a thread of its own and must not be made or used inside an async runtime.
 
+mod access;
+mod address;
 mod answer;
+mod authorities;
 mod body;
 mod date;
+mod proxy;
 mod retry_after;
+mod token;
 
 use crate::source::{Body, Item, Source, SourceError, WITHIN_THE_SCHEME};
-use answer::Wanted;
+pub use access::{Access, Clock};
+pub use address::{HttpStoreError, check, is_same_origin};
+use answer::{Between, Wanted};
+pub use authorities::{AUTHORITIES_MAX_BYTES, Authorities, AuthoritiesError};
 use body::HttpBody;
+pub use proxy::Proxy;
 use reqwest::blocking::Client;
-use reqwest::header::{ACCEPT_ENCODING, AGE, DATE, HeaderMap, RANGE};
+use reqwest::header::{ACCEPT_ENCODING, AGE, AUTHORIZATION, DATE, HeaderMap, RANGE};
 use reqwest::{Url, redirect, retry};
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+pub use token::{TOKEN_MAX_BYTES, Token, TokenError};
 
 /// Redirects to follow: a mirror's choice and a canonical name take two; more is a loop.
 const REDIRECTS_MAX: usize = 5;
@@ -77,22 +88,6 @@ impl Default for Timeouts {
     }
 }
 
-/// A URL that cannot be a store's.
-#[derive(Debug, thiserror::Error)]
-pub enum HttpStoreError {
-    /// It is no URL, or none of a store.
-    #[error("store URL {url:?}: {reason}")]
-    Url {
-        /// As given, its password left out.
-        url: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The HTTP client could not be made.
-    #[error("HTTP client")]
-    Client(#[from] reqwest::Error),
-}
-
 /// A store behind a URL.
 #[derive(Debug, Clone)]
 pub struct HttpStore {
@@ -100,18 +95,38 @@ pub struct HttpStore {
     name: String,
     client: Client,
     timeouts: Timeouts,
+    token: Option<Token>,
+    /// The proxy that is asked in its place.
+    proxy: Option<Proxy>,
     /// What the server's clock said, and when that was heard.
     clock: Arc<Mutex<Option<(u64, Instant)>>>,
 }
 
 impl HttpStore {
-    /// The store at `url`, with or without a slash at its end. Nothing is sent yet.
+    /// The store at `url`, reached straight and without a token; none behind https, as nobody is
+    /// trusted. Nothing is sent yet.
     pub fn new(url: &str, timeouts: Timeouts) -> Result<Self, HttpStoreError> {
-        let base = parse_url(url)?;
-        let mut shown = base.clone();
-        shown.set_password(None).ok(); // only URLs without a host refuse, and there are none
-        let name = shown.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { base, name, client: client(timeouts)?, timeouts, clock: Arc::default() })
+        Self::with(url, timeouts, &Access::default())
+    }
+
+    /// The store at `url`, with or without a slash at its end. Nothing is sent yet.
+    pub fn with(url: &str, timeouts: Timeouts, access: &Access) -> Result<Self, HttpStoreError> {
+        let base = address::parse(url)?;
+        let shown = address::shown(&base);
+        if base.scheme() == "https" && access.authorities.count() == 0 {
+            return Err(HttpStoreError::NoAuthorities { url: shown });
+        }
+        // Who says a name and a password in the URL means these.
+        let token = access.token.clone().filter(|_| base.username().is_empty());
+        Ok(Self {
+            name: shown.trim_end_matches('/').to_owned(),
+            client: client(timeouts, access)?,
+            timeouts,
+            token,
+            proxy: access.proxy.clone().filter(|proxy| proxy.is_between(&base)),
+            base,
+            clock: Arc::default(),
+        })
     }
 
     /// What the server's clock says by now, seconds since 1970, where it has said so (`Date`, RFC
@@ -146,12 +161,44 @@ impl HttpStore {
             let (again, retry_after) = (false, None);
             return SourceError::Answer { item, store, expected, found, again, retry_after };
         }
+        if let Some(why) = authorities::why_refused(&error) {
+            // A redirect may have led to another server.
+            let server = error.url().unwrap_or(&self.base).origin().ascii_serialization();
+            return SourceError::Certificate { item, store, server, why };
+        }
         if error.is_timeout() && !error.is_connect() {
             let waited_s = self.timeouts.silence.as_secs();
             return SourceError::Stalled { item, store, waited_s, found: 0 };
         }
-        SourceError::Io { item, store, source: io::Error::other(error.without_url()) }
+        let source = io::Error::other(error.without_url());
+        match self.proxy.as_ref().filter(|_| is_of_proxy(&source, &self.base)) {
+            Some(proxy) => {
+                let proxy = proxy.name().to_owned();
+                SourceError::Proxy { item, store, proxy, source }
+            }
+            None => SourceError::Io { item, store, source },
+        }
     }
+}
+
+/// Whether it is the proxy that failed, and not what is behind it: by whole URLs there is a connection
+/// with nobody else, and of a tunnel it is said so.
+fn is_of_proxy(error: &io::Error, base: &Url) -> bool {
+    let is_connect = |layer: &&reqwest::Error| layer.is_connect();
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<reqwest::Error>());
+    inner.filter(is_connect).is_some_and(|inner| base.scheme() == "http" || is_of_tunnel(inner))
+}
+
+/// Whether CONNECT was refused or not answered. Its error has no type that can be named.
+fn is_of_tunnel(error: &dyn std::error::Error) -> bool {
+    let mut layer = error.source();
+    while let Some(error) = layer {
+        if error.to_string().starts_with("tunnel error") {
+            return true;
+        }
+        layer = error.source();
+    }
+    false
 }
 
 impl Source for HttpStore {
@@ -168,9 +215,18 @@ impl Source for HttpStore {
         if let Some(range) = &range {
             request = request.header(RANGE, format!("bytes={}-{}", range.start, range.end - 1));
         }
+        if let Some(token) = &self.token {
+            // Taken away by reqwest where a redirect leads to another host, port or scheme.
+            request = request.header(AUTHORIZATION, token.header());
+        }
         let response = request.send().map_err(|error| self.failed(item, error))?;
         self.hear_clock(response.headers());
-        let wanted = Wanted { item, store: &self.name, range };
+        let between = Between {
+            has_token: self.token.is_some(),
+            // In a tunnel it is the store that answers.
+            proxy: self.proxy.as_ref().filter(|_| self.base.scheme() == "http").map(Proxy::name),
+        };
+        let wanted = Wanted { item, store: &self.name, range, between };
         let accepted = answer::accept(&wanted, response.status(), response.headers())?;
         let reader = Box::new(HttpBody::new(response, &wanted, &accepted, self.timeouts)?);
         let (length_bytes, total_bytes) = (accepted.length_bytes, accepted.total_bytes);
@@ -178,36 +234,7 @@ impl Source for HttpStore {
     }
 }
 
-fn parse_url(text: &str) -> Result<Url, HttpStoreError> {
-    let parsed = Url::parse(text);
-    let wrong = |url: String, reason: String| Err(HttpStoreError::Url { url, reason });
-    let mut url = match parsed {
-        Ok(url) => url,
-        Err(error) => return wrong(text.chars().take(200).collect(), error.to_string()),
-    };
-    let mut shown = url.clone();
-    shown.set_password(None).ok();
-    // The parser of URLs passes over a third slash and takes the path for the host, and writes blanks
-    // in another way.
-    if text.split_once("://").is_some_and(|(_, rest)| rest.starts_with('/')) {
-        return wrong(shown.into(), "expected a host".into());
-    }
-    if text.contains(|c: char| c.is_whitespace() || c == '"') {
-        return wrong(shown.into(), "expected no blanks and no quotes".into());
-    }
-    if url.scheme() != "http" {
-        let reason = format!("expected http, found {}", url.scheme());
-        return wrong(shown.into(), reason);
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return wrong(shown.into(), "expected no '?' and no '#'".into());
-    }
-    let path = format!("{}/", url.path().trim_end_matches('/'));
-    url.set_path(&path);
-    Ok(url)
-}
-
-fn client(timeouts: Timeouts) -> Result<Client, reqwest::Error> {
+fn client(timeouts: Timeouts, access: &Access) -> Result<Client, HttpStoreError> {
     let policy = redirect::Policy::custom(|attempt| {
         let (from, to) = (attempt.previous().last().map(Url::scheme), attempt.url().scheme());
         if from.is_some_and(|from| from != to) {
@@ -219,14 +246,20 @@ fn client(timeouts: Timeouts) -> Result<Client, reqwest::Error> {
             attempt.follow()
         }
     });
-    Client::builder()
+    let mut builder = Client::builder();
+    if let Some(proxy) = access.proxy.clone() {
+        builder = builder.proxy(reqwest::Proxy::custom(move |url| proxy.in_place_of(url)));
+    } else {
+        builder = builder.no_proxy();
+    }
+    let built = builder
+        .tls_backend_preconfigured(access.authorities.client(access.clock)?)
         .user_agent(concat!("inaug/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(timeouts.connect)
         .timeout(timeouts.silence)
         .redirect(policy)
         .retry(retry::never())
         .referer(false)
-        .no_proxy()
         .no_gzip()
         .no_brotli()
         .no_zstd()
@@ -234,7 +267,8 @@ fn client(timeouts: Timeouts) -> Result<Client, reqwest::Error> {
         .http1_only()
         .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
         .pool_idle_timeout(Duration::from_secs(IDLE_S))
-        .build()
+        .build();
+    Ok(built?)
 }
 
 /// The cause below reqwest's own words.
@@ -259,25 +293,16 @@ mod tests {
     }
 
     #[test]
-    fn a_host_may_be_an_address_of_ipv6_but_none_of_a_link() {
+    fn a_host_may_be_an_address_of_ipv6() {
         let store = HttpStore::new("http://[2001:db8::1]:8080/store", Timeouts::default()).unwrap();
         assert_eq!(store.name(), "http://[2001:db8::1]:8080/store");
-        // The URL standard knows no zones.
-        for url in ["http://[fe80::1%25eth0]/store", "http://[fe80::1%eth0]/store"] {
-            assert!(HttpStore::new(url, Timeouts::default()).is_err(), "{url}");
-        }
     }
 
     #[test]
-    fn urls_that_are_no_stores_are_refused_without_their_password() {
-        for (url, expected) in [
-            ("https://host/", "store URL \"https://host/\": expected http, found https"),
-            ("http://", "store URL \"http://\": empty host"),
-            ("http://u:secret@h/?q", "store URL \"http://u@h/?q\": expected no '?' and no '#'"),
-        ] {
-            let error = HttpStore::new(url, Timeouts::default()).unwrap_err();
-            assert_eq!(error.to_string(), expected);
-        }
+    fn a_store_behind_https_wants_authorities() {
+        let error = HttpStore::new("https://u:secret@h/s", Timeouts::default()).unwrap_err();
+        let expected = "https://u@h/s/: no authority is trusted to sign certificates";
+        assert_eq!(error.to_string(), expected);
         let store = HttpStore::new("http://u:secret@h/s", Timeouts::default()).unwrap();
         assert_eq!(store.name(), "http://u@h/s");
     }

@@ -7,7 +7,7 @@
 //!
 //! The format code is `no_std` + `alloc` and knows no file, socket or clock.
 //! With the feature `std` come directories, pushing and verifying; with `http`,
-//! reading over HTTP/1.1 with ranges. The bytes are specified in
+//! reading over HTTP/1.1 with ranges and TLS. The bytes are specified in
 //! SPECIFICATION.md and held by the golden files in `tests/golden`.
 #![cfg_attr(not(feature = "std"), no_std)]
 
@@ -40,7 +40,7 @@ pub mod manifest_reader;
 pub mod near;
 #[cfg(feature = "std")]
 pub mod objects;
-#[cfg(feature = "std")]
+#[cfg(feature = "http")]
 mod open;
 #[cfg(feature = "std")]
 mod parallel;
@@ -59,9 +59,11 @@ pub mod verify;
 
 pub use codec::FormatError;
 pub use digest::{Digest, DigestParseError, Hasher};
-#[cfg(feature = "std")]
-pub use open::{OpenError, is_url, open_chain, open_store};
+#[cfg(feature = "http")]
+pub use open::{OpenError, open_chain, open_store};
 #[cfg(feature = "std")]
 pub use restock::TakeError;
+#[cfg(feature = "std")]
+pub use source::is_url;
 #[cfg(feature = "std")]
 pub use stamp::Stamp;

@@ -1,7 +1,8 @@
 //! A store by the text that names it: a directory or a URL.
 
 use crate::dir::{DirError, DirStore};
-use crate::source::{Body, Item, Source, SourceError};
+use crate::http::{Access, HttpStore, HttpStoreError, Timeouts};
+use crate::source::{Body, Item, Source, SourceError, is_url};
 use crate::verify::chain as causes;
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,23 +14,15 @@ pub enum OpenError {
     #[error(transparent)]
     Dir(#[from] DirError),
     /// The URL is none.
-    #[cfg(feature = "http")]
     #[error(transparent)]
-    Http(#[from] crate::http::HttpStoreError),
-    /// This build reads directories only.
-    #[cfg(not(feature = "http"))]
-    #[error("store {text:?}: expected a directory, found a URL, which this build cannot read")]
-    NoHttp {
-        /// As given.
-        text: String,
-    },
+    Http(#[from] HttpStoreError),
 }
 
 /// Opens the one store that `text` names: a URL where it has a scheme (`http://...`), else a
 /// directory. A directory is looked at; to a server nothing is sent yet.
-pub fn open_store(text: &str) -> Result<Box<dyn Source>, OpenError> {
+pub fn open_store(text: &str, access: &Access) -> Result<Box<dyn Source>, OpenError> {
     if is_url(text) {
-        return open_url(text, true);
+        return open_url(text, true, access);
     }
     Ok(Box::new(DirStore::open(text)?))
 }
@@ -39,13 +32,14 @@ pub fn open_store(text: &str) -> Result<Box<dyn Source>, OpenError> {
 /// what it has not.
 pub fn open_chain<'a>(
     texts: impl IntoIterator<Item = &'a str>,
+    access: &Access,
 ) -> Result<Vec<Arc<dyn Source>>, OpenError> {
     let mut texts = texts.into_iter().peekable();
     let mut chain: Vec<Arc<dyn Source>> = Vec::new();
     while let Some(text) = texts.next() {
         let is_only = chain.is_empty() && texts.peek().is_none();
         chain.push(if is_url(text) {
-            Arc::from(open_url(text, texts.peek().is_none())?)
+            Arc::from(open_url(text, texts.peek().is_none(), access)?)
         } else {
             match DirStore::open(text) {
                 Ok(store) => Arc::new(store),
@@ -80,36 +74,7 @@ impl Source for NoStore {
     }
 }
 
-/// Whether `text` names a store by URL.
-pub fn is_url(text: &str) -> bool {
-    let scheme = text.split_once("://").map(|(scheme, _)| scheme);
-    scheme.is_some_and(|scheme| {
-        !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '+')
-    })
-}
-
-#[cfg(feature = "http")]
-fn open_url(text: &str, is_last: bool) -> Result<Box<dyn Source>, OpenError> {
-    use crate::http::Timeouts;
+fn open_url(text: &str, is_last: bool, access: &Access) -> Result<Box<dyn Source>, OpenError> {
     let timeouts = if is_last { Timeouts::default() } else { Timeouts::with_another_left() };
-    Ok(Box::new(crate::http::HttpStore::new(text, timeouts)?))
-}
-
-#[cfg(not(feature = "http"))]
-fn open_url(text: &str, _: bool) -> Result<Box<dyn Source>, OpenError> {
-    Err(OpenError::NoHttp { text: text.into() })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_have_a_scheme() {
-        for (text, expected) in
-            [("http://h/s", true), ("/a://b", false), ("./store", false), ("://", false)]
-        {
-            assert_eq!(is_url(text), expected, "{text}");
-        }
-    }
+    Ok(Box::new(HttpStore::with(text, timeouts, access)?))
 }

@@ -10,6 +10,14 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::time::Duration;
 
+/// Whether `text` names a store by URL.
+pub fn is_url(text: &str) -> bool {
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| {
+        !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '+')
+    })
+}
+
 /// Something a store holds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Item {
@@ -132,6 +140,30 @@ pub enum SourceError {
         /// Bytes that came before.
         found: u64,
     },
+    /// The server could not prove that it is the store.
+    #[error("{item}: the certificate of {server} {why}")]
+    Certificate {
+        /// The item.
+        item: Item,
+        /// The store's name.
+        store: String,
+        /// Who showed it: scheme, host and port.
+        server: String,
+        /// What is wrong with it, in words.
+        why: String,
+    },
+    /// The proxy failed that is asked in the store's place.
+    #[error("{item} from {store}: the proxy {proxy}")]
+    Proxy {
+        /// The item.
+        item: Item,
+        /// The store's name.
+        store: String,
+        /// The proxy's name.
+        proxy: String,
+        /// The failure.
+        source: io::Error,
+    },
     /// The file or socket failed.
     #[error("{item} from {store}")]
     Io {
@@ -166,9 +198,12 @@ impl SourceError {
     /// Whether asking again can help.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::NotFound { .. } => false,
+            // The next answer shows the same certificate.
+            Self::NotFound { .. } | Self::Certificate { .. } => false,
             Self::Answer { again, .. } => *again,
-            Self::Short { .. } | Self::Stalled { .. } | Self::Io { .. } => true,
+            Self::Short { .. } | Self::Stalled { .. } | Self::Proxy { .. } | Self::Io { .. } => {
+                true
+            }
         }
     }
 
@@ -272,6 +307,20 @@ pub fn from_io(error: io::Error, source: &dyn Source, item: &Item) -> SourceErro
         Ok(inner) => inner,
         Err(error) => {
             SourceError::Io { item: item.clone(), store: source.name().into(), source: error }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_have_a_scheme() {
+        for (text, expected) in
+            [("http://h/s", true), ("/a://b", false), ("./store", false), ("://", false)]
+        {
+            assert_eq!(is_url(text), expected, "{text}");
         }
     }
 }

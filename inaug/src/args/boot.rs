@@ -1,6 +1,6 @@
 //! What `inaug boot` takes.
 
-use super::{Labels, parse_bytes, parse_labels};
+use super::{AccessArgs, Labels, parse_bytes, parse_labels};
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use machine::Accel;
@@ -24,6 +24,9 @@ pub(crate) struct BootArgs {
     /// Directories are served to the machine for as long as it runs
     #[arg(long, value_name = "CHAIN", env = "INAUG_STORE", hide_env_values = true)]
     pub(crate) store: String,
+
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
 
     /// The machine's memory: MiB, or with a unit such as 2Gi
     #[arg(long, value_name = "M", default_value = "1024", value_parser = parse_memory)]

@@ -49,6 +49,16 @@ pub(crate) struct InitramfsArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) firmware: Option<PathBuf>,
 
+    /// Carry this PEM file of authorities, which machines trust to sign the certificates of https
+    /// stores: without it they ask none of these
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+
+    /// Carry the token in this file, which machines show to their stores; whoever can read the
+    /// initramfs has it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token: Option<PathBuf>,
+
     #[command(flatten, next_help_heading = "One file to boot")]
     pub(crate) uki: UkiArgs,
 }

@@ -1,6 +1,6 @@
 //! The commands that look after stores.
 
-use super::{StoreDirArg, parse_bytes};
+use super::{AccessArgs, StoreDirArg, parse_bytes};
 use store::label::LabelName;
 
 /// Copy labels from one store to another
@@ -25,6 +25,9 @@ pub(crate) struct CopyArgs {
     /// Replace labels that name something else there
     #[arg(long)]
     pub(crate) force: bool,
+
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
 }
 
 /// Give a label another name
@@ -87,4 +90,7 @@ pub(crate) struct VerifyArgs {
     /// Take what is lost from this store: a directory, or an http:// URL of one
     #[arg(long, value_name = "STORE2")]
     pub(crate) heal: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
 }

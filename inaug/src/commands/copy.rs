@@ -21,7 +21,7 @@ use store::source::{Item, Source, read_all};
 pub(crate) fn run(args: &CopyArgs, output: &Output) -> anyhow::Result<()> {
     let wanted = wanted(&args.labels)?;
     let to = directory(&args.to, "copy --to")?;
-    let from = open_patient(&args.from, "--from")?;
+    let from = open_patient(&args.from, &args.access, "--from")?;
     let names = names(wanted, args, &*from)?;
     let store = DirStore::create(to)?;
     let mut labels = Vec::new();

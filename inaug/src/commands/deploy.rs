@@ -33,7 +33,7 @@ struct Deployment<'a> {
 
 /// Deploys the label, or shows what that would take.
 pub(crate) fn run(args: &DeployArgs, output: &Output) -> anyhow::Result<()> {
-    let chain = open_chain(&args.store)?;
+    let chain = open_chain(&args.store, &args.access)?;
     let near = args.local_store.as_ref().and_then(|path| near(path, args.local_store_size));
     let meter = Arc::new(Meter::new());
     let mut progress = Progress::start(&meter);

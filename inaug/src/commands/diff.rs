@@ -17,7 +17,7 @@ use tree::{Change, Counts};
 
 /// Shows what must move from `old` to `new`.
 pub(crate) fn run(args: &DiffArgs, output: &Output) -> anyhow::Result<()> {
-    let source = open_source(&args.store.store)?;
+    let source = open_source(&args.store)?;
     let old = read::label(&*source, &args.old)?;
     let new = read::label(&*source, &args.new)?;
     let are_trees = [&old, &new].iter().all(|label| label.manifest.image().is_none());

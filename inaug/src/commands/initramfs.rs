@@ -3,6 +3,7 @@
 mod document;
 mod uki;
 
+use super::access;
 use crate::args::{InitramfsArgs, ModuleSet};
 use crate::exit::Usage;
 use crate::output::Output;
@@ -47,7 +48,8 @@ fn options(args: &InitramfsArgs) -> anyhow::Result<Options> {
         return Err(Usage(sentence.to_owned()).into());
     }
     let init = args.init.clone().map_or_else(init_beside_us, Ok)?;
-    let embed = args.embed.iter().map(embed).collect::<anyhow::Result<_>>()?;
+    let mut embed = args.embed.iter().map(embed).collect::<anyhow::Result<Vec<_>>>()?;
+    embed.extend(access::carried(args.ca.as_deref(), args.token.as_deref())?);
     let (tools, tools_from) = (tools(args)?, args.tools_from.clone());
     let firmware = args.firmware.clone();
     Ok(Options { init, modules, kernel, tools, tools_from, embed, firmware })

@@ -15,7 +15,7 @@ use store::source::{Item, Source, SourceError, read_all};
 
 /// Lists the labels that match.
 pub(crate) fn run(args: &LabelsArgs, output: &Output) -> anyhow::Result<()> {
-    let source = open_source(&args.store.store)?;
+    let source = open_source(&args.store)?;
     let glob = args.glob.as_deref().unwrap_or("*");
     let mut labels = Vec::new();
     for name in names(&args.store.store, &*source, glob)? {

@@ -5,6 +5,7 @@ mod document;
 mod stop;
 mod told;
 
+use super::access;
 use super::open::open_patient;
 use crate::args::MediaArgs;
 use crate::exit::{Refused, Usage};
@@ -38,8 +39,13 @@ fn make(args: &MediaArgs, output: &Output, stop: &Stop) -> anyhow::Result<()> {
     };
     let before = stick.as_ref().map_or_else(|| Ok(Told::default()), Stick::told)?;
     let told = told::told(args, &labels, before)?;
-    let boot = boot::boot(&args.boot, told.clone(), told::command_line(&told, &labels))?;
-    let source = stop.over(open_patient(&args.store.store, "--store")?);
+    let boot = boot::boot(
+        &args.boot,
+        access::carried_too(&args.store.access)?,
+        told.clone(),
+        told::command_line(&told, &labels),
+    )?;
+    let source = stop.over(open_patient(&args.store.store, &args.store.access, "--store")?);
     let load = Load { source: &source, labels: &labels, boot: &boot };
     let bar = Output::bar("copy", 0);
     let progress = |step: Step<'_>| show(&bar, step);

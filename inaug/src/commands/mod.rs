@@ -17,6 +17,7 @@ pub(crate) mod show;
 mod sign;
 pub(crate) mod verify;
 
+mod access;
 mod boot_facts;
 mod open;
 mod read;

@@ -1,5 +1,7 @@
 //! From what was given as `--store` to a store.
 
+use super::access;
+use crate::args::{AccessArgs, StoreArg};
 use crate::exit::Usage;
 use deploy::Patient;
 use std::path::Path;
@@ -9,26 +11,30 @@ use store::source::Source;
 use store::{is_url, open_store};
 
 /// A store to read: a directory, or the URL of one.
-pub(crate) fn open_source(store: &str) -> anyhow::Result<Box<dyn Source>> {
-    one(store)?;
-    Ok(open_store(store)?)
+pub(crate) fn open_source(args: &StoreArg) -> anyhow::Result<Box<dyn Source>> {
+    one(&args.store)?;
+    Ok(open_store(&args.store, &access::of(&args.access, &args.store)?)?)
 }
 
 /// A store that `option` names, to read much of: asked again where that may help.
-pub(crate) fn open_patient(store: &str, option: &str) -> anyhow::Result<Box<dyn Source>> {
+pub(crate) fn open_patient(
+    store: &str,
+    access: &AccessArgs,
+    option: &str,
+) -> anyhow::Result<Box<dyn Source>> {
     if store.is_empty() {
         return Err(Usage(format!("{option} is empty: expected a directory or a URL")).into());
     }
-    Ok(Box::new(Patient::new(Arc::from(open_store(store)?))))
+    Ok(Box::new(Patient::new(Arc::from(open_store(store, &access::of(access, store)?)?))))
 }
 
 /// Stores to read, nearest first, joined by commas.
-pub(crate) fn open_chain(chain: &str) -> anyhow::Result<Vec<Arc<dyn Source>>> {
+pub(crate) fn open_chain(chain: &str, access: &AccessArgs) -> anyhow::Result<Vec<Arc<dyn Source>>> {
     if chain.split(',').any(|store| store.trim().is_empty()) {
         let sentence = format!("--store: expected stores joined by commas, found {chain:?}");
         return Err(Usage(sentence).into());
     }
-    Ok(store::open_chain(chain.split(',').map(str::trim))?)
+    Ok(store::open_chain(chain.split(',').map(str::trim), &access::of(access, chain)?)?)
 }
 
 /// A store in a directory that must be there.

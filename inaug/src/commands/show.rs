@@ -17,7 +17,7 @@ use store::map::Map;
 
 /// Shows the label.
 pub(crate) fn run(args: &ShowArgs, output: &Output) -> anyhow::Result<()> {
-    let source = open_source(&args.store.store)?;
+    let source = open_source(&args.store)?;
     let label = read::label(&*source, &args.label)?;
     let mut content = Content::default();
     let mut listing = args.files.then(Vec::new);

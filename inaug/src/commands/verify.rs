@@ -25,7 +25,7 @@ pub(crate) fn run(args: &VerifyArgs, output: &Output) -> anyhow::Result<()> {
     let (report, healed) = match &args.heal {
         None => (verify(&store, args.label.as_ref())?, None),
         Some(second) => {
-            let second = open_patient(second, "--heal")?;
+            let second = open_patient(second, &args.access, "--heal")?;
             let healed = verify_and_heal(&store, args.label.as_ref(), &*second, WAIT);
             healed.map(|(report, healed)| (report, Some(healed)))?
         }

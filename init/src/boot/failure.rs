@@ -7,6 +7,7 @@ use deploy::disks::{self, DiscoverError, SelectError};
 use deploy::target::TargetError;
 use store::OpenError;
 
+use crate::access::AccessError;
 use crate::config::{ChangeError, Mistakes};
 use crate::devices::Unfinished;
 use crate::kexec::{ImageError, KexecError, TooLittleMemory};
@@ -95,7 +96,7 @@ impl Failure {
     /// What kind of failure it is, as [`report::Report::category`] says it.
     pub fn category(&self) -> &'static str {
         match &*self.cause {
-            Cause::Config(_) | Cause::Change(_) | Cause::ForTrees(_) => "usage",
+            Cause::Config(_) | Cause::Change(_) | Cause::ForTrees(_) | Cause::Access(_) => "usage",
             Cause::Network(_) | Cause::Store(_) | Cause::File(_) => "network",
             Cause::Select(_) | Cause::Refused(_) => "refused",
             Cause::Discover(_) | Cause::Medium(_) | Cause::Target(_) | Cause::Exchanged(_) => {
@@ -136,6 +137,8 @@ pub enum Cause {
     Stopped(#[from] Stopped),
     /// Keys that mean nothing for an image.
     ForTrees(#[from] ForTrees),
+    /// How stores are reached.
+    Access(#[from] AccessError),
     /// No network.
     Network(#[from] NetError),
     /// A store of the chain.

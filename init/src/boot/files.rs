@@ -8,11 +8,12 @@ use std::sync::Arc;
 use deploy::Patient;
 use deploy::install::OwnFile;
 use deploy::plan::human;
-use store::http::{HttpStore, HttpStoreError, Timeouts};
+use store::http::{Access, HttpStore, HttpStoreError, Timeouts};
 use store::source::{Body, Item, Source, SourceError, from_io};
 use store::{Digest, is_url};
 
-use crate::config::FileRequest;
+use crate::access::for_file;
+use crate::config::{FileRequest, Settings};
 use crate::console::Console;
 
 /// One file, bytes: what belongs to one machine is a certificate or a script. Anything larger is
@@ -65,12 +66,17 @@ pub enum FileError {
     },
 }
 
-/// Fetches all `files`, and says one line of each.
-pub(super) fn fetch(files: &[FileRequest], console: &Console) -> Result<Vec<OwnFile>, FileError> {
+/// Fetches all files that `settings` name, and says one line of each.
+pub(super) fn fetch(
+    settings: &Settings,
+    access: &Access,
+    console: &Console,
+) -> Result<Vec<OwnFile>, FileError> {
     let mut left_bytes = ALL_MAX_BYTES;
     let mut fetched = Vec::new();
-    for file in files {
-        let (content, from) = content(file, left_bytes)?;
+    for file in &settings.files {
+        let access = for_file(access, &file.from, &settings.store);
+        let (content, from) = content(file, &access, left_bytes)?;
         left_bytes -= content.len() as u64;
         let size = human(content.len() as u64);
         let proof = match file.digest {
@@ -85,9 +91,13 @@ pub(super) fn fetch(files: &[FileRequest], console: &Console) -> Result<Vec<OwnF
 }
 
 /// The content of `file`, proven where that can be, and where it came from, without passwords.
-fn content(file: &FileRequest, left_bytes: u64) -> Result<(Vec<u8>, String), FileError> {
+fn content(
+    file: &FileRequest,
+    access: &Access,
+    left_bytes: u64,
+) -> Result<(Vec<u8>, String), FileError> {
     let (content, from) = if is_url(&file.from) {
-        Remote::of(file, Timeouts::default())?.read(left_bytes)?
+        Remote::of(file, Timeouts::default(), access)?.read(left_bytes)?
     } else {
         (local(file, left_bytes)?, file.from.clone())
     };
@@ -110,9 +120,13 @@ pub(super) struct Remote<'a> {
 
 impl<'a> Remote<'a> {
     /// The one that `file` names. Nothing is sent yet.
-    pub(super) fn of(file: &'a FileRequest, timeouts: Timeouts) -> Result<Self, FileError> {
+    pub(super) fn of(
+        file: &'a FileRequest,
+        timeouts: Timeouts,
+        access: &Access,
+    ) -> Result<Self, FileError> {
         let (directory, name) = file.from.rsplit_once('/').unwrap_or((&file.from, ""));
-        let server = HttpStore::new(directory, timeouts);
+        let server = HttpStore::with(directory, timeouts, access);
         let server = server.map_err(|source| FileError::Client { file: shown(file), source })?;
         Ok(Self { file, server: Arc::new(server), item: Item::File(name.to_string()) })
     }
@@ -208,7 +222,7 @@ mod tests {
             }
         });
         let file = request(&format!("http://u:secret@{host}/a/motd"), digest);
-        let said = match content(&file, left_bytes) {
+        let said = match content(&file, &Access::default(), left_bytes) {
             Ok((content, from)) => format!("{} from {from}", String::from_utf8(content).unwrap()),
             Err(error) => causes(&error).join(": "),
         };
@@ -256,7 +270,8 @@ mod tests {
                 vec![head("403 Forbidden", "Content-Length: 0\r\n")],
                 None,
                 5,
-                "/etc/motd: file motd from http://u@h/a: expected status 200, found 403 Forbidden",
+                "/etc/motd: file motd from http://u@h/a: expected status 200, found 403 Forbidden: \
+                 no token was sent",
             ),
             (
                 vec![head("404 Not Found", "Content-Length: 0\r\n")],
@@ -295,7 +310,11 @@ mod tests {
     fn a_file_of_the_initramfs_is_bounded_too() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("motd").display().to_string();
-        let said = |from: &str, left_bytes| match content(&request(from, None), left_bytes) {
+        let said = |from: &str, left_bytes| match content(
+            &request(from, None),
+            &Access::default(),
+            left_bytes,
+        ) {
             Ok((content, from)) => format!("{} from {from}", String::from_utf8(content).unwrap()),
             Err(error) => causes(&error).join(": "),
         };

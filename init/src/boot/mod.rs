@@ -16,6 +16,7 @@ mod progress;
 mod reach;
 mod stores;
 mod target;
+mod time;
 mod tree;
 
 use std::convert::Infallible;
@@ -24,8 +25,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deploy::{Label, Meter, PassedOver, ReadBack};
+use store::http::Access;
 use store::label::LabelName;
 
+use crate::access;
 use crate::config::{Config, Mode, OnFail, Settings, Then};
 use crate::devices::Devices;
 use crate::machine::{Machine, random};
@@ -35,6 +38,7 @@ use crate::power::{self, leave};
 use crate::recovery::{self, Left};
 use crate::report::{self, Facts, Report};
 use crate::stop::Stop;
+use crate::wall_clock::Teller;
 use crate::window::{Gate, Stopped, Unattended};
 pub(crate) use early::Early;
 pub(crate) use failure::At;
@@ -42,6 +46,7 @@ use reach::{Question, UNHURRIED};
 use stores::Offline;
 pub(crate) use stores::open_all;
 pub(crate) use target::{is_all_ours, is_ours};
+use time::TimeServers;
 
 pub use failure::{Cause, Exchanged, Failure, ForTrees, Stage};
 
@@ -210,9 +215,17 @@ pub(crate) fn raise(
     interrupt: Option<Arc<OwnedFd>>,
 ) -> Result<(), Failure> {
     let console = &machine.console;
+    let access = access::of(settings).at(Stage::Config)?;
+    if let Some(warning) = access::warning(&access, &settings.store) {
+        console.say("net", &warning);
+    }
     let mut time = None;
+    let mut time_servers = TimeServers::of(settings);
     let mut reach = |network: &Network, left: Duration| {
-        time = question(settings, label, network).ask(left)?;
+        let until = Instant::now() + left;
+        time_servers.ask(network, left, &machine.clock, console);
+        let left = until.saturating_duration_since(Instant::now());
+        time = question(settings, label, network, &access).ask(left)?;
         Ok(())
     };
     // Its lines name the stage already.
@@ -229,10 +242,10 @@ pub(crate) fn raise(
         let _ = rustix::system::sethostname(name.as_bytes());
     }
     if let Some(time) = time {
-        machine.clock.hear(time, console);
+        machine.clock.hear(time, &Teller::Store, console);
     }
     machine.in_use().set(network.clone());
-    machine.set_keeper(keep(machine, settings, label, network));
+    machine.set_keeper(keep(machine, settings, label, (network, access)));
     Ok(())
 }
 
@@ -241,14 +254,14 @@ fn keep(
     machine: &Machine,
     settings: &Settings,
     label: Option<&LabelName>,
-    network: Network,
+    (network, access): (Network, Access),
 ) -> Option<Keeper> {
     let (owned, label) = (settings.clone(), label.cloned());
     let console = Arc::clone(&machine.console);
     let keeping = Keeping {
         config: host::network_of(settings),
         reach: Box::new(move |network, left| {
-            question(&owned, label.as_ref(), network).ask(left).map(drop)
+            question(&owned, label.as_ref(), network, &access).ask(left).map(drop)
         }),
         say: Box::new(move |line| console.say("net", line)),
         in_use: machine.in_use().clone(),
@@ -269,7 +282,9 @@ pub(crate) fn needs_network(settings: &Settings) -> bool {
 
 /// Whether `network`, which is there, reaches a store.
 pub(crate) fn reaches(settings: &Settings, network: &Network) -> bool {
-    let answer = question(settings, settings.labels.first(), network).ask(UNHURRIED);
+    // What cannot be used is said where the network is raised.
+    let Ok(access) = access::of(settings) else { return false };
+    let answer = question(settings, settings.labels.first(), network, &access).ask(UNHURRIED);
     !matches!(answer, Err(Unreached::Silent(_)))
 }
 
@@ -277,9 +292,10 @@ fn question<'a>(
     settings: &'a Settings,
     label: Option<&'a LabelName>,
     network: &'a Network,
+    access: &'a Access,
 ) -> Question<'a> {
     let resolvers = &network.nameservers;
-    Question { chain: &settings.store, label, files: &settings.files, resolvers }
+    Question { chain: &settings.store, label, files: &settings.files, resolvers, access }
 }
 
 /// The labels, of which there is at least one.
@@ -289,7 +305,7 @@ pub(crate) fn labels(
     meter: &Arc<Meter>,
     stop: &Stop,
 ) -> Result<Vec<Label>, Failure> {
-    let chain = open_all(machine, &config.store).at(Stage::Label)?;
+    let chain = open_all(machine, &config.settings).at(Stage::Label)?;
     let chain: Vec<_> = chain.into_iter().map(|store| stop.in_front_of(store)).collect();
     let console = Arc::clone(&machine.console);
     let (names, meter) = (config.labels.clone(), Arc::clone(meter));

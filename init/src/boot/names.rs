@@ -30,7 +30,7 @@ pub(super) fn look_up(url: &str, resolvers: &[IpAddr], within: Duration) -> Resu
         }
     };
     let nobody = || format!("no answer from {asked}, which was asked for the host {host}");
-    match found(host, within) {
+    match addresses(host, 80, within) {
         Some(Ok(_)) => Ok(()),
         None => Err(nobody()),
         Some(Err(error)) if NOBODY.iter().any(|text| error.to_string().contains(text)) => {
@@ -42,12 +42,16 @@ pub(super) fn look_up(url: &str, resolvers: &[IpAddr], within: Duration) -> Resu
 
 /// What the system's resolver library says, if it says something in time. Where it does not, its
 /// thread ends by itself: the library has bounds of its own.
-fn found(host: &str, within: Duration) -> Option<io::Result<Vec<SocketAddr>>> {
+pub(super) fn addresses(
+    host: &str,
+    port: u16,
+    within: Duration,
+) -> Option<io::Result<Vec<SocketAddr>>> {
     let (tell, told) = channel();
     let host = host.to_owned();
     let asks = move || {
         // Nobody listens any more where it took too long.
-        let _ = tell.send((host.as_str(), 80).to_socket_addrs().map(Iterator::collect));
+        let _ = tell.send((host.as_str(), port).to_socket_addrs().map(Iterator::collect));
     };
     if let Err(error) = thread::Builder::new().name("names".into()).spawn(asks) {
         return Some(Err(error));

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use store::Digest;
-use store::http::{HttpStore, Timeouts};
+use store::http::{Access, HttpStore, Proxy, Timeouts};
 use store::is_url;
 use store::label::{LabelName, LabelRecord, RECORD_MAX_BYTES};
 use store::source::{Item, Source, SourceError, from_io};
@@ -16,6 +16,7 @@ use store::source::{Item, Source, SourceError, from_io};
 use super::files::Remote;
 use super::names::look_up;
 use super::stores::needs_network;
+use crate::access::for_file;
 use crate::config::FileRequest;
 use crate::net::Unreached;
 
@@ -64,6 +65,8 @@ pub(super) struct Question<'a> {
     pub(super) files: &'a [FileRequest],
     /// What the network has of them.
     pub(super) resolvers: &'a [IpAddr],
+    /// Whom to trust, and what to show.
+    pub(super) access: &'a Access,
 }
 
 impl Question<'_> {
@@ -88,8 +91,8 @@ impl Question<'_> {
     }
 
     fn ask_store(self, url: &str, until: Instant) -> Result<Option<u64>, Unreached> {
-        look_up(url, self.resolvers, NAMES.min(left(until)))?;
-        let store = HttpStore::new(url, at_most(REACH, left(until)));
+        look_up(self.asked(url), self.resolvers, NAMES.min(left(until)))?;
+        let store = HttpStore::with(url, at_most(REACH, left(until)), self.access);
         let store = store.map_err(|error| error.to_string())?;
         let manifest = match self.label {
             Some(label) => label_of(&store, label)?,
@@ -97,20 +100,52 @@ impl Question<'_> {
         };
         let time = store.server_time_unix_s();
         if let Some(manifest) = manifest {
-            ask_for_more(url, manifest, until)?;
+            self.ask_for_more(url, manifest, until)?;
         }
         Ok(time)
+    }
+
+    /// Asks for so much that it does not come in one packet. Only that nothing comes counts: a store that
+    /// refuses it has answered.
+    fn ask_for_more(self, url: &str, manifest: Digest, until: Instant) -> Result<(), Unreached> {
+        // Cut short it would prove nothing.
+        if left(until) < LONG_ANSWER.silence {
+            return Ok(());
+        }
+        let store = HttpStore::with(url, LONG_ANSWER, self.access);
+        let store = store.map_err(|error| error.to_string())?;
+        let item = Item::Manifest(manifest);
+        let read = store.open(&item, Some(0..LONG_BYTES)).and_then(|mut body| {
+            let read = io::copy(&mut body.reader, &mut io::sink());
+            read.map_err(|error| from_io(error, &store, &item))
+        });
+        match read {
+            Err(SourceError::Stalled { found, .. }) => Err(Unreached::LongOnesVanish(format!(
+                "short answers come from {}, of a long one {found} bytes",
+                store.name()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Who is to have an address: the store, or the proxy in its place.
+    fn asked<'b>(&'b self, url: &'b str) -> &'b str {
+        let proxy = self.access.proxy.as_ref().filter(|proxy| proxy.is_for(url));
+        proxy.map_or(url, Proxy::name)
     }
 
     /// Asks for the files that are behind URLs.
     fn ask_for_files(self, until: Instant) -> Result<(), Unreached> {
         let mut reasons = Vec::new();
         for file in self.files.iter().filter(|file| is_url(&file.from)) {
-            if let Err(why) = look_up(&file.from, self.resolvers, NAMES.min(left(until))) {
+            let access = for_file(self.access, &file.from, self.chain);
+            if let Err(why) =
+                look_up(self.asked(&file.from), self.resolvers, NAMES.min(left(until)))
+            {
                 reasons.push(why);
                 continue;
             }
-            match Remote::of(file, at_most(REACH, left(until))).map(|file| file.ask()) {
+            match Remote::of(file, at_most(REACH, left(until)), &access).map(|file| file.ask()) {
                 Ok(Err(error)) if is_silence(&error) => reasons.push(ends(&error)),
                 Ok(_) => return Ok(()),
                 Err(error) => reasons.push(error.to_string()),
@@ -158,29 +193,6 @@ fn is_page(bytes: &[u8]) -> bool {
     text.trim_ascii_start().starts_with(b"<")
 }
 
-/// Asks for so much that it does not come in one packet. Only that nothing comes counts: a store that
-/// refuses it has answered.
-fn ask_for_more(url: &str, manifest: Digest, until: Instant) -> Result<(), Unreached> {
-    // Cut short it would prove nothing.
-    if left(until) < LONG_ANSWER.silence {
-        return Ok(());
-    }
-    let store = HttpStore::new(url, LONG_ANSWER);
-    let store = store.map_err(|error| error.to_string())?;
-    let item = Item::Manifest(manifest);
-    let read = store.open(&item, Some(0..LONG_BYTES)).and_then(|mut body| {
-        let read = io::copy(&mut body.reader, &mut io::sink());
-        read.map_err(|error| from_io(error, &store, &item))
-    });
-    match read {
-        Err(SourceError::Stalled { found, .. }) => Err(Unreached::LongOnesVanish(format!(
-            "short answers come from {}, of a long one {found} bytes",
-            store.name()
-        ))),
-        _ => Ok(()),
-    }
-}
-
 fn left(until: Instant) -> Duration {
     until.saturating_duration_since(Instant::now()).max(LEAST)
 }
@@ -203,9 +215,15 @@ fn ends(error: &SourceError) -> String {
     }
 }
 
-/// True if nobody answered.
+/// True if the store did not answer: nobody did, or somebody who is not the store.
 fn is_silence(error: &SourceError) -> bool {
-    matches!(error, SourceError::Io { .. } | SourceError::Stalled { .. })
+    matches!(
+        error,
+        SourceError::Io { .. }
+            | SourceError::Stalled { .. }
+            | SourceError::Certificate { .. }
+            | SourceError::Proxy { .. }
+    )
 }
 
 #[cfg(test)]
@@ -232,7 +250,7 @@ mod tests {
         label: Option<&LabelName>,
         files: &[FileRequest],
     ) -> Result<Option<u64>, Unreached> {
-        Question { chain, label, files, resolvers: &[] }.ask(UNHURRIED)
+        Question { chain, label, files, resolvers: &[], access: &Access::default() }.ask(UNHURRIED)
     }
 
     #[test]

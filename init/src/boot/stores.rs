@@ -9,13 +9,18 @@ use store::{is_url, open_chain};
 use super::failure::Cause;
 use super::medium::{self, MediumError, Wanted};
 use super::online::Online;
-use crate::config::FileRequest;
+use crate::access;
+use crate::config::{FileRequest, Settings};
 use crate::machine::Machine;
 
 /// Opens every store of the chain, nearest first. Nothing is sent yet; a medium is waited for.
-pub(crate) fn open_all(machine: &Machine, chain: &[String]) -> Result<Vec<Arc<dyn Source>>, Cause> {
+pub(crate) fn open_all(
+    machine: &Machine,
+    settings: &Settings,
+) -> Result<Vec<Arc<dyn Source>>, Cause> {
+    let (chain, access) = (&settings.store, access::of(settings)?);
     let others = chain.iter().filter(|word| Wanted::of(word).is_none());
-    let mut others = open_chain(others.map(String::as_str))?.into_iter();
+    let mut others = open_chain(others.map(String::as_str), &access)?.into_iter();
     let mut all = Vec::new();
     for word in chain {
         let Some(wanted) = Wanted::of(word) else {

@@ -18,6 +18,7 @@ use super::files;
 use super::progress::Progress;
 use super::target::{choose, is_ours};
 use super::{read_back, show_passed_over, show_plan, show_verified, show_written, unless_stopped};
+use crate::access;
 use crate::config::{Config, Mode, Settings};
 use crate::machine::{Machine, random_seed};
 use crate::stop::Stop;
@@ -52,8 +53,9 @@ pub(super) fn fetch_own(
     settings: &Settings,
     stop: &Stop,
 ) -> Result<Vec<OwnFile>, Failure> {
-    let (files, console) = (settings.files.clone(), Arc::clone(&machine.console));
-    let fetched = stop.unless(&machine.console, move || files::fetch(&files, &console));
+    let (owned, console) = (settings.clone(), Arc::clone(&machine.console));
+    let access = access::of(settings).at(Stage::Config)?;
+    let fetched = stop.unless(&machine.console, move || files::fetch(&owned, &access, &console));
     unless_stopped(stop, fetched.ok_or(Stopped::Key).at(Stage::Label)?, Stage::Label)
 }
 

@@ -7,7 +7,7 @@ use deploy::disks::{Predicates, parse_size};
 use deploy::install::{parse_hostname, parse_password, parse_ssh_key};
 use deploy::tree::Keep;
 use deploy::volumes::FileSystem;
-use store::http::{HttpStore, HttpStoreError, Timeouts};
+use store::http::{HttpStoreError, Proxy, check};
 use store::is_url;
 use store::label::LabelName;
 
@@ -35,7 +35,7 @@ pub(super) struct Key {
 }
 
 /// Every key, in the order of the help.
-pub(super) const KEYS: [Key; 28] = [
+pub(super) const KEYS: [Key; 31] = [
     Key {
         name: "inaugurator.store",
         value: "URL|PATH|medium[=UUID][,...]",
@@ -277,6 +277,47 @@ pub(super) const KEYS: [Key; 28] = [
         set: |settings, value| own_file::add(&mut settings.files, value, store),
     },
     Key {
+        name: "inaugurator.ntp",
+        value: "HOST[,...]",
+        default: "those of the lease, where a store is behind https",
+        help: "servers that are asked for the time (SNTP) before the stores",
+        repeats: false,
+        set: |settings, value| {
+            settings.ntp = value.split(',').map(net::parse_host).collect::<Result<_, _>>()?;
+            if settings.ntp.len() > NTP_MAX {
+                return Err(format!("at most {NTP_MAX} hosts"));
+            }
+            Ok(())
+        },
+    },
+    Key {
+        name: "proxy",
+        value: "http://[USER:PASSWORD@]HOST[:PORT]",
+        default: "stores are asked themselves",
+        help: "asked in the place of stores behind URLs, as dracut.cmdline(7) writes it",
+        repeats: false,
+        set: |settings, value| {
+            let wrong = |error| format!("http://HOST:PORT instead of {value:?}{}", why(&error));
+            Proxy::new(value, &[]).map_err(wrong)?;
+            settings.proxy = Some(value.to_string());
+            Ok(())
+        },
+    },
+    Key {
+        name: "inaugurator.no-proxy",
+        value: "HOST[,...]",
+        default: "none",
+        help: "hosts that are asked without the proxy, each with all whose names end in it",
+        repeats: false,
+        set: |settings, value| {
+            settings.no_proxy = value.split(',').map(str::to_string).collect();
+            if settings.no_proxy.len() > NO_PROXY_MAX {
+                return Err(format!("at most {NO_PROXY_MAX} hosts"));
+            }
+            Ok(())
+        },
+    },
+    Key {
         name: "ip",
         value: "dhcp|ADDR::GATEWAY:NETMASK:HOST:NIC:none|...",
         default: "dhcp",
@@ -413,10 +454,10 @@ fn link(text: &str) -> Result<String, String> {
     }
 }
 
-/// A store is a URL of HTTP or an absolute path.
+/// A store is a URL of http or https, or an absolute path.
 fn store(text: &str) -> Result<String, String> {
     let wrong =
-        |why: &str| format!("http://HOST/PATH or an absolute path instead of {text:?}{why}");
+        |why: &str| format!("http(s)://HOST/PATH or an absolute path instead of {text:?}{why}");
     if text.starts_with('/') {
         return Ok(text.to_string());
     }
@@ -425,12 +466,23 @@ fn store(text: &str) -> Result<String, String> {
     if !is_url(text) || is_hostless {
         return Err(wrong(""));
     }
-    match HttpStore::new(text, Timeouts::default()) {
-        // Not the operator's mistake: the stage that needs the client says so.
-        Ok(_) | Err(HttpStoreError::Client(_)) => Ok(text.to_string()),
-        Err(HttpStoreError::Url { reason, .. }) => Err(wrong(&format!(" ({reason})"))),
+    check(text).map(|()| text.to_string()).map_err(|error| wrong(&why(&error)))
+}
+
+/// What of an error a line about a word has not said yet.
+fn why(error: &HttpStoreError) -> String {
+    if let HttpStoreError::Url { reason, .. } = error {
+        format!(" ({reason})")
+    } else {
+        String::new()
     }
 }
+
+/// Time servers in a list: one is believed, the others are for when it is off.
+const NTP_MAX: usize = 4;
+
+/// Hosts in a list that is asked without a proxy: a rack's are one suffix.
+const NO_PROXY_MAX: usize = 32;
 
 /// The longest wait that can be asked for: a day, beyond which a machine is not waiting but lost.
 const MAX_SECONDS: u64 = 86_400;

@@ -20,6 +20,7 @@ use std::time::Duration;
 use deploy::disks::Predicates;
 use deploy::install::{Own, Sizes};
 use deploy::volumes::{Access, FileSystem};
+use store::http::{HttpStoreError, Proxy};
 use store::label::LabelName;
 
 use crate::net::{NetConfig, NicChoice};
@@ -56,6 +57,12 @@ pub struct Settings {
     pub network: NetConfig,
     /// Host name given by `ip=`.
     pub hostname: Option<String>,
+    /// Servers that are asked for the time, names or addresses.
+    pub ntp: Vec<String>,
+    /// Who is asked in the stores' place.
+    proxy: Option<String>,
+    /// Hosts that are asked without it.
+    no_proxy: Vec<String>,
     /// Deploy, or only say how.
     pub mode: Mode,
     /// How long a person may press a key at least, before anything is written.
@@ -87,6 +94,11 @@ impl Settings {
     pub fn label_text(&self) -> String {
         let names: Vec<&str> = self.labels.iter().map(LabelName::as_str).collect();
         names.join("+")
+    }
+
+    /// Who is asked in the stores' place, if somebody.
+    pub fn proxy(&self) -> Result<Option<Proxy>, HttpStoreError> {
+        self.proxy.as_ref().map(|url| Proxy::new(url, &self.no_proxy)).transpose()
     }
 
     /// How the disk is looked at: a plan leaves it as it is.
@@ -126,6 +138,9 @@ impl Default for Settings {
             wipe: None,
             network: NetConfig::default(),
             hostname: None,
+            ntp: Vec::new(),
+            proxy: None,
+            no_proxy: Vec::new(),
             mode: Mode::Deploy,
             recovery_window: Duration::ZERO,
             verify: true,

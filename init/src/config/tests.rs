@@ -166,7 +166,7 @@ fn every_mistake_is_reported_at_once() {
              inaugurator.append inaugurator.onfail inaugurator.net-timeout \
              inaugurator.keep inaugurator.root-fs inaugurator.esp-size inaugurator.swap-size \
              inaugurator.data-size inaugurator.local-store inaugurator.hostname inaugurator.root-password \
-             inaugurator.ssh-key inaugurator.file",
+             inaugurator.ssh-key inaugurator.file inaugurator.ntp inaugurator.no-proxy",
             "inaugurator.label=../etc: expected a label: each part starts with a letter or a digit",
             "BOOTIF=01-52: expected 01- and six hex pairs such as 01-52-54-00-12-34-56",
             "inaugurator.onfail=retry: contradicts inaugurator.onfail=reboot; say it once",
@@ -201,7 +201,7 @@ fn stores_are_urls_or_paths() {
     assert_eq!(
         refused(&line("a:80")),
         [
-            "inaugurator.store=a:80: expected http://HOST/PATH or an absolute path instead of \"a:80\""
+            "inaugurator.store=a:80: expected http(s)://HOST/PATH or an absolute path instead of \"a:80\""
         ]
     );
 }
@@ -209,8 +209,8 @@ fn stores_are_urls_or_paths() {
 #[test]
 fn a_url_that_is_no_store_is_a_mistake_among_the_others() {
     let table = [
-        ("https://h/s", "(expected http, found https)"),
-        ("ftp://h/s", "(expected http, found ftp)"),
+        ("ftp://h/s", "(expected http or https, found ftp)"),
+        ("https:///s", ""),
         ("http://h:99999/s", "(invalid port number)"),
         ("http://h:http/s", "(invalid port number)"),
         ("http://h/s?token=x", "(expected no '?' and no '#')"),
@@ -218,12 +218,13 @@ fn a_url_that_is_no_store_is_a_mistake_among_the_others() {
         ("http://", "(empty host)"),
     ];
     for (url, why) in table {
+        let why = if why.is_empty() { String::new() } else { format!(" {why}") };
         assert_eq!(
             refused(&format!("inaugurator.store=/srv,{url} inaugurator.then=halt")),
             [
                 &format!(
-                    "inaugurator.store=/srv,{url}: expected http://HOST/PATH or an absolute path \
-                     instead of {url:?} {why}"
+                    "inaugurator.store=/srv,{url}: expected http(s)://HOST/PATH or an absolute path \
+                     instead of {url:?}{why}"
                 ),
                 "inaugurator.then=halt: expected one of kexec, reboot, poweroff",
                 "inaugurator.label=NAME[+NAME...] is missing",
@@ -257,7 +258,7 @@ fn a_misspelt_prefix_is_a_mistake() {
              inaugurator.append inaugurator.onfail inaugurator.net-timeout \
              inaugurator.keep inaugurator.root-fs inaugurator.esp-size inaugurator.swap-size \
              inaugurator.data-size inaugurator.local-store inaugurator.hostname inaugurator.root-password \
-             inaugurator.ssh-key inaugurator.file"
+             inaugurator.ssh-key inaugurator.file inaugurator.ntp inaugurator.no-proxy"
         ]
     );
     parsed(

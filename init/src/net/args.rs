@@ -133,6 +133,12 @@ pub(super) fn is_host_name(text: &str) -> bool {
         && text.bytes().all(legal)
 }
 
+/// A host's name or address.
+pub fn parse_host(text: &str) -> Result<String, String> {
+    let is_host = is_host_name(text) || text.parse::<IpAddr>().is_ok();
+    is_host.then(|| text.to_owned()).ok_or_else(|| format!("a name or an address, not {text:?}"))
+}
+
 /// Whether the kernel could have given this name to a link or a driver.
 pub(super) fn is_kernel_name(text: &str, longest: usize) -> bool {
     let legal = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'/' | b':' | b'=');

@@ -65,7 +65,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use args::{ArgError, NicChoice, parse_bootif, parse_nameserver};
+pub use args::{ArgError, NicChoice, parse_bootif, parse_host, parse_nameserver};
 pub use error::{Failure, NetError};
 pub use in_use::InUse;
 pub use ip_arg::{Addressing, IpArg, Ipv6Mode, RouteArg, StaticAddress, parse_ip, parse_route};

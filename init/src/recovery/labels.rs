@@ -29,7 +29,7 @@ impl Session<'_> {
     pub(super) fn labels(&mut self, search: &str) -> Result<(), Halt> {
         let settings = self.with_store()?;
         self.reach(&settings, None)?;
-        let chain = open_all(self.machine, &settings.store).at(Stage::Label)?;
+        let chain = open_all(self.machine, &settings).at(Stage::Label)?;
         let asked = chain.clone();
         let (all, wrong) = self.ask_store(move |stop| list(&stopped(&asked, stop)))?;
         for why in &wrong {

@@ -18,6 +18,16 @@ pub(super) struct Wanted<'a> {
     pub(super) item: &'a Item,
     pub(super) store: &'a str,
     pub(super) range: Option<Range<u64>>,
+    pub(super) between: Between<'a>,
+}
+
+/// What stood between the question and the store, for words about a refusal.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Between<'a> {
+    /// A token was sent.
+    pub(super) has_token: bool,
+    /// The proxy that may have answered instead.
+    pub(super) proxy: Option<&'a str>,
 }
 
 /// What is going to come.
@@ -49,6 +59,9 @@ impl Wanted<'_> {
         if let Some(unsatisfied) = text(headers, CONTENT_RANGE) {
             found = format!("{found}, {unsatisfied}");
         }
+        if let Some(why) = self.between.why(status) {
+            found = format!("{found}: {why}");
+        }
         let mut error = self.wrong(expected, &found, is_transient(status));
         if let SourceError::Answer { again: true, retry_after: asked, .. } = &mut error {
             *asked = retry_after(headers);
@@ -63,6 +76,26 @@ impl Wanted<'_> {
             Item::Label(name) => name.as_str().contains(".htm"),
             Item::File(name) => name.contains(".htm"),
             _ => false,
+        }
+    }
+}
+
+impl Between<'_> {
+    /// What a person may look at where this is the answer.
+    fn why(self, status: StatusCode) -> Option<String> {
+        match (status, self.proxy) {
+            (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => {
+                let why =
+                    if self.has_token { "the token was not accepted" } else { "no token was sent" };
+                Some(why.to_owned())
+            }
+            (StatusCode::PROXY_AUTHENTICATION_REQUIRED, Some(proxy)) => {
+                Some(format!("the proxy {proxy} wants a name and a password"))
+            }
+            (StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT, Some(proxy)) => {
+                Some(format!("perhaps the proxy {proxy} does not reach the store"))
+            }
+            _ => None,
         }
     }
 }
@@ -186,7 +219,12 @@ mod tests {
     type Row<'a> = (Option<Range<u64>>, u16, &'a [(&'a str, &'a str)], &'a str);
 
     fn answer(range: Option<Range<u64>>, status: u16, headers: &[(&str, &str)]) -> String {
-        let wanted = Wanted { item: &Item::LabelList, store: "http://h", range };
+        let wanted = Wanted {
+            item: &Item::LabelList,
+            store: "http://h",
+            range,
+            between: Between::default(),
+        };
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
@@ -239,7 +277,7 @@ mod tests {
                 "final: expected status 206 with bytes 2097152-3145727, found status 200: the server does not do ranges",
             ),
             (None, 404, &[], "final: list of labels is not in the store http://h"),
-            (None, 403, &[], "final: expected status 200, found 403 Forbidden"),
+            (None, 403, &[], "final: expected status 200, found 403 Forbidden: no token was sent"),
             (range(2, 5), 416, &[], "final: expected status 206, found 416 Range Not Satisfiable"),
             (
                 range(2, 5),

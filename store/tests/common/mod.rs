@@ -6,6 +6,7 @@
 pub mod disk;
 pub mod oracle;
 pub mod server;
+pub mod tls;
 pub mod torture;
 pub mod tree;
 

@@ -6,7 +6,7 @@ use crate::args::BootKernel;
 use crate::commands::initramfs::{DEFAULT_TOOL, init_beside_us};
 use crate::exit::Usage;
 use anyhow::Context;
-use initramfs::{INDEXES, KernelTree, Modules, Options, build, find_program, module_files};
+use initramfs::{Embed, INDEXES, KernelTree, Modules, Options, build, find_program, module_files};
 use serde::Serialize;
 use std::cmp::Ordering;
 use std::fs::{self, File};
@@ -52,7 +52,12 @@ struct Kernel {
 
 /// The kernel and initramfs that were asked for, or else those of a label, or this host's. What has
 /// to be made is made in `work`.
-pub(super) fn choose(args: &BootKernel, labels: &[Found], work: &Path) -> anyhow::Result<Payload> {
+pub(super) fn choose(
+    args: &BootKernel,
+    embed: Vec<Embed>,
+    labels: &[Found],
+    work: &Path,
+) -> anyhow::Result<Payload> {
     if let (Some(kernel), Some(initramfs)) = (&args.kernel, &args.initramfs) {
         for file in [kernel, initramfs] {
             File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -71,8 +76,15 @@ pub(super) fn choose(args: &BootKernel, labels: &[Found], work: &Path) -> anyhow
         return Err(anyhow::Error::msg(sentence));
     }
     let modules = if kernel.modules.is_some() { Modules::Thin } else { Modules::None };
-    let options =
-        Options { init, modules, kernel: kernel.modules, tools, tools_from, ..Options::default() };
+    let options = Options {
+        init,
+        modules,
+        kernel: kernel.modules,
+        tools,
+        tools_from,
+        embed,
+        ..Options::default()
+    };
     fs::write(&initramfs, build(&options)?.bytes)
         .with_context(|| format!("cannot write {}", initramfs.display()))?;
     Ok(Payload { kernel: kernel.file, initramfs, choice: kernel.choice })

@@ -8,6 +8,7 @@ use super::signs::Expected;
 use super::stores::{Found, Stores};
 use super::{disk, test_command};
 use crate::args::BootArgs;
+use crate::commands::access;
 use crate::exit::Usage;
 use anyhow::{Context, anyhow, ensure};
 use machine::{Accel, Machine};
@@ -61,9 +62,10 @@ pub(super) fn prepare(
 
 fn all(args: &BootArgs, runtime: &Handle, work: &Path) -> anyhow::Result<Prepared> {
     refuse(args)?;
-    let stores = Stores::open(&args.store, runtime)?;
+    let stores = Stores::open(&args.store, &args.access, runtime)?;
     let found = find(args, &stores)?;
-    let Payload { kernel, initramfs, choice } = choose(&args.kernel, &found, work)?;
+    let Payload { kernel, initramfs, choice } =
+        choose(&args.kernel, access::carried_too(&args.access)?, &found, work)?;
     let (disk, disk_bytes) = disk::make(&args.disk, &found, work)?;
     let accel = args.accel.unwrap_or_else(Accel::of_this_host);
     let line = command_line(args, &stores.of_guest)?;

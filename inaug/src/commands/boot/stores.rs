@@ -1,6 +1,7 @@
 //! The stores of a machine: this command reads them as they are given, the machine over its
 //! network.
 
+use crate::args::AccessArgs;
 use crate::commands::open_chain;
 use crate::commands::read::{self, Label};
 use crate::exit;
@@ -32,8 +33,8 @@ pub(super) struct Found {
 
 impl Stores {
     /// Opens the stores of `chain`; directories are served from now on, as long as `runtime` lives.
-    pub(super) fn open(chain: &str, runtime: &Handle) -> anyhow::Result<Self> {
-        let sources = open_chain(chain)?.into_iter().map(patient).collect();
+    pub(super) fn open(chain: &str, access: &AccessArgs, runtime: &Handle) -> anyhow::Result<Self> {
+        let sources = open_chain(chain, access)?.into_iter().map(patient).collect();
         let urls = chain.split(',').map(|store| url_of(store.trim(), runtime));
         let of_guest = urls.collect::<anyhow::Result<Vec<_>>>()?.join(",");
         Ok(Self { sources, of_guest })

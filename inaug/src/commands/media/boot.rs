@@ -6,13 +6,18 @@ use crate::commands::sign::sign;
 use crate::exit::Usage;
 use anyhow::Context;
 use initramfs::uki::{Parts, assemble, read_stub};
-use initramfs::{KernelTree, Modules, Options, build, find_program};
+use initramfs::{Embed, KernelTree, Modules, Options, build, find_program};
 use media::boot::{Boot, Told};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Kernel, initramfs, and both as one executable.
-pub(super) fn boot(args: &MediaBootArgs, told: Told, cmdline: String) -> anyhow::Result<Boot> {
+pub(super) fn boot(
+    args: &MediaBootArgs,
+    carried: Vec<Embed>,
+    told: Told,
+    cmdline: String,
+) -> anyhow::Result<Boot> {
     let tree = tree(args)?;
     let path = match (&args.kernel, &tree) {
         (Some(path), _) => path.clone(),
@@ -26,7 +31,7 @@ pub(super) fn boot(args: &MediaBootArgs, told: Told, cmdline: String) -> anyhow:
     let kernel = read(&path)?;
     let initramfs = match &args.initramfs {
         Some(path) => read(path)?,
-        None => made(args, tree)?,
+        None => made(args, tree, carried)?,
     };
     let stub = read_stub(None)?;
     let parts = Parts { stub: &stub, kernel: &kernel, initrd: &initramfs, cmdline: &cmdline };
@@ -50,7 +55,11 @@ fn tree(args: &MediaBootArgs) -> anyhow::Result<Option<KernelTree>> {
 
 /// An initramfs with all drivers that a machine nobody has seen may want, or with none for a kernel
 /// that has them built in.
-fn made(args: &MediaBootArgs, tree: Option<KernelTree>) -> anyhow::Result<Vec<u8>> {
+fn made(
+    args: &MediaBootArgs,
+    tree: Option<KernelTree>,
+    embed: Vec<Embed>,
+) -> anyhow::Result<Vec<u8>> {
     let modules = match (args.modules, &tree) {
         (Some(ModuleSet::Thin), _) => Modules::Thin,
         (Some(ModuleSet::None), _) | (None, None) => Modules::None,
@@ -63,6 +72,7 @@ fn made(args: &MediaBootArgs, tree: Option<KernelTree>) -> anyhow::Result<Vec<u8
         kernel: tree,
         tools: find_program(root, DEFAULT_TOOL).into_iter().collect(),
         tools_from: root.to_owned(),
+        embed,
         ..Options::default()
     };
     Ok(build(&options)?.bytes)

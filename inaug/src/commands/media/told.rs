@@ -4,7 +4,7 @@ use crate::args::MediaArgs;
 use crate::exit::Usage;
 use crate::output::Output;
 use media::boot::{self, Told};
-use store::http::{HttpStore, HttpStoreError, Timeouts};
+use store::http::{HttpStoreError, check};
 use store::is_url;
 use store::label::LabelName;
 
@@ -53,13 +53,14 @@ fn kept(default: Option<String>, labels: &[LabelName]) -> Option<String> {
 /// A store as `inaugurator.store` takes it, by the same parser.
 fn store(text: &str) -> Result<String, Usage> {
     let wrong = |why: &str| {
-        Err(Usage(format!("--store-chain: expected http:// URLs, found {text:?}{why}")))
+        Err(Usage(format!("--store-chain: expected http:// or https:// URLs, found {text:?}{why}")))
     };
     if !is_url(text) {
         return wrong("");
     }
-    match HttpStore::new(text, Timeouts::default()) {
-        Ok(_) | Err(HttpStoreError::Client(_)) => Ok(text.to_owned()),
+    match check(text) {
+        Ok(()) => Ok(text.to_owned()),
         Err(HttpStoreError::Url { reason, .. }) => wrong(&format!(" ({reason})")),
+        Err(error) => wrong(&format!(" ({error})")),
     }
 }
