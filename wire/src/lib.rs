@@ -32,7 +32,7 @@ mod wire;
 
 pub use dhcp::{Deaf, Dhcp, Manner, Sums};
 pub use faults::{Corruption, Faults};
-pub use host::{Host, Restart, Shelf};
+pub use host::{Host, Proxy, Restart, Shelf};
 pub use lldp::Announced;
 pub use noise::Noise;
 pub use seen::{Kind, Seen};

@@ -69,6 +69,8 @@ pub(crate) struct Case {
     pub(crate) model: NicModel,
     /// What the store is asked.
     pub(crate) shelf: Shelf,
+    /// The initramfs, if it is not that of all tests.
+    pub(crate) init: Option<PathBuf>,
     /// `http://HOST` of the store.
     pub(crate) url: &'static str,
     /// More of the command line.
@@ -102,6 +104,7 @@ impl Case {
             network: Network::of([dhcp().into(), router(&shelf).into()]),
             model: NicModel::VirtioNet,
             shelf,
+            init: None,
             url: "http://10.77.0.1",
             told: "",
             clock: None,
@@ -137,6 +140,14 @@ impl Case {
         self.network.stations.retain(|(segment, station)| !is_replaced(*segment, station));
         let servers = servers.into_iter().map(|server| (0, server.into()));
         self.network.stations.extend(servers);
+        self
+    }
+
+    /// The same with another router.
+    pub(crate) fn routed_by(mut self, router: Host) -> Self {
+        let is_replaced = |station: &Station| matches!(station, Station::Host(_));
+        self.network.stations.retain(|(_, station)| !is_replaced(station));
+        self.network.stations.push((0, router.into()));
         self
     }
 

@@ -20,6 +20,7 @@ mod neighbors;
 mod race;
 mod run;
 mod store;
+mod tls;
 
 use anyhow::{Context, Result, ensure};
 use case::{Bench, Case};
@@ -35,6 +36,7 @@ fn the_network_comes_up_or_says_exactly_why() -> Result<()> {
         [cards::cases, links::cases, neighbors::cases, leases::cases, clock::cases, store::cases];
     let mut cases: Vec<Case> = families.into_iter().flat_map(|family| family(&bench)).collect();
     cases.extend(cuts::cases(&bench)?);
+    cases.extend(tls::cases(&bench)?);
     if let Ok(only) = env::var("INAUG_NETWORK_ONLY") {
         cases.retain(|case| case.name.contains(&only));
     }

@@ -62,6 +62,7 @@ fn run(bench: &Bench, case: &Case) -> Result<()> {
          inaugurator.then=poweroff {}",
         case.url, case.told
     );
+    let init = case.init.clone().map_or_else(environment::init, Ok)?;
     let mut machine = Machine {
         name: case.name.to_owned(),
         memory_mib: MEMORY_MIB,
@@ -70,7 +71,7 @@ fn run(bench: &Bench, case: &Case) -> Result<()> {
             .map(|port| Nic { model: case.model, ..Nic::on_socket(wire.socket(port)) })
             .collect(),
         clock: case.clock.map(str::to_owned),
-        ..Machine::direct(environment::kernel()?, environment::init()?, &told)
+        ..Machine::direct(environment::kernel()?, init, &told)
     }
     .start()?;
     let ended = (case.act)(&mut machine, &wire).and_then(|()| end(&mut machine));

@@ -4,6 +4,7 @@
 mod card;
 mod names;
 mod time;
+mod tls;
 mod web;
 
 use crate::frame::{arp_answer, is_arp_probe};
@@ -11,6 +12,7 @@ use crate::http::{Cuts, Misbehaviour, Served};
 use crate::station::Mac;
 use card::Card;
 use names::Names;
+use rustls::ServerConfig;
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetAddress, IpCidr, Ipv4Cidr};
@@ -19,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Moment, SystemTime, UNIX_EPOCH};
 use time::Time;
-use web::Web;
+use web::{Speech, Web};
 
 /// A host. Addresses beyond the first make it a router with hosts behind it: what is sent to its
 /// Ethernet address is answered whichever of them it is for.
@@ -31,6 +33,10 @@ pub struct Host {
     pub addresses: Vec<(Ipv4Addr, u8)>,
     /// A store on port 80.
     pub shelf: Option<Shelf>,
+    /// The same store on port 443 too, with this certificate.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// A proxy on port 3128: it has the store that it is asked for itself, also behind TLS.
+    pub proxy: Option<Proxy>,
     /// Names it knows as a resolver; `None` is no resolver.
     pub names: Option<Vec<(String, Ipv4Addr)>>,
     /// It is a time server, and its clock showed this at the start: seconds since 1970.
@@ -47,10 +53,18 @@ impl Host {
             mac: [0x02, 0x05, a, b, c, d],
             addresses: vec![(address, 24)],
             shelf: None,
+            tls: None,
+            proxy: None,
             names: None,
             clock_s: None,
             deaf_to_syns: 0,
         }
+    }
+
+    /// The same with that store over TLS.
+    #[must_use]
+    pub fn with_tls(self, tls: Arc<ServerConfig>) -> Self {
+        Self { tls: Some(tls), ..self }
     }
 
     /// The same with the static store in `directory`.
@@ -58,6 +72,15 @@ impl Host {
     pub fn serving(self, store: Shelf) -> Self {
         Self { shelf: Some(store), ..self }
     }
+}
+
+/// A proxy, and what is behind it.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    /// Answers for every host.
+    pub shelf: Shelf,
+    /// In a tunnel.
+    pub tls: Arc<ServerConfig>,
 }
 
 /// A static store, its faults, and what was asked of it: shared with the test.
@@ -75,6 +98,8 @@ struct State {
     /// What its clock shows, if not the time: seconds since 1970.
     clock_s: Option<u64>,
     restart: Option<Restart>,
+    /// What clients have to show.
+    token: Option<String>,
     /// When it first answered.
     answered: Option<Moment>,
 }
@@ -127,6 +152,11 @@ impl Shelf {
         self.state().clock_s = Some(unix_s);
     }
 
+    /// Whoever does not show this token gets nothing (401).
+    pub fn require_token(&self, token: &str) {
+        self.state().token = Some(format!("Bearer {token}"));
+    }
+
     /// It restarts, once.
     pub fn restarts(&self, restart: Restart) {
         self.state().restart = Some(restart);
@@ -153,7 +183,7 @@ pub(crate) struct Stack {
     sockets: SocketSet<'static>,
     mac: Mac,
     addresses: Vec<Ipv4Addr>,
-    web: Option<Web>,
+    web: Vec<Web>,
     names: Option<Names>,
     time: Option<Time>,
 }
@@ -176,7 +206,7 @@ impl Stack {
             }
         });
         let mut sockets = SocketSet::new(Vec::new());
-        let web = host.shelf.as_ref().map(|shelf| Web::new(shelf.clone(), &mut sockets));
+        let web = web(host, &mut sockets);
         let names = host.names.as_ref().map(|names| Names::new(names.clone(), &mut sockets));
         let time = host.clock_s.map(|clock_s| Time::new(clock_s, &mut sockets));
         let addresses = host.addresses.iter().map(|(address, _)| *address).collect();
@@ -193,7 +223,7 @@ impl Stack {
     pub(crate) fn drive(&mut self, now: Duration) -> Vec<Vec<u8>> {
         let at = instant(now);
         self.interface.poll(at, &mut self.card, &mut self.sockets);
-        if let Some(web) = &mut self.web {
+        for web in &mut self.web {
             web.drive(now, &mut self.sockets);
         }
         if let Some(names) = &self.names {
@@ -209,9 +239,20 @@ impl Stack {
     pub(crate) fn due(&mut self, now: Duration) -> Option<Duration> {
         let stack = self.interface.poll_at(instant(now), &self.sockets);
         let stack = stack.map(|at| Duration::from_micros(at.total_micros().unsigned_abs()) / HASTE);
-        let web = self.web.as_ref().and_then(|web| web.due(now));
+        let web = self.web.iter().filter_map(|web| web.due(now));
         stack.into_iter().chain(web).min()
     }
+}
+
+/// Everything on a host that speaks HTTP.
+fn web(host: &Host, sockets: &mut SocketSet<'static>) -> Vec<Web> {
+    let store = host.shelf.as_ref();
+    let plain = store.map(|shelf| (shelf, Speech::Plain));
+    let tls = store.zip(host.tls.clone()).map(|(shelf, tls)| (shelf, Speech::Tls(tls)));
+    let proxy = host.proxy.as_ref();
+    let proxy = proxy.map(|proxy| (&proxy.shelf, Speech::Proxy(Arc::clone(&proxy.tls))));
+    let all = plain.into_iter().chain(tls).chain(proxy);
+    all.map(|(shelf, speech)| Web::new(shelf.clone(), speech, sockets)).collect()
 }
 
 /// What a host's clock shows.

@@ -1,13 +1,33 @@
-//! The store's HTTP server on smoltcp's sockets.
+//! The store's HTTP server on smoltcp's sockets, in the clear, over TLS, and as a proxy.
 
 use super::Shelf;
-use crate::http::{After, HEAD_BYTES, Reply, read_request, reply, strike};
+use super::tls::{RECORD_BYTES, Tls};
+use crate::http::{After, Fault, HEAD_BYTES, Reply, Request, read_request, reply, strike, tunnel};
+use rustls::ServerConfig;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use std::io::Read;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const PORT: u16 = 80;
+/// How it is spoken to.
+#[derive(Clone, Debug)]
+pub(super) enum Speech {
+    Plain,
+    Tls(Arc<ServerConfig>),
+    /// In the clear, with TLS in its tunnels.
+    Proxy(Arc<ServerConfig>),
+}
+
+impl Speech {
+    fn port(&self) -> u16 {
+        match self {
+            Self::Plain => 80,
+            Self::Tls(_) => 443,
+            Self::Proxy(_) => 3128,
+        }
+    }
+}
 
 /// Connections at a time, those that are being closed included: a machine has some ten, and a
 /// closed one stays for 10 s.
@@ -26,6 +46,7 @@ const SLOW_TURN: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Web {
     shelf: Shelf,
+    speech: Speech,
     connections: Vec<Connection>,
     /// It is off until then.
     off_until: Option<Duration>,
@@ -35,6 +56,7 @@ pub(super) struct Web {
 struct Connection {
     handle: SocketHandle,
     head: Vec<u8>,
+    tls: Option<Tls>,
     doing: Doing,
 }
 
@@ -46,6 +68,8 @@ enum Doing {
         reply: Box<Reply>,
         since: Duration,
         sent: u64,
+        /// TLS is spoken from here on.
+        opens: bool,
     },
     /// All is sent; it is torn when it has arrived.
     Tearing,
@@ -54,15 +78,15 @@ enum Doing {
 }
 
 impl Web {
-    pub(super) fn new(shelf: Shelf, sockets: &mut SocketSet<'static>) -> Self {
+    pub(super) fn new(shelf: Shelf, speech: Speech, sockets: &mut SocketSet<'static>) -> Self {
         let connections = (0..CONNECTIONS).map(|_| {
             let buffer = |bytes| SocketBuffer::new(vec![0; bytes]);
             let mut socket = Socket::new(buffer(RECEIVE_BYTES), buffer(SEND_BYTES));
             socket.set_nagle_enabled(false);
             let handle = sockets.add(socket);
-            Connection { handle, head: Vec::new(), doing: Doing::Listening }
+            Connection { handle, head: Vec::new(), tls: None, doing: Doing::Listening }
         });
-        Self { shelf, connections: connections.collect(), off_until: None }
+        Self { shelf, speech, connections: connections.collect(), off_until: None }
     }
 
     pub(super) fn drive(&mut self, now: Duration, sockets: &mut SocketSet<'static>) {
@@ -71,7 +95,7 @@ impl Web {
             return;
         }
         for connection in &mut self.connections {
-            connection.drive(now, sockets, &self.shelf);
+            connection.drive(now, sockets, &self.shelf, &self.speech);
         }
     }
 
@@ -100,13 +124,20 @@ impl Web {
 }
 
 impl Connection {
-    fn drive(&mut self, now: Duration, sockets: &mut SocketSet<'static>, store: &Shelf) {
+    fn drive(
+        &mut self,
+        now: Duration,
+        sockets: &mut SocketSet<'static>,
+        store: &Shelf,
+        speech: &Speech,
+    ) {
         let socket = sockets.get_mut::<Socket<'_>>(self.handle);
         if !socket.is_open() {
             self.head.clear();
             self.doing = Doing::Listening;
+            self.tls = if let Speech::Tls(config) = speech { Tls::new(config) } else { None };
             // Refused only for port 0, or where the socket is open.
-            let _ = socket.listen(PORT);
+            let _ = socket.listen(speech.port());
             return;
         }
         if matches!(self.doing, Doing::Listening) && socket.may_recv() {
@@ -114,7 +145,7 @@ impl Connection {
         }
         // One reply a turn; more would starve others, and the next turn comes with the next ACK.
         self.read(now, socket, store);
-        self.send(now, socket);
+        self.send(now, socket, speech);
         self.end(socket);
     }
 
@@ -125,7 +156,18 @@ impl Connection {
         while let Ok(bytes) = socket.recv(|bytes| (bytes.len(), bytes.to_vec()))
             && !bytes.is_empty()
         {
-            self.head.extend(bytes);
+            match &mut self.tls {
+                None => self.head.extend(bytes),
+                Some(tls) => {
+                    let Some(clear) = tls.hear(&bytes) else {
+                        // The alert that says why, or nobody hears it.
+                        tls.flush(socket);
+                        self.doing = Doing::Closing;
+                        return;
+                    };
+                    self.head.extend(clear);
+                }
+            }
         }
         let Some(end) = self.head.windows(4).position(|four| four == b"\r\n\r\n") else {
             if self.head.len() as u64 > HEAD_BYTES {
@@ -134,26 +176,24 @@ impl Connection {
             return;
         };
         let head: Vec<u8> = self.head.drain(..end + 4).collect();
-        let answered = read_request(&mut &head[..]).ok().flatten().and_then(|request| {
-            let mut state = store.state();
-            let cut = state.cuts.strike(&request);
-            let fault = cut.or_else(|| strike(&mut state.faults, &request.path));
-            let reply = reply(&store.directory, &request, fault.as_ref()).ok()?;
-            let reply = reply.dated(state.clock_s());
-            state.served.push(reply.served.clone());
-            state.answered.get_or_insert_with(Instant::now);
-            Some(reply)
-        });
+        let answered = read_request(&mut &head[..]).ok().flatten();
+        let answered = answered.and_then(|request| answer(store, &request));
         match answered {
             Some(reply) => {
-                self.doing = Doing::Sending { reply: Box::new(reply), since: now, sent: 0 };
+                let opens = reply.served.method == "CONNECT" && reply.served.status == 200;
+                let reply = Box::new(reply);
+                self.doing = Doing::Sending { reply, since: now, sent: 0, opens };
             }
             None => socket.abort(),
         }
     }
 
-    fn send(&mut self, now: Duration, socket: &mut Socket<'_>) {
-        let Doing::Sending { reply, since, sent } = &mut self.doing else { return };
+    fn send(&mut self, now: Duration, socket: &mut Socket<'_>, speech: &Speech) {
+        let is_flushed = self.tls.as_mut().is_none_or(|tls| tls.flush(socket));
+        let Doing::Sending { reply, since, sent, opens } = &mut self.doing else { return };
+        if !is_flushed {
+            return;
+        }
         loop {
             let allowed = reply
                 .rate
@@ -161,15 +201,20 @@ impl Connection {
             if allowed == 0 || !socket.can_send() {
                 return;
             }
-            let taken = socket.send(|room| {
-                let room_bytes = room.len().min(allowed);
-                let read = reply.read(&mut room[..room_bytes]).unwrap_or(0);
-                (read, read)
-            });
-            match taken {
-                Ok(0) | Err(_) => break,
-                Ok(bytes) => *sent += bytes as u64,
+            let taken = match &mut self.tls {
+                None => in_the_clear(reply, socket, allowed),
+                Some(tls) => over_tls(reply, tls, socket, allowed),
+            };
+            if taken == 0 {
+                break;
             }
+            *sent += taken as u64;
+            if !self.tls.as_mut().is_none_or(|tls| tls.flush(socket)) {
+                return;
+            }
+        }
+        if *opens && let Speech::Proxy(config) = speech {
+            self.tls = Tls::new(config);
         }
         self.doing = match reply.after {
             After::KeepAlive => Doing::Reading,
@@ -189,6 +234,45 @@ impl Connection {
             _ => {}
         }
     }
+}
+
+/// The bytes of a reply that found room; 0 at its end.
+fn in_the_clear(reply: &mut Reply, socket: &mut Socket<'_>, allowed: usize) -> usize {
+    let taken = socket.send(|room| {
+        let room_bytes = room.len().min(allowed);
+        let read = reply.read(&mut room[..room_bytes]).unwrap_or(0);
+        (read, read)
+    });
+    taken.unwrap_or(0)
+}
+
+/// The same, a record at a time.
+fn over_tls(reply: &mut Reply, tls: &mut Tls, socket: &mut Socket<'_>, allowed: usize) -> usize {
+    let mut record = vec![0; RECORD_BYTES.min(allowed)];
+    let read = reply.read(&mut record).unwrap_or(0);
+    if tls.say(&record[..read]).is_none() {
+        return 0;
+    }
+    tls.flush(socket);
+    read
+}
+
+/// What is answered, and written down.
+fn answer(store: &Shelf, request: &Request) -> Option<Reply> {
+    let mut state = store.state();
+    let cut = state.cuts.strike(request);
+    let fault = cut.or_else(|| strike(&mut state.faults, &request.path));
+    let is_stranger = state.token.is_some() && request.authorization != state.token;
+    let unauthorized = (is_stranger && request.method != "CONNECT").then_some(Fault::Status(401));
+    let fault = unauthorized.or(fault);
+    let reply = if request.method == "CONNECT" {
+        tunnel(request, fault.as_ref())
+    } else {
+        reply(&store.directory, request, fault.as_ref()).ok()?.dated(state.clock_s())
+    };
+    state.served.push(reply.served.clone());
+    state.answered.get_or_insert_with(Instant::now);
+    Some(reply)
 }
 
 /// How many bytes more a reply may have sent.

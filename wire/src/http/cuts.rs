@@ -53,6 +53,8 @@ mod tests {
             path: path.into(),
             range: Some(Range::From { first, last }),
             keep_alive: true,
+            authorization: None,
+            by_proxy: false,
         };
         for (path, first, last, expected) in [
             ("/maps/a", 0, None, None),

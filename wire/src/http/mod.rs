@@ -9,13 +9,13 @@ mod request;
 
 pub use cuts::Cuts;
 pub use fault::{ALWAYS, Fault, Misbehaviour, strike};
-pub use reply::{After, Reply, reply};
+pub use reply::{After, Reply, reply, tunnel};
 pub use request::{HEAD_BYTES, Range, Request, read_request};
 
 /// One request and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Served {
-    /// GET or HEAD.
+    /// GET or HEAD; of a tunnel CONNECT.
     pub method: String,
     /// With its leading slash.
     pub path: String,

@@ -80,6 +80,15 @@ impl Read for Part {
     }
 }
 
+/// The answer to CONNECT (RFC 9110, section 9.3.6), after which the connection is a tunnel.
+pub fn tunnel(request: &Request, fault: Option<&Fault>) -> Reply {
+    let said = Said { request, fault };
+    match fault {
+        Some(Fault::Status(status)) => said.short(*status, "", After::Close),
+        _ => said.reply(200, line(200) + "\r\n", 0, After::KeepAlive),
+    }
+}
+
 /// Answers one request from the files under `root`.
 pub fn reply(root: &Path, request: &Request, fault: Option<&Fault>) -> io::Result<Reply> {
     let after = if request.keep_alive { After::KeepAlive } else { After::Close };
@@ -236,6 +245,7 @@ fn line(status: u16) -> String {
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        407 => "Proxy Authentication Required",
         416 => "Range Not Satisfiable",
         429 => "Too Many Requests",
         500 => "Internal Server Error",

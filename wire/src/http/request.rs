@@ -17,6 +17,10 @@ pub struct Request {
     pub range: Option<Range>,
     /// The connection is to stay.
     pub keep_alive: bool,
+    /// What the client shows, as it is sent.
+    pub authorization: Option<String>,
+    /// It is for a proxy: a whole URL, or CONNECT.
+    pub by_proxy: bool,
 }
 
 /// A single range of bytes (RFC 9110 section 14.1.2).
@@ -60,20 +64,32 @@ pub fn read_request(input: &mut impl BufRead) -> Result<Option<Request>> {
     };
     let mut request = Request {
         method: method.to_owned(),
-        path: decoded(target.split('?').next().unwrap_or(target))?,
+        path: decoded(path_of(target))?,
         range: None,
         keep_alive: version == "HTTP/1.1",
+        authorization: None,
+        by_proxy: !target.starts_with('/'),
     };
     while let Some(header) = line(&mut input)?.filter(|header| !header.is_empty()) {
         let (name, value) = header.split_once(':').with_context(|| format!("header {header:?}"))?;
         let value = value.trim();
         match name.to_ascii_lowercase().as_str() {
+            "authorization" => request.authorization = Some(value.to_owned()),
             "range" => request.range = parse_range(value),
             "connection" => request.keep_alive = !value.eq_ignore_ascii_case("close"),
             _ => {}
         }
     }
     Ok(Some(request))
+}
+
+/// The path of a target: of a whole URL, what follows the host; of CONNECT all.
+fn path_of(target: &str) -> &str {
+    let path = match target.split_once("://") {
+        Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
+        None => target,
+    };
+    path.split('?').next().unwrap_or(path)
 }
 
 fn line(input: &mut impl BufRead) -> Result<Option<String>> {
@@ -131,7 +147,15 @@ mod tests {
         assert!(first.keep_alive);
         let second = read_request(&mut input).unwrap().unwrap();
         assert_eq!((second.method.as_str(), second.keep_alive), ("HEAD", false));
+        assert!(!first.by_proxy && first.authorization.is_none());
         assert_eq!(read_request(&mut input).unwrap(), None);
+        let mut input = &b"GET http://h:1/a HTTP/1.1\r\nAuthorization: Bearer x\r\n\r\n\
+            CONNECT h:443 HTTP/1.1\r\n\r\n"[..];
+        let whole = read_request(&mut input).unwrap().unwrap();
+        assert_eq!((whole.path.as_str(), whole.by_proxy), ("/a", true));
+        assert_eq!(whole.authorization.as_deref(), Some("Bearer x"));
+        let tunnel = read_request(&mut input).unwrap().unwrap();
+        assert_eq!((tunnel.path.as_str(), tunnel.by_proxy), ("h:443", true));
         for bad in ["GET\r\n\r\n", "GET /%zz HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nbad\r\n\r\n"] {
             assert!(read_request(&mut bad.as_bytes()).is_err(), "{bad:?}");
         }
