@@ -4,7 +4,7 @@ use super::requests::{FrameWants, Request, Want};
 use super::{Job, Lost, Round, Way};
 use crate::Error;
 use crate::meter::{Limit, add};
-use crate::retry::{noise, pause};
+use crate::retry::{TRIES_MAX, noise, pause};
 use crate::target::AlignedBuffer;
 use std::io::{self, Read};
 use std::ops::Range;
@@ -68,7 +68,11 @@ impl<'a> Worker<'a> {
                 break;
             };
             frames = &frames[done..];
-            tries = if done > 0 || self.came >= came_before + PART_BYTES { 1 } else { tries };
+            // Where another store is left, a line that is cut so often is no reason to stay.
+            let is_last = tries_max == TRIES_MAX;
+            let has_come =
+                done > 0 || is_last && failure.is_cut() && self.came >= came_before + PART_BYTES;
+            tries = if has_come { 1 } else { tries };
             if done > 0 && doubted.take().is_some() {
                 add(&job.meter.came_right, 1);
             }
@@ -320,6 +324,13 @@ enum Failure {
     Source(SourceError),
     /// Something that asking again does not mend.
     Final(Error),
+}
+
+impl Failure {
+    /// A connection broke. What a store gives that is too slow is no progress: it would never be left.
+    fn is_cut(&self) -> bool {
+        matches!(self, Self::Source(SourceError::Short { .. } | SourceError::Io { .. }))
+    }
 }
 
 impl From<SourceError> for Failure {

@@ -61,6 +61,15 @@ pub(crate) fn always() -> impl Iterator<Item = Row> {
     })
 }
 
+/// Every reply brings more than a cut connection has to, and too slowly: it is no progress.
+pub(crate) fn slow_always() -> impl Iterator<Item = Row> {
+    let words = &["expected at least 4096 bytes in 3 s", " after "][..];
+    let fault = Fault::Break(At::After(5_000), How::Drip);
+    let expect = Expect::Tired(Category::Network, words);
+    [row("Drip after each 5000 bytes, Pack".into(), On::Pack, When::Always, fault, expect)]
+        .into_iter()
+}
+
 /// Every reply is cut, but each brings a part of a frame: it ends right. (Torn connections lose
 /// what is under way, and may bring less.)
 pub(crate) fn slow_progress() -> impl Iterator<Item = Row> {

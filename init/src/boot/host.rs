@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use store::http::Proxy;
 use store::is_url;
 
 use crate::config::Settings;
@@ -51,7 +52,13 @@ enum Family {
 pub(super) fn network_of(settings: &Settings) -> NetConfig {
     let mut config = settings.network.clone();
     if config.addressing == Addressing::Any {
-        config.addressing = addressing(asked(settings));
+        let proxy = settings.proxy().ok().flatten();
+        let by = proxy.as_ref().map(Proxy::name);
+        let asked = asked(settings).map(|url| {
+            let is_proxied = proxy.as_ref().is_some_and(|proxy| proxy.is_for(url));
+            by.filter(|_| is_proxied).unwrap_or(url)
+        });
+        config.addressing = addressing(asked);
     }
     config
 }
@@ -111,6 +118,15 @@ mod tests {
         ] {
             assert_eq!(addressing(urls.iter().copied()), expected, "{urls:?}");
         }
+    }
+
+    #[test]
+    fn a_proxy_is_what_has_to_be_reached() {
+        let line = "inaugurator.store=http://10.0.2.2/ proxy=http://[2001:db8::1]:3128";
+        let addressing = |line: &str| network_of(&Settings::parse(line).unwrap()).addressing;
+        assert_eq!(addressing(line), Addressing::Ipv6(Ipv6Mode::Either));
+        let line = format!("{line} inaugurator.no-proxy=10.0.2.2");
+        assert_eq!(addressing(&line), Addressing::Dhcp);
     }
 
     #[test]
