@@ -45,6 +45,12 @@ const LONG_ANSWER: Timeouts = Timeouts {
 /// An answer that no link in use carries in one packet, bytes.
 const LONG_BYTES: u64 = 16 << 10;
 
+/// For all of it: what comes slowly comes.
+const LONG: Duration = Duration::from_secs(6);
+
+/// It is asked for so often before it is taken to vanish.
+const LONG_TRIES: u32 = 2;
+
 /// However little time is left, a store in the same network gets this much.
 const LEAST: Duration = Duration::from_millis(500);
 
@@ -95,8 +101,8 @@ impl Question<'_> {
         let store = HttpStore::with(url, at_most(REACH, left(until)), self.access);
         let store = store.map_err(|error| error.to_string())?;
         let manifest = match self.label {
-            Some(label) => label_of(&store, label)?,
-            None => list_of(&store).map(|()| None)?,
+            Some(label) => label_of(&store, label, until)?,
+            None => list_of(&store, until).map(|()| None)?,
         };
         let time = store.server_time_unix_s();
         if let Some(manifest) = manifest {
@@ -105,27 +111,32 @@ impl Question<'_> {
         Ok(time)
     }
 
-    /// Asks for so much that it does not come in one packet. Only that nothing comes counts: a store that
-    /// refuses it has answered.
+    /// Asks for so much that it does not come in one packet. Only that nothing comes counts, twice: a
+    /// store that refuses it has answered, and one whose disk slept is awake then.
     fn ask_for_more(self, url: &str, manifest: Digest, until: Instant) -> Result<(), Unreached> {
-        // Cut short it would prove nothing.
-        if left(until) < LONG_ANSWER.silence {
-            return Ok(());
-        }
         let store = HttpStore::with(url, LONG_ANSWER, self.access);
         let store = store.map_err(|error| error.to_string())?;
         let item = Item::Manifest(manifest);
-        let read = store.open(&item, Some(0..LONG_BYTES)).and_then(|mut body| {
-            let read = io::copy(&mut body.reader, &mut io::sink());
-            read.map_err(|error| from_io(error, &store, &item))
-        });
-        match read {
-            Err(SourceError::Stalled { found, .. }) => Err(Unreached::LongOnesVanish(format!(
-                "short answers come from {}, of a long one {found} bytes",
-                store.name()
-            ))),
-            _ => Ok(()),
+        let mut came_bytes = 0;
+        for _ in 0..LONG_TRIES {
+            // Cut short it would prove nothing.
+            if left(until) < LONG_ANSWER.silence {
+                return Ok(());
+            }
+            let until = until.min(Instant::now() + LONG);
+            let read = store.open(&item, Some(0..LONG_BYTES)).and_then(|body| {
+                let read = io::copy(&mut Until { inner: body.reader, until }, &mut io::sink());
+                read.map_err(|error| from_io(error, &store, &item))
+            });
+            match read {
+                Err(SourceError::Stalled { found, .. }) => came_bytes = found,
+                _ => return Ok(()),
+            }
         }
+        Err(Unreached::LongOnesVanish(format!(
+            "short answers come from {}, of a long one {came_bytes} bytes",
+            store.name()
+        )))
     }
 
     /// Who is to have an address: the store, or the proxy in its place.
@@ -156,21 +167,26 @@ impl Question<'_> {
 }
 
 /// Asks for a label's record; the digest of its manifest, where it is one.
-fn label_of(store: &HttpStore, name: &LabelName) -> Result<Option<Digest>, String> {
-    let bytes = answer(store, &Item::Label(name.clone()), RECORD_MAX_BYTES as u64)?;
+fn label_of(store: &HttpStore, name: &LabelName, until: Instant) -> Result<Option<Digest>, String> {
+    let bytes = answer(store, &Item::Label(name.clone()), RECORD_MAX_BYTES as u64, until)?;
     Ok(LabelRecord::decode(&bytes, name).ok().map(|record| record.manifest))
 }
 
-fn list_of(store: &HttpStore) -> Result<(), String> {
-    answer(store, &Item::LabelList, BEGINNING_BYTES).map(drop)
+fn list_of(store: &HttpStore, until: Instant) -> Result<(), String> {
+    answer(store, &Item::LabelList, BEGINNING_BYTES, until).map(drop)
 }
 
 /// The beginning of an item, empty where the store says that there is none; why this is no store's
 /// answer, if it is none.
-fn answer(store: &HttpStore, item: &Item, most_bytes: u64) -> Result<Vec<u8>, String> {
+fn answer(
+    store: &HttpStore,
+    item: &Item,
+    most_bytes: u64,
+    until: Instant,
+) -> Result<Vec<u8>, String> {
     let read = store.open(item, None).and_then(|body| {
         let mut bytes = Vec::new();
-        let read = body.reader.take(most_bytes).read_to_end(&mut bytes);
+        let read = Until { inner: body.reader, until }.take(most_bytes).read_to_end(&mut bytes);
         read.map(|_| bytes).map_err(|error| from_io(error, store, item))
     });
     match read {
@@ -179,6 +195,21 @@ fn answer(store: &HttpStore, item: &Item, most_bytes: u64) -> Result<Vec<u8>, St
         Err(error) if error.is_page() => Err(page(store)),
         Err(error) if error.is_elsewhere() || is_silence(&error) => Err(ends(&error)),
         Err(_) => Ok(Vec::new()),
+    }
+}
+
+/// Reads until a moment: each read has an end of its own, but a store that drips has many.
+struct Until<R> {
+    inner: R,
+    until: Instant,
+}
+
+impl<R: Read> Read for Until<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if Instant::now() >= self.until {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.inner.read(into)
     }
 }
 

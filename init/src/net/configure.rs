@@ -56,8 +56,13 @@ fn fill(
 ) -> Result<(), ConfigureError> {
     let index = applied.index;
     if let Some(mtu) = network.mtu {
-        applied.mtu_before = set_mtu(netlink, index, mtu)
-            .map_err(refused(|| format!("set the MTU to {mtu} bytes")))?;
+        let set = set_mtu(netlink, index, mtu);
+        match set.map_err(refused(|| format!("set the MTU to {mtu} bytes"))) {
+            Ok(before) => applied.mtu_before = before,
+            // What a server or a router says that this card cannot do costs nothing but that.
+            Err(error) if network.lease.is_some() => applied.refused.push(error.to_string()),
+            Err(error) => return Err(error),
+        }
     }
     let address = Address { local: network.address, prefix: network.prefix, peer: network.peer };
     netlink

@@ -133,6 +133,9 @@ impl<'a> Held<'a> {
                 if let Some((renewal, _)) = &mut self.lease {
                     renewal.ask_soon(now);
                 }
+                if let Some(held) = &mut self.v6 {
+                    held.ask_soon(now);
+                }
             }
             (Some(since), false) if now >= since + CARRIER_GRACE => {
                 return Ok(Some(format!(

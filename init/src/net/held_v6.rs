@@ -49,6 +49,11 @@ impl HeldV6 {
         Ok(Some(Self { keep, index, icmp, dhcp }))
     }
 
+    /// Asks at the next opportunity.
+    pub(super) fn ask_soon(&mut self, now: Duration) {
+        self.keep.ask_soon(now);
+    }
+
     /// When something is due.
     pub(super) fn next_at(&self) -> Option<Duration> {
         self.keep.next_at()

@@ -76,16 +76,21 @@ impl Keep {
         let Self { keeping: Keeping { config, mut reach, mut say, in_use }, stop } = self;
         loop {
             let held = Held::new(&mut network, &in_use);
+            let is_kept = held.is_ok();
             let end = held.and_then(|held| held.keep(&stop, &mut say));
-            forget(&network);
             let why = match end {
-                Ok(End::Stopped) => return,
+                Ok(End::Stopped) => return forget(&network),
                 Ok(End::Lost(why)) => why,
                 Err(error) if error.raw_os_error() == Some(Errno::ENODEV as i32) => {
                     format!("{}: {GONE}", network.nic.name)
                 }
+                // Another would fare no better; this one works.
+                Err(error) if !is_kept => {
+                    return say(&format!("{} is used, but not kept: {error}", network.nic.name));
+                }
                 Err(error) => format!("{} cannot be kept: {error}", network.nic.name),
             };
+            forget(&network);
             in_use.lose();
             say(&format!("{why}; looking for a way to the store"));
             let mut told = |line: &str| say(line.strip_prefix("network: ").unwrap_or(line));

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::ifaddrs::getifaddrs;
-use nix::sys::socket::{LinkAddr, MsgFlags, bind, recv, send};
+use nix::sys::socket::{LinkAddr, MsgFlags, bind, recvfrom, send};
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, socket_with};
 
 /// Longest frame taken: what is heard here fits the MTU of every Ethernet. What is longer is cut and then
@@ -51,12 +51,14 @@ impl PacketSocket {
         Ok(())
     }
 
-    /// The next frame that has arrived, or `None`.
+    /// The next frame that has arrived, or `None`. One that is for another machine is empty: a card may
+    /// hear what is not for it, and frames of VLANs that nobody made come without their tags.
     pub(super) fn receive(&self) -> io::Result<Option<Vec<u8>>> {
         let mut frame = vec![0; FRAME_MAX];
-        match recv(self.fd.as_raw_fd(), &mut frame, MsgFlags::empty()) {
-            Ok(length) => {
-                frame.truncate(length);
+        match recvfrom::<LinkAddr>(self.fd.as_raw_fd(), &mut frame) {
+            Ok((length, from)) => {
+                let is_ours = from.is_none_or(|from| from.pkttype() != libc::PACKET_OTHERHOST);
+                frame.truncate(if is_ours { length } else { 0 });
                 Ok(Some(frame))
             }
             Err(nix::errno::Errno::EAGAIN) => Ok(None),

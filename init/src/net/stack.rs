@@ -20,8 +20,8 @@ pub(super) struct Stack<'a> {
     /// Names of what was made by this attempt. What an earlier one left may be made otherwise, or of
     /// other links; a kernel with bonds built in begins with one, too.
     made: BTreeSet<String>,
-    /// What was tried in vain, in words: it is neither tried nor said again.
-    refused: BTreeSet<String>,
+    /// What was tried in vain, in words, and with which link: it is neither tried nor said again.
+    refused: BTreeSet<(String, u32)>,
 }
 
 type Say<'a> = &'a mut dyn FnMut(&str);
@@ -93,7 +93,7 @@ impl<'a> Stack<'a> {
         for old in links {
             if self.is_made(old) && !self.made.contains(&old.name) {
                 let what = format!("{} of before taken away", old.name);
-                is_changed |= self.attempt(&what, || netlink.unmake(old.index), say);
+                is_changed |= self.attempt((&what, old.index), || netlink.unmake(old.index), say);
             }
         }
         is_changed
@@ -113,7 +113,7 @@ impl<'a> Stack<'a> {
         let name = &bond.name;
         let Some(made) = links.iter().find(|link| link.name == *name && link.is_layer) else {
             let make = || netlink.add_bond(bond);
-            if self.attempt(&format!("bond {name} made"), make, say) {
+            if self.attempt((&format!("bond {name} made"), 0), make, say) {
                 self.made.insert(name.clone());
             }
             return;
@@ -131,7 +131,8 @@ impl<'a> Stack<'a> {
                 netlink.lower(link.index)?;
                 netlink.enslave(link.index, made.index)
             };
-            self.attempt(&format!("{} is a port of {name}", link.name), join, say);
+            let text = format!("{} is a port of {name}", link.name);
+            self.attempt((&text, link.index), join, say);
         }
     }
 
@@ -152,21 +153,27 @@ impl<'a> Stack<'a> {
             }
             netlink.add_vlan(vlan, below.index)
         };
-        if self.attempt(&text, make, say) {
+        if self.attempt((&text, below.index), make, say) {
             self.made.insert(name.clone());
         }
     }
 
-    /// Does something once, and says so; whether it was done. What failed is not tried again.
-    fn attempt(&mut self, what: &str, work: impl FnOnce() -> io::Result<()>, say: Say<'_>) -> bool {
-        if self.refused.contains(what) {
+    /// Does something once, and says so; whether it was done. What failed is not tried again with this
+    /// link.
+    fn attempt(
+        &mut self,
+        (what, link): (&str, u32),
+        work: impl FnOnce() -> io::Result<()>,
+        say: Say<'_>,
+    ) -> bool {
+        if self.refused.contains(&(what.to_owned(), link)) {
             return false;
         }
         match work() {
             Ok(()) => say(&format!("network: {what}")),
             Err(error) => {
                 say(&format!("network: not done: {what}: {}", reason(&error)));
-                self.refused.insert(what.to_owned());
+                self.refused.insert((what.to_owned(), link));
                 return false;
             }
         }

@@ -93,6 +93,8 @@ pub(crate) struct Ran {
     pub(crate) console: String,
     pub(crate) seen: Seen,
     pub(crate) served: Vec<Served>,
+    /// Cuts of the store that did not strike.
+    pub(crate) cuts_left: usize,
 }
 
 impl Case {

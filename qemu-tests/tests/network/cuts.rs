@@ -64,6 +64,7 @@ fn objects(bench: &Bench) -> Result<Vec<Range<u64>>> {
 fn each_costs_an_object(ran: &Ran) -> Result<()> {
     let packs = || ran.served.iter().filter(|served| served.path.starts_with("/packs/"));
     let cuts = packs().filter(|served| served.spoilt).count() as u64;
+    ensure!(ran.cuts_left == 0, "{} cuts did not strike", ran.cuts_left);
     let sent: u64 = packs().map(|served| served.bytes).sum();
     let end = packs().map(|served| served.start + served.bytes).max().unwrap_or_default();
     ensure!(cuts > 0, "nothing was cut");

@@ -14,7 +14,7 @@ use std::process::Command;
 const BUSYBOX: &str = "/bin/busybox";
 
 /// What the other machine does, told the mode of its bond. It says when it serves, and when its bond
-/// has both cables and a partner of ours.
+/// is as it has to be; by LACP, that it has found a partner of ours.
 const SETUP: &str = "\
 /busybox mkdir -p /proc /sys /bin
 /busybox mount -t proc proc /proc
@@ -36,7 +36,7 @@ udhcpd /udhcpd.conf
 httpd -h /store
 echo 'peer: serves'
 until grep -q 'CHECK' /proc/net/bonding/bond0; do sleep 1; done
-echo 'peer: has found its partner'
+echo 'peer: its bond is as told'
 until false; do sleep 1000; done
 ";
 
@@ -67,7 +67,11 @@ const MODES: [Mode; 2] = [
         shown: "system mac address: 52:54:00:1a:06:0",
     },
     // Which port is in use is each end's own choice, so the other one uses both.
-    Mode { options: "mode=active-backup", there: "broadcast", shown: "MII Status: up" },
+    Mode {
+        options: "mode=active-backup",
+        there: "broadcast",
+        shown: "Bonding Mode: fault-tolerance (broadcast)",
+    },
 ];
 
 #[test]
@@ -100,7 +104,7 @@ fn deployed(bench: &Bench, mode: &Mode) -> Result<()> {
     let ended = machine.expect("init: powering off", deadline::INAUGURATE);
     let (said, there) = (machine.console().text(), peer.console().text());
     ended.with_context(|| format!("{said}\nthe other end:\n{there}"))?;
-    peer.expect("peer: has found its partner", deadline::INAUGURATE)?;
+    peer.expect("peer: its bond is as told", deadline::INAUGURATE)?;
     machine.kill()?;
     peer.kill()?;
     ensure!(said.contains("up.20 has lease 10.77.0.10"), "no lease over the VLAN\n{said}");

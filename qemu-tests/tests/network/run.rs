@@ -75,8 +75,12 @@ fn run(bench: &Bench, case: &Case) -> Result<()> {
     }
     .start()?;
     let ended = (case.act)(&mut machine, &wire).and_then(|()| end(&mut machine));
-    let ran =
-        Ran { console: machine.console().text(), seen: wire.seen(), served: case.shelf.served() };
+    let ran = Ran {
+        console: machine.console().text(),
+        seen: wire.seen(),
+        served: case.shelf.served(),
+        cuts_left: case.shelf.cuts_left(),
+    };
     fs::write(kept(case.name, "console")?, &ran.console)?;
     let judged = ended.and_then(|()| judge(bench, case, &ran, &file));
     wire.stop()?;

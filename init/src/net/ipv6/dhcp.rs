@@ -146,6 +146,8 @@ pub(super) struct Reply {
     pub(super) granted: Option<Granted>,
     /// What is refused, in words.
     pub(super) refused: Option<String>,
+    /// Why an address that was had is not any more: the server knows nothing of it, or takes it back.
+    pub(super) ended: Option<String>,
     pub(super) nameservers: Vec<IpAddr>,
     pub(super) domain: Option<String>,
     pub(super) ntp: Vec<IpAddr>,
@@ -176,6 +178,7 @@ pub(super) fn parse(bytes: &[u8], mac: MacAddr) -> Option<Reply> {
         server: Vec::new(),
         granted: None,
         refused: None,
+        ended: None,
         nameservers: Vec::new(),
         domain: None,
         ntp: Vec::new(),
@@ -186,7 +189,7 @@ pub(super) fn parse(bytes: &[u8], mac: MacAddr) -> Option<Reply> {
             option::CLIENT => is_ours = data == duid(mac),
             option::SERVER if data.len() <= DUID_MAX => reply.server = data.to_vec(),
             option::ADDRESSES => reply.take_addresses(data, mac)?,
-            option::STATUS => reply.refused = reply.refused.or_else(|| refusal(data)),
+            option::STATUS => reply.take_status(data),
             option::NAME_SERVERS => reply.nameservers = addresses(data, NAMESERVERS_MAX),
             option::DOMAINS => reply.domain = first_name(data),
             option::SNTP if reply.ntp.is_empty() => reply.ntp = addresses(data, NTP_MAX),
@@ -198,6 +201,17 @@ pub(super) fn parse(bytes: &[u8], mac: MacAddr) -> Option<Reply> {
 }
 
 impl Reply {
+    /// Reads a status code (RFC 8415, 21.13).
+    fn take_status(&mut self, data: &[u8]) {
+        const NO_BINDING: [u8; 2] = [0, 3];
+        const NOT_ON_LINK: [u8; 2] = [0, 4];
+        let refused = refusal(data);
+        if data.starts_with(&NO_BINDING) || data.starts_with(&NOT_ON_LINK) {
+            self.ended = self.ended.take().or_else(|| refused.clone());
+        }
+        self.refused = self.refused.take().or(refused);
+    }
+
     /// Reads an `IA_NA`.
     fn take_addresses(&mut self, data: &[u8], mac: MacAddr) -> Option<()> {
         let (id, rest) = data.split_first_chunk::<4>()?;
@@ -211,8 +225,10 @@ impl Reply {
             match option {
                 option::ADDRESS if self.granted.is_none() => {
                     self.granted = granted(data, renew_s, rebind_s);
+                    let is_over = data.get(20..24) == Some(&[0; 4]);
+                    self.ended = is_over.then(|| "its time is over".to_owned());
                 }
-                option::STATUS => self.refused = self.refused.take().or_else(|| refusal(data)),
+                option::STATUS => self.take_status(data),
                 _ => {}
             }
         }
@@ -235,9 +251,13 @@ fn granted(data: &[u8], renew_s: u32, rebind_s: u32) -> Option<Granted> {
         return None;
     }
     let valid_s = valid_s.max(SHORTEST_LEASE_S);
-    // RFC 8415, 14.2 and 21.4: where the server leaves them to the client, half and four fifths.
-    let rebind_s = if (1..valid_s).contains(&rebind_s) { rebind_s } else { valid_s / 5 * 4 };
-    let renew_s = if (1..=rebind_s).contains(&renew_s) { renew_s } else { rebind_s / 8 * 5 };
+    // RFC 8415, 14.2 and 21.4: where the server leaves them to the client, half and four fifths of the
+    // time for which the address is preferred.
+    let preferred_s = if preferred_s > 0 { preferred_s.max(SHORTEST_LEASE_S) } else { valid_s };
+    let own_rebind_s = preferred_s - preferred_s.div_ceil(5);
+    let rebind_s = if (1..valid_s).contains(&rebind_s) { rebind_s } else { own_rebind_s };
+    let renew_s =
+        if (1..=rebind_s).contains(&renew_s) { renew_s } else { rebind_s - rebind_s * 3 / 8 };
     Some(Granted { address, valid_s, renew_s, rebind_s })
 }
 

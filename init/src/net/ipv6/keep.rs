@@ -117,6 +117,11 @@ impl Keep {
         Some(Step::Ask(question.message()))
     }
 
+    /// Asks now: the other end of the cable may be another.
+    pub(in crate::net) fn ask_soon(&mut self, now: Duration) {
+        self.next = self.next.min(now);
+    }
+
     /// Takes an `ICMPv6` message whose checksum is right, of somebody on this link.
     pub(in crate::net) fn hear_icmp(
         &mut self,
@@ -159,8 +164,8 @@ impl Keep {
             return None;
         }
         let Some(granted) = reply.granted.filter(|granted| granted.address == self.address) else {
-            let why = reply.refused.unwrap_or_else(|| "nothing of the address".into());
-            let server = self.lease.server;
+            // Without one of these it stays as it is, and is asked for again (RFC 8415, 18.2.10.1).
+            let (server, why) = (self.lease.server, reply.ended?);
             return Some(Said::Lost(format!("{server} does not renew the lease: {why}")));
         };
         self.server_id = Some(reply.server);

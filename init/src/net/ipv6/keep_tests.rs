@@ -134,6 +134,9 @@ fn a_lease_is_renewed_by_its_server_and_then_by_any() {
 
     let Some(Step::Ask(question)) = keep.poll(at(1_090_000)) else { panic!("nothing is asked") };
     let xid = [question[1], question[2], question[3]];
+    let failed = option(13, &[0, 1]);
+    let kept = keep.hear_dhcp(at(1_090_001), &message(REPLY, xid, &[failed]));
+    assert_eq!(kept, None, "a server that fails ends nothing");
     let none = option(3, &[&MAC.0[2..], &[0; 8], &option(13, &[0, 3])].concat());
     let why = "fe80::53 does not renew the lease: it knows no such lease".to_owned();
     assert_eq!(keep.hear_dhcp(at(1_090_001), &message(REPLY, xid, &[none])), Some(Said::Lost(why)));

@@ -57,6 +57,9 @@ const OTHER_WAIT: Duration = Duration::from_secs(1);
 /// The same, where all that is missing is what a router seldom leaves out.
 const DETAILS_WAIT: Duration = Duration::from_millis(300);
 
+/// A prefix that is on the link is not taken to be shorter: all the world would be.
+const ON_LINK_LEAST: u8 = 32;
+
 /// Length of the prefix that an address of a DHCPv6 server is taken to have where no router says so:
 /// that of every usual network.
 const ASSUMED_PREFIX: u8 = 64;
@@ -189,7 +192,9 @@ impl Client {
         other: MacAddr,
         now: Duration,
     ) -> Option<Vec<u8>> {
-        let declined = self.reply.take().and_then(|(reply, _)| {
+        // What a server only told beside stays true.
+        let leased = self.reply.take_if(|(reply, _)| reply.granted.is_some());
+        let declined = leased.and_then(|(reply, _)| {
             let message = Ask::decline(&reply, self.mac, &mut self.random)?;
             Some(wire::to_servers(self.mac, link_local(self.mac), &message))
         });
@@ -198,8 +203,8 @@ impl Client {
         self.interface = self.random.next() & !(3 << 56);
         (self.is_done, self.until) = (false, now);
         let is_asked = self.mode == Ipv6Mode::Dhcp || declined.is_some();
-        self.ask = is_asked.then(|| Ask::new(Kind::Solicit, &mut self.random, now + OTHER_WAIT));
         if is_asked {
+            self.ask = Some(Ask::new(Kind::Solicit, &mut self.random, now + OTHER_WAIT));
             self.until = now + OTHER_WAIT * 2;
         }
         declined
@@ -229,7 +234,7 @@ impl Client {
             Ipv6Mode::Either => self.prefix(&advert).is_some() || advert.is_managed,
             Ipv6Mode::Dhcp | Ipv6Mode::LinkLocal => true,
         };
-        if self.router.is_some() || self.is_done {
+        if self.is_done || !self.is_wanted(&advert, now) {
             return;
         }
         if !leads_anywhere {
@@ -241,6 +246,18 @@ impl Client {
             None => self.adopt(advert, now),
             Some(rank) => self.spare(rank, advert, now),
         }
+    }
+
+    /// Whether a router's word is to be taken after another's: where that one gave no address in time, or
+    /// is no way out.
+    fn is_wanted(&self, advert: &Advert, now: Duration) -> bool {
+        let Some(router) = &self.router else { return true };
+        if self.prefix(router).is_some() {
+            return false;
+        }
+        let gives_address = now >= self.until && !self.has_something();
+        gives_address && self.prefix(advert).is_some()
+            || router.lifetime_s == 0 && advert.lifetime_s > 0
     }
 
     /// Keeps the advertisement of a router that led nowhere, or a better one: that of the router which
@@ -293,11 +310,14 @@ impl Client {
 
     /// The prefix to make an address of.
     fn prefix(&self, advert: &Advert) -> Option<Prefix> {
-        let is_usable = |prefix: &&Prefix| {
+        let is_usable = |prefix: &Prefix| {
             prefix.is_autonomous && prefix.length == SUBNET_PREFIX && prefix.valid_s > 0
         };
         let wanted = matches!(self.mode, Ipv6Mode::Auto | Ipv6Mode::Either);
-        advert.prefixes.iter().find(is_usable).filter(|_| wanted).copied()
+        let mut usable = advert.prefixes.iter().filter(|prefix| is_usable(prefix));
+        // One that is on its way out is for who has nothing else (RFC 4862, 5.5.4).
+        let preferred = usable.clone().find(|prefix| prefix.is_preferred);
+        preferred.or_else(|| usable.next()).filter(|_| wanted).copied()
     }
 
     /// The address that is made of the router's prefix.
@@ -336,11 +356,13 @@ impl Client {
         let router = self.router.as_ref();
         let reply = self.reply.as_ref().map(|(reply, _)| reply);
         let prefixes = router.map_or(&[][..], |router| &router.prefixes);
-        let on_link = prefixes.iter().filter(|prefix| prefix.is_on_link && prefix.valid_s > 0);
+        let is_sound = |prefix: &&Prefix| prefix.valid_s > 0 && prefix.length >= ON_LINK_LEAST;
+        let on_link = prefixes.iter().filter(|prefix| prefix.is_on_link && is_sound(prefix));
         let contains = |prefix: &&Prefix| {
             (address.to_bits() ^ prefix.address.to_bits()) & super::mask_v6(prefix.length) == 0
         };
-        let own = on_link.clone().find(contains).map(|prefix| prefix.length);
+        let lengths = on_link.clone().filter(contains).map(|prefix| prefix.length);
+        let own = lengths.max();
         let others = on_link.filter(|prefix| !contains(prefix)).map(|prefix| Route {
             destination: super::network_of(prefix.address.into(), prefix.length),
             prefix: prefix.length,

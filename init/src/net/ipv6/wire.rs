@@ -68,6 +68,8 @@ pub(super) struct Prefix {
     /// Addresses may be made of it.
     pub(super) is_autonomous: bool,
     pub(super) valid_s: u32,
+    /// They may be used for what is new.
+    pub(super) is_preferred: bool,
 }
 
 /// Reads a frame from the wire.
@@ -185,6 +187,7 @@ fn prefix(option: &NdiscOption<&[u8]>) -> Option<Prefix> {
         is_on_link: flags.contains(NdiscPrefixInfoFlags::ON_LINK),
         is_autonomous: flags.contains(NdiscPrefixInfoFlags::ADDRCONF),
         valid_s,
+        is_preferred: option.preferred_lifetime().secs() > 0,
     })
 }
 
