@@ -6,6 +6,7 @@ mod booting;
 mod deploying;
 mod directories;
 mod documents;
+mod https;
 mod in_qemu;
 mod lab;
 mod media;

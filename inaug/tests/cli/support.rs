@@ -46,7 +46,10 @@ impl From<Output> for Ran {
 /// The command, with nothing from the tester's environment that it listens to.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_inaug"));
-    command.args(arguments).env_remove("INAUG_STORE").stdin(Stdio::null());
+    for ours in ["STORE", "CA", "TOKEN_FILE", "PROXY", "NO_PROXY"] {
+        command.env_remove(format!("INAUG_{ours}"));
+    }
+    command.args(arguments).stdin(Stdio::null());
     command
 }
 

@@ -219,6 +219,9 @@ pub(crate) fn raise(
     if let Some(warning) = access::warning(&access, &settings.store) {
         console.say("net", &warning);
     }
+    if let Some(proxy) = &access.proxy {
+        console.say("net", &format!("stores are asked by way of the proxy {}", proxy.name()));
+    }
     let mut time = None;
     let mut time_servers = TimeServers::of(settings);
     let mut reach = |network: &Network, left: Duration| {

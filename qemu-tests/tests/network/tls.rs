@@ -223,6 +223,11 @@ fn clocks(bench: &Bench, authority: &Authority, carried: &Carried) -> Result<Vec
             ..at("TLS, clock of 2040, no time server", "2040-02-29T12:00:00", &[])?
         }
         .fails(&["ended on 2030-01-01 00:00:00 UTC; this machine's clock says 2040-02-29 12:0"]),
+        contradicted(by_lease(at(
+            "TLS, time server of the lease, another clock at the store",
+            "2040-02-29T12:00:00",
+            &["set to 2027-01-02 03:04:", " by NTP server 10.77.0.1 (was 2040-02-29 12:00:"],
+        )?)),
         Case {
             told: "inaugurator.ntp=10.77.0.77",
             clock: Some("2027-06-01T00:00:00"),
@@ -230,6 +235,17 @@ fn clocks(bench: &Bench, authority: &Authority, carried: &Carried) -> Result<Vec
             ..at("TLS, time server that is off", "2027-06-01T00:00:00", &[])?
         },
     ])
+}
+
+/// The store's clock is another: the time server's is kept.
+fn contradicted(case: Case) -> Case {
+    case.shelf.set_clock(SERVER_S + 100_000_000);
+    Case { check: is_set_once, ..case }
+}
+
+fn is_set_once(ran: &Ran) -> Result<()> {
+    ensure!(!ran.console.contains(", the store 20"), "the store was believed too");
+    Ok(())
 }
 
 fn tokens(bench: &Bench, authority: &Authority, carried: &Carried) -> Result<Vec<Case>> {
@@ -271,7 +287,11 @@ fn proxies(bench: &Bench, authority: &Authority, carried: &Carried) -> Result<Ve
     let mut refusing = by("proxy that opens no tunnel", "https://depot.far")?;
     refusing = refusing.spoilt(vec![Misbehaviour::always("depot.far:443", Fault::Status(403))]);
     Ok(vec![
-        Case { check: by_tunnel, ..by("proxy with a tunnel", "https://depot.far/")? },
+        Case {
+            check: by_tunnel,
+            says: BY_PROXY,
+            ..by("proxy with a tunnel", "https://depot.far/")?
+        },
         by("proxy by whole URLs", "http://depot.far")?,
         refusing.fails(&["from https://depot.far: the proxy http://10.77.0.1:3128"]),
         Case {
@@ -286,6 +306,8 @@ fn proxies(bench: &Bench, authority: &Authority, carried: &Carried) -> Result<Ve
         },
     ])
 }
+
+const BY_PROXY: &[&str] = &["stores are asked by way of the proxy http://10.77.0.1:3128"];
 
 fn by_tunnel(ran: &Ran) -> Result<()> {
     let tunnel = ran.served.iter().find(|served| served.method == "CONNECT");

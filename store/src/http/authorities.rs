@@ -125,6 +125,8 @@ fn sentence(error: &CertificateError) -> String {
             format!("is for another name: expected {expected}, found {}", names(presented))
         }
         CertificateError::UnknownIssuer => "is signed by no authority that is trusted here".into(),
+        // An authority of the same name is trusted, and has another key.
+        CertificateError::BadSignature => "has a signature that is not its authority's".into(),
         other => format!("is not accepted: {other}"),
     }
 }
@@ -195,6 +197,7 @@ mod tests {
                 },
                 "is for another name: expected depot.lab, found a.lab, 10.0.0.1",
             ),
+            (CertificateError::BadSignature, "has a signature that is not its authority's"),
             (CertificateError::UnknownIssuer, "is signed by no authority that is trusted here"),
         ] {
             let error = io::Error::other(rustls::Error::InvalidCertificate(error));
