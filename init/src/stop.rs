@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deploy::Stopper;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
@@ -18,6 +18,9 @@ use crate::console::{Console, wait_for};
 
 /// A person waits so long without a word.
 const SLOW: Duration = Duration::from_secs(3);
+
+/// From one word about it to the next.
+const STILL: Duration = Duration::from_secs(5);
 
 /// Whether a key was pressed; where none is watched for, it never is.
 #[derive(Debug, Clone, Default)]
@@ -68,7 +71,13 @@ impl Stop {
         thread::Builder::new().name("work".into()).spawn(run).ok()?;
         if !wait_for_one([signal, &done], Some(SLOW)) {
             console.say("store", &format!("no answer yet; {} gives up", self.key));
-            wait_for_one([signal, &done], None);
+            let began = Instant::now();
+            // Ends with the work, whose questions all have deadlines.
+            while !wait_for_one([signal, &done], Some(STILL)) {
+                let seconds = (began.elapsed() + SLOW).as_secs();
+                let text = format!("no answer for {seconds} s, asked again; {} gives up", self.key);
+                console.say("store", &text);
+            }
         }
         seen.try_recv().ok()
     }

@@ -1,6 +1,7 @@
 //! All NICs at once, in one thread and one poll(2): who reaches the store first wins.
 
 mod advised;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -22,6 +23,7 @@ use super::stack::Stack;
 use super::table::{Card, short, with_driverless};
 use super::{NetConfig, Network};
 use crate::console::wait_for;
+use waiting::waiting;
 
 /// How long others wait for the NIC that the machine was booted from, once they are ready and as long
 /// as it has carrier: its server answered a moment ago, so it is about to.
@@ -360,14 +362,9 @@ impl<'a> Race<'a> {
         }
         self.next_tell = now + TELL_EVERY;
         let all = self.links().into_iter().filter_map(|index| self.report(index));
-        let states: Vec<String> = all
-            .filter(|nic| self.is_wanted(nic))
-            .map(|nic| format!("{} ({})", nic.name, nic.heard))
-            .collect();
-        let states =
-            if states.is_empty() { "a network card".to_owned() } else { states.join(", ") };
-        let left = self.config.deadline.saturating_sub(now).as_secs();
-        say(&format!("network: waiting for {states}; {left} s left"));
+        let all: Vec<Nic> = all.filter(|nic| self.is_wanted(nic)).collect();
+        let left = self.config.deadline.saturating_sub(now);
+        say(&format!("network: {}", waiting(&all, left)));
     }
 
     /// Sleeps until a link changes, a frame arrives or something is due. Returns whether a link
