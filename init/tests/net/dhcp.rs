@@ -148,7 +148,7 @@ fn only_the_chosen_nic_is_used() {
     let (result, _, _) = run(&NetConfig { nic, deadline, ..lab.config() }, &mut |_, _| Ok(()));
     let text = failure(result);
     assert!(text.contains("and none is eth9"), "{text}");
-    assert!(text.contains(": not the NIC that was asked for"), "{text}");
+    assert!(text.contains(" not the NIC that was asked for"), "{text}");
 }
 
 #[test]
@@ -185,11 +185,11 @@ fn silence_is_reported_for_each_nic() {
     assert!(text.starts_with("no network card reached the store within "), "{text}");
     let line = |name: &str| text.lines().find(|line| line.contains(name)).unwrap().to_owned();
     let (silent, loose) = (line("nic0 "), line("nic1 "));
-    assert!(silent.contains(" carrier 10000 Mb/s: carrier up "), "{silent}");
+    assert!(silent.contains(" 10000M carrier up "), "{silent}");
     // At 0, 0.5, 1.5 and, if jitter allows, 3.5 s.
     let counts = [" 3 DISCOVER sent, no answer", " 4 DISCOVER sent, no answer"];
     assert!(counts.iter().any(|count| silent.contains(count)), "{silent}");
-    assert!(loose.ends_with(" no-carrier: no carrier"), "{loose}");
+    assert!(loose.ends_with(" no carrier"), "{loose}");
     let waiting = said.iter().find(|line| line.starts_with("network: waiting for nic")).unwrap();
     assert!(waiting.contains("DISCOVER sent, no answer"), "{waiting}");
     assert!(waiting.ends_with("; 0 s left"), "{waiting}");
@@ -202,7 +202,7 @@ fn an_unreachable_store_is_reported_with_the_lease() {
     lab.dhcp(1, &["--no-ping"]);
     let (result, _, _) = run(&NetConfig { deadline: SHORT, ..lab.config() }, &mut store_of(1));
     let text = failure(result);
-    assert!(text.contains(": lease 10.77.1."), "{text}");
+    assert!(text.contains(" lease 10.77.1."), "{text}");
     let why = "/24 from 10.77.1.1 but store not reachable: 10.77.1.1:7000: Connection refused";
     assert!(text.contains(why), "{text}");
     assert_eq!(ip("-o -4 addr show nic0"), "");

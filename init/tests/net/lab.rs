@@ -246,5 +246,10 @@ pub(crate) fn run(
 pub(crate) fn failure(result: Result<Network, NetError>) -> String {
     let text = result.expect_err("nothing could be reached").to_string();
     eprintln!("{text}");
-    text
+    // What is told of a card, in one line.
+    let rows = text.lines().map(|row| {
+        let words = row.split_whitespace().collect::<Vec<_>>().join(" ");
+        if row.starts_with(' ') { format!(" {words}") } else { format!("\n{words}") }
+    });
+    rows.collect::<String>().trim().to_owned()
 }
