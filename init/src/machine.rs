@@ -135,6 +135,15 @@ impl Machine {
         self.network.leave();
     }
 
+    /// The same for good: what was leased is given back to its server.
+    pub fn give_back_network(&self) {
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(keeper) = keeper {
+            keeper.give_back();
+        }
+        self.network.leave();
+    }
+
     /// From here on `keeper` keeps the network; without one nobody does.
     pub fn set_keeper(&self, keeper: Option<Keeper>) {
         *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = keeper;

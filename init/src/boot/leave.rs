@@ -66,11 +66,11 @@ pub(super) fn go(
 ) -> Result<Infallible, Failure> {
     let console = &machine.console;
     match (config.settings.then, settled.boot()) {
-        (Then::PowerOff, _) => reset(machine, power::Leave::PowerOff),
-        (Then::Reboot, _) => reset(machine, power::Leave::Reboot),
+        (Then::PowerOff, _) => reset(machine, config, power::Leave::PowerOff),
+        (Then::Reboot, _) => reset(machine, config, power::Leave::Reboot),
         (Then::Kexec, None) => {
             console.say("kexec", "the label names no kernel; its own boot loader takes over");
-            reset(machine, power::Leave::Reboot)
+            reset(machine, config, power::Leave::Reboot)
         }
         (Then::Kexec, Some(boot)) => {
             let Err(cause) = next(machine, config, settled, boot);
@@ -79,15 +79,23 @@ pub(super) fn go(
             }
             let why = report::causes(&cause).join(": ");
             console.say("kexec", &format!("{why}; rebooting instead"));
-            reset(machine, power::Leave::Reboot)
+            reset(machine, config, power::Leave::Reboot)
         }
     }
 }
 
 /// Resets the machine, or switches it off, with its clock set right.
-fn reset(machine: &Machine, how: power::Leave) -> ! {
-    machine.clock.settle(&machine.console);
+fn reset(machine: &Machine, config: &Config, how: power::Leave) -> ! {
+    finish(machine, config);
     leave(how, &machine.console)
+}
+
+/// What is to be done last, when nothing is fetched any more.
+fn finish(machine: &Machine, config: &Config) {
+    if config.settings.network.release {
+        machine.give_back_network();
+    }
+    machine.clock.settle(&machine.console);
 }
 
 /// True if a boot file was read well and is another than the label's.
@@ -110,7 +118,7 @@ fn next(
     let (kernel, initrd) = images(settled, boot)?;
     let line = settled.command_line(boot, &config.settings.append, &machine.command_line);
     let initrd = initrd.as_ref().map(ProvenImage::sealed);
-    machine.clock.settle(&machine.console);
+    finish(machine, config);
     Ok(kexec::go(&machine.console, "the deployed", kernel.sealed(), initrd, &line)?)
 }
 

@@ -35,7 +35,7 @@ pub(super) struct Key {
 }
 
 /// Every key, in the order of the help.
-pub(super) const KEYS: [Key; 31] = [
+pub(super) const KEYS: [Key; 32] = [
     Key {
         name: "inaugurator.store",
         value: "URL|PATH|medium[=UUID][,...]",
@@ -368,6 +368,17 @@ pub(super) const KEYS: [Key; 31] = [
             let bond = net::parse_bond(value).map_err(|error| expected(value, &error))?;
             let is_taken = settings.network.has_layer(&bond.name);
             add_named(&mut settings.network.bonds, bond, is_taken)
+        },
+    },
+    Key {
+        name: "inaugurator.dhcp-release",
+        value: "yes|no",
+        default: "no",
+        help: "give the leased address back before the deployed kernel is started, or the machine is \
+               reset",
+        repeats: false,
+        set: |settings, value| {
+            choose(value, &[("yes", true), ("no", false)], &mut settings.network.release)
         },
     },
     Key {

@@ -251,7 +251,7 @@ fn say_renewed(was_renewed: &mut bool, how: &str, seconds: u32, say: Say<'_>) {
 
 /// A socket for a DHCP client that has an address (`socket(7)`, `ip(7)`): what is sent takes the way
 /// through the NIC called `name`, whatever the routes say.
-fn client_socket(name: &str) -> io::Result<UdpSocket> {
+pub(super) fn client_socket(name: &str) -> io::Result<UdpSocket> {
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let fd = socket(AddressFamily::Inet, SockType::Datagram, flags, SockProtocol::Udp)?;
     setsockopt(&fd, sockopt::BindToDevice, &name.into())?;

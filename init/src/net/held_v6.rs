@@ -37,15 +37,7 @@ impl HeldV6 {
         let icmp = open(name, SockType::Raw, SockProtocol::IcmpV6)?;
         // Routers hear nothing less (RFC 4861, 6.1.1).
         rustix::net::sockopt::set_ipv6_multicast_hops(&icmp, HOP_LIMIT.into())?;
-        let dhcp = if keep.is_leased() {
-            let fd = open(name, SockType::Datagram, SockProtocol::Udp)?;
-            setsockopt(&fd, sockopt::ReuseAddr, &true)?;
-            let any = SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, CLIENT_PORT, 0, 0);
-            bind(fd.as_raw_fd(), &SockaddrIn6::from(any))?;
-            Some(UdpSocket::from(fd))
-        } else {
-            None
-        };
+        let dhcp = if keep.is_leased() { Some(client_socket_v6(name)?) } else { None };
         Ok(Some(Self { keep, index, icmp, dhcp }))
     }
 
@@ -108,6 +100,15 @@ impl HeldV6 {
         }
         last.map(Ok)
     }
+}
+
+/// A socket for a DHCPv6 client on the NIC called `name`.
+pub(super) fn client_socket_v6(name: &str) -> io::Result<UdpSocket> {
+    let fd = open(name, SockType::Datagram, SockProtocol::Udp)?;
+    setsockopt(&fd, sockopt::ReuseAddr, &true)?;
+    let any = SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, CLIENT_PORT, 0, 0);
+    bind(fd.as_raw_fd(), &SockaddrIn6::from(any))?;
+    Ok(fd.into())
 }
 
 /// A socket that hears and speaks on the NIC called `name` only (socket(7), ipv6(7)).

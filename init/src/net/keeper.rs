@@ -8,6 +8,7 @@ use std::error::Error;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -17,12 +18,15 @@ use rustix::event::{EventfdFlags, eventfd};
 use super::configure::forget;
 use super::held::{End, GONE, Held};
 use super::in_use::InUse;
+use super::release::give_back;
 use super::{NetConfig, NetError, Network, Unreached, bring_up};
 
 /// Keeps a network until it is dropped.
 #[derive(Debug)]
 pub struct Keeper {
     stop: Arc<OwnedFd>,
+    /// The machine is left for good, and what was leased is given back.
+    release: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -47,9 +51,15 @@ impl Keeper {
         let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         keeping.config.interrupt = Some(Arc::clone(&stop));
         keeping.in_use.set(network.clone());
-        let keep = Keep { keeping, stop: Arc::clone(&stop) };
+        let release = Arc::new(AtomicBool::new(false));
+        let keep = Keep { keeping, stop: Arc::clone(&stop), release: Arc::clone(&release) };
         let thread = thread::Builder::new().name("net".into()).spawn(move || keep.run(network))?;
-        Ok(Self { stop, thread: Some(thread) })
+        Ok(Self { stop, release, thread: Some(thread) })
+    }
+
+    /// Ends it, and gives a leased address back: nothing can be fetched any more.
+    pub fn give_back(self) {
+        self.release.store(true, Ordering::Release);
     }
 }
 
@@ -69,15 +79,22 @@ impl Drop for Keeper {
 struct Keep {
     keeping: Keeping,
     stop: Arc<OwnedFd>,
+    release: Arc<AtomicBool>,
 }
 
 impl Keep {
     fn run(self, mut network: Network) {
-        let Self { keeping: Keeping { config, mut reach, mut say, in_use }, stop } = self;
+        let Self { keeping: Keeping { config, mut reach, mut say, in_use }, stop, release } = self;
         loop {
             let held = Held::new(&mut network, &in_use);
             let is_kept = held.is_ok();
             let end = held.and_then(|held| held.keep(&stop, &mut say));
+            if matches!(end, Ok(End::Stopped))
+                && release.load(Ordering::Acquire)
+                && let Some(done) = give_back(&network)
+            {
+                say(&done);
+            }
             let why = match end {
                 Ok(End::Stopped) => return forget(&network),
                 Ok(End::Lost(why)) => why,

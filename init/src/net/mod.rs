@@ -26,6 +26,7 @@
 //! configure   Network                            ->  the kernel's stack
 //! keeper      Network while it is in use         ->  the same, or another Network
 //! held        one network: its lease, its link   ->  why it is lost
+//! release     its lease when it is left         ->  the server
 //! held_v6     its address of IPv6                ->  the same
 //! ```
 //!
@@ -54,6 +55,7 @@ mod nic;
 mod packet;
 mod race;
 mod reach;
+mod release;
 mod stack;
 mod table;
 mod virtual_link;
@@ -126,6 +128,8 @@ pub struct NetConfig {
     pub auto_vlan: bool,
     /// The same for cards that a switch has as one link.
     pub auto_bond: bool,
+    /// A leased address is given back when the machine is left.
+    pub release: bool,
     /// Where the address comes from.
     pub addressing: Addressing,
     /// MTU in bytes to set, whatever the lease says.
@@ -169,6 +173,7 @@ impl Default for NetConfig {
             vlans: Vec::new(),
             auto_vlan: false,
             auto_bond: false,
+            release: false,
             addressing: Addressing::Any,
             mtu: None,
             routes: Vec::new(),

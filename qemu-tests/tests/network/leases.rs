@@ -50,6 +50,12 @@ fn in_use(bench: &Bench) -> Vec<Case> {
             check: |ran| at_least(ran, Kind::Discover, 2),
             ..short("lease refused in the middle", Manner { renewal_naks: 1, ..well })
         },
+        Case {
+            told: "inaugurator.dhcp-release=yes",
+            says: &["eth0 lease of 10.77.0.100 given back to 10.77.0.2"],
+            check: |ran| at_least(ran, Kind::Release, 1),
+            ..Case::of("lease given back on the way out", bench)
+        },
         {
             let mut case = Case {
                 says: &["eth0 has lease 10.77.0.101/24"],

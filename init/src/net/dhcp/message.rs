@@ -124,8 +124,8 @@ impl Question {
 
     /// What a UDP datagram with it carries.
     pub(super) fn message(&self) -> Result<Vec<u8>, smoltcp::wire::Error> {
-        // RFC 2131, table 5: a DECLINE says who gives what back to whom, and nothing else.
-        let is_asking = self.kind != DhcpMessageType::Decline;
+        // RFC 2131, table 5: these say who gives what back to whom, and nothing else.
+        let is_asking = !matches!(self.kind, DhcpMessageType::Decline | DhcpMessageType::Release);
         let repr = DhcpRepr {
             message_type: self.kind,
             transaction_id: self.xid,
@@ -154,6 +154,26 @@ impl Question {
         repr.emit(&mut DhcpPacket::new_unchecked(&mut bytes[..]))?;
         Ok(bytes)
     }
+}
+
+/// The message by which `mac` gives `address` back to `server`; `None` if it cannot be made.
+pub(in crate::net) fn release(
+    mac: MacAddr,
+    address: Ipv4Addr,
+    server: Ipv4Addr,
+    random: u64,
+) -> Option<Vec<u8>> {
+    let question = Question {
+        kind: DhcpMessageType::Release,
+        xid: random as u32,
+        mac,
+        secs: 0,
+        broadcast: false,
+        client: address,
+        requested: None,
+        server: Some(server),
+    };
+    question.message().ok()
 }
 
 /// What a server says.

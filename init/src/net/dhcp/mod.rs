@@ -29,7 +29,7 @@ use std::time::Duration;
 use smoltcp::wire::DhcpMessageType;
 
 pub(super) use answer::{Answer, SHORTEST_LEASE_S, mask};
-pub(super) use message::{CLIENT_PORT, SERVER_PORT};
+pub(super) use message::{CLIENT_PORT, SERVER_PORT, release};
 use message::{Question, Reply, option};
 pub(super) use random::Random;
 pub(super) use renewal::{ASK_AGAIN, ASK_AGAIN_LEAST, ASK_AGAIN_SHARE, Renewal, Step, To, Word};

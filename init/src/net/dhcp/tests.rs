@@ -450,3 +450,15 @@ proptest! {
         let _ = client.receive(at(20), &frame);
     }
 }
+
+#[test]
+fn a_release_says_who_gives_what_back_to_whom_and_nothing_else() {
+    let bytes = release(MAC, OFFERED, SERVER, 7).unwrap();
+    let packet = DhcpPacket::new_checked(&bytes[..]).unwrap();
+    assert_eq!((packet.client_ip(), packet.client_hardware_address().0), (OFFERED, MAC.0));
+    let options: message::Options =
+        packet.options().map(|option| (option.kind, option.data.to_vec())).collect();
+    let mac = [&[1][..], &MAC.0].concat();
+    let expected = [(53, vec![7]), (54, SERVER.octets().to_vec()), (61, mac)];
+    assert_eq!(options, message::Options::from(expected));
+}

@@ -40,6 +40,7 @@ pub(super) enum Kind {
     Renew = 5,
     Rebind = 6,
     Reply = 7,
+    Release = 8,
     Decline = 9,
     InformationRequest = 11,
 }
@@ -95,7 +96,7 @@ impl Question<'_> {
         if self.kind == Kind::Solicit {
             put(&mut bytes, option::RAPID_COMMIT, &[]);
         }
-        if self.kind != Kind::Decline {
+        if !matches!(self.kind, Kind::Decline | Kind::Release) {
             let wanted: Vec<u8> = WANTED.iter().flat_map(|option| option.to_be_bytes()).collect();
             put(&mut bytes, option::WANTED, &wanted);
         }
@@ -112,6 +113,18 @@ impl Question<'_> {
         }
         bytes
     }
+}
+
+/// The message by which `mac` gives `address` back to the server that is `server`.
+pub(in crate::net) fn release(
+    mac: MacAddr,
+    address: Ipv6Addr,
+    server: &[u8],
+    random: u64,
+) -> Vec<u8> {
+    let xid = random as u32 & 0x00ff_ffff;
+    let (server, address) = (Some(server), Some(address));
+    Question { kind: Kind::Release, xid, mac, elapsed_cs: 0, server, address }.message()
 }
 
 /// Who the client is: DUID-LL, by its Ethernet address. A machine that is deployed has nowhere to keep

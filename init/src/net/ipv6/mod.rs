@@ -30,7 +30,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use ask::Ask;
-pub(super) use dhcp::{CLIENT_PORT, SERVER_PORT, SERVERS};
+pub(super) use dhcp::{CLIENT_PORT, SERVER_PORT, SERVERS, release};
 use dhcp::{Kind, Reply};
 pub(super) use keep::{Keep, Said, Step};
 pub(super) use kernel::{LATER_LINKS, ignore_routers, is_there};
