@@ -1,5 +1,6 @@
 //! A store behind a network that may be lost and found again: nothing is asked of it in between.
 
+use std::io::{self, Read};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,26 @@ impl Source for Online {
     fn open(&self, item: &Item, range: Option<Range<u64>>) -> Result<Body, SourceError> {
         // Without a network the store's own error says so.
         let _ = self.network.wait(SEARCH);
-        self.inner.open(item, range)
+        let asking = self.network.asking();
+        let body = self.inner.open(item, range)?;
+        asking.heard();
+        let reader = Listening { inner: body.reader, network: self.network.clone() };
+        Ok(Body { reader: Box::new(reader), ..body })
+    }
+}
+
+/// Lets the keeper of the network know whether anything comes.
+struct Listening {
+    inner: Box<dyn Read + Send>,
+    network: InUse,
+}
+
+impl Read for Listening {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let asking = self.network.asking();
+        let count = self.inner.read(into)?;
+        asking.heard();
+        Ok(count)
     }
 }
 
@@ -47,7 +67,7 @@ mod tests {
 
         fn open(&self, _: &Item, _: Option<Range<u64>>) -> Result<Body, SourceError> {
             self.0.send(()).unwrap();
-            Ok(Body { length_bytes: None, total_bytes: None, reader: Box::new(std::io::empty()) })
+            Ok(Body { length_bytes: None, total_bytes: None, reader: Box::new(io::empty()) })
         }
     }
 

@@ -12,6 +12,7 @@ use nix::sys::socket::{
 };
 
 use super::contender::random;
+use super::deaf::{SILENCE, silent_neighbors};
 use super::dhcp::{Answer, CLIENT_PORT, Renewal, SERVER_PORT, Step, To, Word};
 use super::flaps::Flaps;
 use super::held_v6::HeldV6;
@@ -21,6 +22,9 @@ use super::{Giver, MTU_MAX, Network};
 
 /// A link that is lost may come back for so long: switches and cards negotiate anew in some 3 s.
 const CARRIER_GRACE: Duration = Duration::from_secs(5);
+
+/// Between two looks whether anything comes at least.
+const LOOK_LEAST: Duration = Duration::from_secs(2);
 
 /// Longest datagram of a DHCP server: one frame.
 pub(super) const DATAGRAM_MAX: usize = MTU_MAX as usize;
@@ -54,6 +58,8 @@ pub(super) struct Held<'a> {
     was_renewed: bool,
     down_since: Option<Duration>,
     flaps: Flaps,
+    /// When it is looked at next whether anything comes.
+    next_look: Duration,
 }
 
 type Say<'a> = &'a mut dyn FnMut(&str);
@@ -88,6 +94,7 @@ impl<'a> Held<'a> {
             was_renewed,
             down_since,
             flaps,
+            next_look: began.elapsed() + SILENCE,
         })
     }
 
@@ -98,6 +105,10 @@ impl<'a> Held<'a> {
             self.monitor.drain();
             let lost = self.watch_link(say)?.or_else(|| self.ask()).or_else(|| self.hear(say));
             let lost = lost.or_else(|| self.keep_v6(say));
+            let lost = match lost {
+                None => self.listen(stop, say)?,
+                lost => lost,
+            };
             if let Some(why) = lost {
                 return Ok(End::Lost(format!("{}: {why}", self.network.nic.name)));
             }
@@ -105,6 +116,29 @@ impl<'a> Held<'a> {
                 return Ok(End::Stopped);
             }
         }
+    }
+
+    /// Asks the neighbours where all that is asked of stores is silent; why the network is lost, if
+    /// these are, too.
+    fn listen(&mut self, stop: &OwnedFd, say: Say<'_>) -> io::Result<Option<String>> {
+        let silence = self.in_use.silent_for().unwrap_or_default();
+        if self.now() < self.next_look || self.down_since.is_some() {
+            return Ok(None);
+        }
+        self.next_look = self.now() + SILENCE.saturating_sub(silence).max(LOOK_LEAST);
+        if silence < SILENCE {
+            return Ok(None);
+        }
+        let (name, seconds) = (&self.network.nic.name, silence.as_secs());
+        say(&format!(
+            "{name} nothing came for {seconds} s; asking its neighbours, for 4 s at most"
+        ));
+        let Some(silent) = silent_neighbors(self.network, stop)? else { return Ok(None) };
+        let silent: Vec<String> = silent.iter().map(ToString::to_string).collect();
+        Ok(Some(format!(
+            "it has carrier and hears nothing: neither the store nor {} answers",
+            silent.join(", ")
+        )))
     }
 
     fn now(&self) -> Duration {
@@ -221,7 +255,7 @@ impl<'a> Held<'a> {
         let due = self.lease.as_ref().and_then(|(renewal, _)| renewal.next_at());
         let due = due.into_iter().chain(self.v6.as_ref().and_then(HeldV6::next_at));
         let grace = self.down_since.map(|since| since + CARRIER_GRACE);
-        let next = due.chain(grace).min();
+        let next = due.chain(grace).chain([self.next_look]).min();
         // Rounded up, or the loop would spin through the last millisecond.
         let left = next.map(|next| next.saturating_sub(self.now()) + Duration::from_millis(1));
         let timeout = left.map_or(PollTimeout::NONE, |left| {

@@ -1,7 +1,7 @@
 //! The network that is used now, for those who need one.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Network;
 
@@ -13,6 +13,33 @@ pub struct InUse(Arc<Shared>);
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    asked: Mutex<Asked>,
+}
+
+/// What is asked of stores now.
+#[derive(Debug, Default)]
+struct Asked {
+    /// How many wait for something.
+    waiting: u32,
+    /// When something came last, or the first of them began to wait.
+    heard: Option<Instant>,
+}
+
+/// Somebody waits for a store, until it is dropped.
+pub struct Asking<'a>(&'a InUse);
+
+impl Asking<'_> {
+    /// Something came.
+    pub fn heard(&self) {
+        self.0.asked().heard = Some(Instant::now());
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let mut asked = self.0.asked();
+        asked.waiting = asked.waiting.saturating_sub(1);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -28,8 +55,26 @@ impl InUse {
         self.lock().network.clone()
     }
 
+    /// Somebody waits for a store from here on.
+    pub fn asking(&self) -> Asking<'_> {
+        let mut asked = self.asked();
+        if asked.waiting == 0 {
+            asked.heard = Some(Instant::now());
+        }
+        asked.waiting += 1;
+        Asking(self)
+    }
+
+    /// For how long nothing has come of all that is waited for; `None` while nothing is.
+    pub fn silent_for(&self) -> Option<Duration> {
+        let asked = self.asked();
+        asked.heard.filter(|_| asked.waiting > 0).map(|heard| heard.elapsed())
+    }
+
     /// From here on it is this one.
     pub fn set(&self, network: Network) {
+        // What is silent until now is so by another.
+        self.asked().heard = Some(Instant::now());
         self.update(Some(network), false);
     }
 
@@ -56,6 +101,10 @@ impl InUse {
         self.0.changed.notify_all();
     }
 
+    fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.0.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -68,6 +117,23 @@ mod tests {
     use super::*;
 
     const LONG: Duration = Duration::from_mins(1);
+
+    #[test]
+    fn silence_is_of_those_who_wait() {
+        let in_use = InUse::default();
+        assert_eq!(in_use.silent_for(), None);
+        let (first, second) = (in_use.asking(), in_use.asking());
+        assert!(in_use.silent_for().is_some());
+        drop(first);
+        thread::sleep(Duration::from_millis(5));
+        let before = in_use.silent_for().unwrap();
+        assert!(before >= Duration::from_millis(5));
+        let at = Instant::now();
+        second.heard();
+        assert!(in_use.silent_for().unwrap() <= at.elapsed());
+        drop(second);
+        assert_eq!(in_use.silent_for(), None);
+    }
 
     #[test]
     fn a_network_that_is_looked_for_is_waited_for() {

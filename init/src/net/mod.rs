@@ -26,6 +26,7 @@
 //! configure   Network                            ->  the kernel's stack
 //! keeper      Network while it is in use         ->  the same, or another Network
 //! held        one network: its lease, its link   ->  why it is lost
+//! deaf        its neighbours                     ->  the same
 //! release     its lease when it is left         ->  the server
 //! held_v6     its address of IPv6                ->  the same
 //! ```
@@ -37,6 +38,7 @@ mod arp;
 mod configure;
 mod contender;
 mod conversation;
+mod deaf;
 mod dhcp;
 mod error;
 mod flaps;

@@ -137,6 +137,20 @@ fn several(bench: &Bench) -> Vec<Case> {
         }
         .spoilt(vec![Misbehaviour::always("packs/", Fault::Slow(400_000))]),
         Case {
+            told: "BOOTIF=01-52-54-00-1a-06-00",
+            act: |machine, wire| {
+                machine.expect("plan: made in", deadline::INAUGURATE)?;
+                wire.set_faults(0, Faults { dead: true, ..Faults::default() })
+            },
+            says: &[
+                "eth0 has lease",
+                "eth0: it has carrier and hears nothing: neither the store nor 10.77.0.1 answers",
+                "eth1 has lease",
+            ],
+            ..case("the card hears nothing any more while fetching, another works").on([good; 2])
+        }
+        .spoilt(vec![Misbehaviour::always("packs/", Fault::Slow(400_000))]),
+        Case {
             told: "inaugurator.nic=eth0 inaugurator.net-timeout=6",
             ..leads_nowhere(case("the card that is asked for leads nowhere").on([elsewhere, good]))
         }
