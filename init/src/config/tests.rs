@@ -166,7 +166,8 @@ fn every_mistake_is_reported_at_once() {
              inaugurator.append inaugurator.onfail inaugurator.net-timeout \
              inaugurator.keep inaugurator.root-fs inaugurator.esp-size inaugurator.swap-size \
              inaugurator.data-size inaugurator.local-store inaugurator.hostname inaugurator.root-password \
-             inaugurator.ssh-key inaugurator.file inaugurator.ntp inaugurator.no-proxy",
+             inaugurator.ssh-key inaugurator.file inaugurator.ntp inaugurator.no-proxy \
+             inaugurator.dhcp-release",
             "inaugurator.label=../etc: expected a label: each part starts with a letter or a digit",
             "BOOTIF=01-52: expected 01- and six hex pairs such as 01-52-54-00-12-34-56",
             "inaugurator.onfail=retry: contradicts inaugurator.onfail=reboot; say it once",
@@ -258,7 +259,8 @@ fn a_misspelt_prefix_is_a_mistake() {
              inaugurator.append inaugurator.onfail inaugurator.net-timeout \
              inaugurator.keep inaugurator.root-fs inaugurator.esp-size inaugurator.swap-size \
              inaugurator.data-size inaugurator.local-store inaugurator.hostname inaugurator.root-password \
-             inaugurator.ssh-key inaugurator.file inaugurator.ntp inaugurator.no-proxy"
+             inaugurator.ssh-key inaugurator.file inaugurator.ntp inaugurator.no-proxy \
+             inaugurator.dhcp-release"
         ]
     );
     parsed(
