@@ -126,6 +126,7 @@ impl<'a> Stack<'a> {
             if !nic.is_some_and(|nic| self.is_port(bond, &nic)) {
                 continue;
             }
+            self.clear_port(&link.name, netlink, links, say);
             let join = || {
                 // Only a link that is down may become a port.
                 netlink.lower(link.index)?;
@@ -133,6 +134,20 @@ impl<'a> Stack<'a> {
             };
             let text = format!("{} is a port of {name}", link.name);
             self.attempt((&text, link.index), join, say);
+        }
+    }
+
+    /// Takes away what a switch had made on a card before more of it was heard: the card becomes a port,
+    /// on which nothing is asked for.
+    fn clear_port(&mut self, port: &str, netlink: &mut Netlink, links: &[Link], say: Say<'_>) {
+        let port = NicChoice::Name(port.to_owned());
+        let is_left = |vlan: &&Vlan| vlan.on == port && Self::is_of_switch(&vlan.name);
+        let left: Vec<String> =
+            self.vlans.iter().filter(is_left).map(|vlan| vlan.name.clone()).collect();
+        self.vlans.retain(|vlan| !left.contains(&vlan.name));
+        for link in links.iter().filter(|link| left.contains(&link.name)) {
+            let what = format!("{} taken away", link.name);
+            self.attempt((&what, link.index), || netlink.unmake(link.index), say);
         }
     }
 

@@ -105,8 +105,8 @@ fn followed(bench: &Bench) -> Vec<Case> {
         Case {
             told: "bond=auto vlan=auto",
             says: &[
-                "VLAN 20 made on lldp-bond0, called lldp20.3",
-                "lldp20.3 has lease 10.77.0.100/24",
+                "VLAN 20 made on lldp-bond0, called lldp20.b0",
+                "lldp20.b0 has lease 10.77.0.100/24",
             ],
             check: both_agreed,
             ..real("bond=auto and vlan=auto").on([on_one("Ethernet7"), on_one("Ethernet8")])

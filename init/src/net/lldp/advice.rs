@@ -36,8 +36,8 @@ pub(in crate::net) struct Tagged {
     system: String,
     /// The card, or the link that the aggregate would be.
     on: String,
-    /// Its number, to call links by.
-    index: u32,
+    /// What links on it are called by, after the number of their network.
+    tail: String,
     ids: Vec<u16>,
     /// How many there are beside.
     more: usize,
@@ -59,13 +59,16 @@ pub(in crate::net) fn advice(heard: &[Heard<'_>]) -> Advice {
         let system = first.neighbor.name().to_owned();
         let ports = same.iter().map(|nic| nic.name.to_owned()).collect();
         let aggregate = Aggregate { system, ports, number: advice.aggregates.len() };
-        let (on, index) = (aggregate.link(), first.index);
-        advice.tagged.extend(Tagged::of(first.neighbor, on, index, &mut left));
+        let (on, tail) = (aggregate.link(), format!("b{}", aggregate.number));
+        advice.tagged.extend(Tagged::of(first.neighbor, on, tail, &mut left));
         advice.aggregates.push(aggregate);
     }
-    for nic in lost.iter().filter(|nic| !in_aggregate.contains(&nic.index)) {
-        let on = nic.name.to_owned();
-        advice.tagged.extend(Tagged::of(nic.neighbor, on, nic.index, &mut left));
+    // Those whose aggregate has another card that may still lead somewhere are left until it is known.
+    let is_alone =
+        |nic: &Heard<'_>| heard.iter().filter(|other| is_one_link(nic, other)).count() < 2;
+    for nic in lost.iter().filter(|nic| is_alone(nic)) {
+        let (on, tail) = (nic.name.to_owned(), nic.index.to_string());
+        advice.tagged.extend(Tagged::of(nic.neighbor, on, tail, &mut left));
     }
     advice
 }
@@ -108,13 +111,13 @@ impl Aggregate {
 }
 
 impl Tagged {
-    fn of(neighbor: &Neighbor, on: String, index: u32, left: &mut usize) -> Option<Self> {
+    fn of(neighbor: &Neighbor, on: String, tail: String, left: &mut usize) -> Option<Self> {
         let mut ids = neighbor.tagged();
         let named = ids.len().max(neighbor.vlans_named);
         ids.truncate(*left);
         *left -= ids.len();
         let (system, more) = (neighbor.name().to_owned(), named - ids.len());
-        (!ids.is_empty()).then_some(Self { system, on, index, ids, more })
+        (!ids.is_empty()).then_some(Self { system, on, tail, ids, more })
     }
 
     /// Whether what carries them is there already.
@@ -126,7 +129,7 @@ impl Tagged {
     pub(in crate::net) fn vlans(&self) -> impl Iterator<Item = Vlan> {
         self.ids.iter().map(|id| Vlan {
             // Short whatever the card is called, and told from what others made.
-            name: format!("{PREFIX}{id}.{}", self.index),
+            name: format!("{PREFIX}{id}.{}", self.tail),
             id: *id,
             on: NicChoice::Name(self.on.clone()),
         })
@@ -211,6 +214,9 @@ mod tests {
         let well = |index, name| Heard { leads_nowhere: false, ..heard(index, name, &of) };
         assert_eq!(advice(&[well(2, "eth0"), well(3, "eth1")]), Advice::default());
         let found = advice(&[well(2, "eth0"), heard(3, "eth1", &of)]);
+        assert_eq!(found, Advice::default(), "the aggregate may lead somewhere yet");
+        let elsewhere = neighbor("b", &[20], Some(7));
+        let found = advice(&[well(2, "eth0"), heard(3, "eth1", &elsewhere)]);
         assert!(found.aggregates.is_empty());
         let vlans: Vec<_> = found.tagged[0].vlans().collect();
         let on = NicChoice::Name("eth1".into());
@@ -232,7 +238,7 @@ mod tests {
         let both = advice(&[heard(2, "eth0", &of), heard(3, "eth1", &of)]);
         let on = |vlan: Vlan| format!("{} {}", vlan.name, vlan.on);
         let vlans: Vec<_> = both.tagged.iter().flat_map(Tagged::vlans).map(on).collect();
-        assert_eq!(vlans, ["lldp20.2 lldp-bond0", "lldp30.2 lldp-bond0"]);
+        assert_eq!(vlans, ["lldp20.b0 lldp-bond0", "lldp30.b0 lldp-bond0"]);
         assert_eq!(
             both.aggregates[0].hint(),
             "hint: tor-a has eth0 and eth1 as one link: bond=bond0:eth0,eth1:mode=802.3ad would make \
