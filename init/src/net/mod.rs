@@ -6,8 +6,7 @@
 //! by having a lease. Nothing sleeps: link changes come from rtnetlink, answers from packet sockets.
 //!
 //! Follows RFC 2131, 2132, 3396 and 3442 (DHCPv4), 5227 (ARP probes), 4861, 4862, 8106 and 8415 (IPv6),
-//! dracut.cmdline(7) (`ip=`), rtnetlink(7) and
-//! packet(7); IEEE 802.1AB (LLDP).
+//! dracut.cmdline(7) (`ip=`), rtnetlink(7) and packet(7); IEEE 802.1AB (LLDP).
 //!
 //! ```text
 //! args        BOOTIF=, nameserver=, NIC names    ->  NetConfig
@@ -19,9 +18,9 @@
 //! ipv6        the same of IPv6                   ->  the same
 //! arp         an address                         ->  who else has it; the same
 //! contender   one NIC: carrier, answer, attempts
-//! lldp        frames of switches             ->  neighbours; hints, and links to make
+//! lldp        frames of switches                 ->  neighbours; hints, and links to make
 //! race        all of them                        ->  Network or NetError
-//! table       all of them                    ->  what a person reads
+//! table       all of them                        ->  what a person reads
 //! reach       why a store is not reached
 //! configure   Network                            ->  the kernel's stack
 //! keeper      Network while it is in use         ->  the same, or another Network
@@ -83,7 +82,7 @@ pub(crate) use table::HEAD as TABLE_HEAD;
 pub use table::{Card, cards, table};
 
 /// Raises the NICs and returns the one that reached the store, configured. NICs start without the
-/// IPv4 addresses and routes that an earlier call gave them.
+/// addresses and routes that an earlier call gave them.
 ///
 /// `reach` is called with a NIC configured and the time that is left, which it must keep to, and says
 /// why the store was not reached. `say` gets a line when something changes and every three seconds
