@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::net::{Protocol, eth};
@@ -326,7 +327,7 @@ impl Contender {
         match self.family {
             Family::V4 => {
                 let client = dhcp::Client::new(self.nic.mac, random(), now);
-                Conversation::V4(client.avoiding(nowhere))
+                Conversation::V4(client.avoiding(nowhere).of_architecture(architecture()))
             }
             Family::V6 => {
                 let client = ipv6::Client::new(self.nic.mac, mode, random(), now);
@@ -346,4 +347,12 @@ impl State {
 /// getrandom(2) without waiting for the pool, which early in the boot would take seconds.
 pub(super) fn random() -> u64 {
     RandomState::new().build_hasher().finish()
+}
+
+/// How this machine boots, as DHCP says it (RFC 4578, 2.1); none of others than x86.
+fn architecture() -> Option<u16> {
+    const BIOS: u16 = 0;
+    const UEFI: u16 = 7;
+    let is_uefi = Path::new("/sys/firmware/efi").exists();
+    cfg!(target_arch = "x86_64").then_some(if is_uefi { UEFI } else { BIOS })
 }

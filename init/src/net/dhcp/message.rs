@@ -34,6 +34,8 @@ pub(super) mod option {
     pub(in super::super) const RENEWAL_TIME: u8 = 58;
     pub(in super::super) const REBINDING_TIME: u8 = 59;
     pub(in super::super) const VENDOR_CLASS: u8 = 60;
+    /// RFC 4578, 2.1.
+    pub(in super::super) const ARCHITECTURE: u8 = 93;
     /// RFC 3397.
     pub(in super::super) const DOMAIN_SEARCH: u8 = 119;
     /// RFC 3442.
@@ -86,6 +88,8 @@ pub(super) struct Question {
     pub(super) client: Ipv4Addr,
     pub(super) requested: Option<Ipv4Addr>,
     pub(super) server: Option<Ipv4Addr>,
+    /// How the machine boots, where that is to be said.
+    pub(super) architecture: Option<u16>,
 }
 
 impl Question {
@@ -126,6 +130,9 @@ impl Question {
     pub(super) fn message(&self) -> Result<Vec<u8>, smoltcp::wire::Error> {
         // RFC 2131, table 5: these say who gives what back to whom, and nothing else.
         let is_asking = !matches!(self.kind, DhcpMessageType::Decline | DhcpMessageType::Release);
+        let architecture = self.architecture.unwrap_or_default().to_be_bytes();
+        let options = [VENDOR, DhcpOption { kind: option::ARCHITECTURE, data: &architecture }];
+        let count = usize::from(is_asking) + usize::from(is_asking && self.architecture.is_some());
         let repr = DhcpRepr {
             message_type: self.kind,
             transaction_id: self.xid,
@@ -148,7 +155,7 @@ impl Question {
             renew_duration: None,
             rebind_duration: None,
             dns_servers: None,
-            additional_options: if is_asking { &[VENDOR] } else { &[] },
+            additional_options: &options[..count],
         };
         let mut bytes = vec![0; repr.buffer_len().max(BOOTP_MIN)];
         repr.emit(&mut DhcpPacket::new_unchecked(&mut bytes[..]))?;
@@ -172,6 +179,7 @@ pub(in crate::net) fn release(
         client: address,
         requested: None,
         server: Some(server),
+        architecture: None,
     };
     question.message().ok()
 }

@@ -77,6 +77,7 @@ pub(super) struct Client {
     /// Servers whose addresses led nowhere, the latest last.
     avoided: Vec<IpAddr>,
     spare: Option<Spare>,
+    architecture: Option<u16>,
 }
 
 /// An offer that is taken if there is no better one until then.
@@ -107,6 +108,7 @@ impl Client {
             heard: Heard::default(),
             avoided: Vec::new(),
             spare: None,
+            architecture: None,
         };
         client.select(now);
         client
@@ -115,6 +117,11 @@ impl Client {
     /// The same, with servers whose addresses led nowhere, the latest last: other servers come first.
     pub(super) fn avoiding(self, servers: &[IpAddr]) -> Self {
         Self { avoided: servers.to_vec(), ..self }
+    }
+
+    /// The same of a machine that boots by `architecture` (RFC 4578, 2.1): servers may tell by it.
+    pub(super) fn of_architecture(self, architecture: Option<u16>) -> Self {
+        Self { architecture, ..self }
     }
 
     /// When [`Client::poll`] wants to be called next; `None` once there is an answer.
@@ -279,6 +286,7 @@ impl Client {
             client: Ipv4Addr::UNSPECIFIED,
             requested: None,
             server: None,
+            architecture: self.architecture,
         }
     }
 }

@@ -117,6 +117,7 @@ impl Renewal {
             // RFC 2131, table 4: neither goes with an address that is in use.
             requested: None,
             server: None,
+            architecture: None,
         };
         // Cannot fail: the buffer has the length the message asked for.
         question.message().ok().map(|message| Step::Ask(to, message))

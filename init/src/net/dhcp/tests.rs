@@ -132,6 +132,7 @@ fn discover_offer_request_ack() {
     assert_eq!(discover.options[&55], [1, 121, 3, 6, 12, 15, 119, 26, 42]);
     assert_eq!(discover.options[&60], b"inaugurator");
     assert_eq!(discover.options[&61], [1, 0x52, 0x54, 0, 0x12, 0x34, 0x56]);
+    assert!(!discover.options.contains_key(&93));
     assert!(discover.length >= 300, "BOOTP's shortest message");
     assert_eq!(client.poll(at(10)), None, "nothing is due");
 
@@ -335,6 +336,14 @@ fn answer_to(options: &[(u8, &[u8])]) -> Answer {
     let mut all: Vec<(u8, &[u8])> = vec![(54, &[10, 0, 2, 2])];
     all.extend(options);
     client.receive(at(20), &reply(ACK, request.xid, OFFERED, &all)).unwrap()
+}
+
+#[test]
+fn the_architecture_is_said_where_it_is_known() {
+    let mut client = Client::new(MAC, 7, at(0)).of_architecture(Some(7));
+    let discover = sent(&client.poll(at(0)).unwrap());
+    assert_eq!(discover.options[&93], [0, 7]);
+    assert_eq!(discover.options[&60], b"inaugurator");
 }
 
 #[test]

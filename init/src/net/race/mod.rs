@@ -315,6 +315,7 @@ impl<'a> Race<'a> {
                         say(&format!("network: {name}: {why}; trying with an MTU of {mtu}"));
                         network.mtu = Some(mtu);
                     }
+                    None if self.has_untried() => break why,
                     // Whatever it is, it is not this; who needs the answers says it better.
                     None => match apply(&mut self.netlink, &first, &self.config.resolv_conf) {
                         Ok(applied) => {
@@ -330,6 +331,12 @@ impl<'a> Race<'a> {
         let now = self.now();
         self.contenders.get_mut(&key)?.failed(&why, self.config, now);
         None
+    }
+
+    /// Whether a NIC has an address and was not tried yet.
+    fn has_untried(&self) -> bool {
+        let now = self.now();
+        self.contenders.values().any(|other| matches!(other.ready(now), Some((_, 0))))
     }
 
     /// Configures a NIC and tries the store; where that fails nothing stays configured. Returns the MTU
