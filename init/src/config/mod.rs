@@ -12,6 +12,7 @@ mod changes;
 mod keys;
 pub(crate) mod nearest;
 mod own_file;
+mod values;
 mod words;
 
 use std::fmt;
