@@ -45,6 +45,7 @@ fn every_fault_ends_in_the_right_bytes_or_the_right_sentence() {
         .chain(answers::in_the_middle())
         .chain(breaks::once())
         .chain(breaks::slow_progress())
+        .chain(breaks::slow_always())
         .chain(lies::lies())
         .chain(breaks::cuts(&shelf))
         .collect();
