@@ -117,7 +117,8 @@ pub(crate) fn for_file(access: &Access, url: &str, stores: &[String]) -> Access 
 /// What a person should know who gave a token, if something.
 pub(crate) fn warning(access: &Access, stores: &[String]) -> Option<String> {
     access.token.as_ref()?;
-    let is_plain = |store: &&String| store.starts_with("http://") && check(store).is_ok();
+    let is_plain =
+        |store: &&String| store.to_lowercase().starts_with("http://") && check(store).is_ok();
     let store = stores.iter().find(is_plain)?;
     let place = store.rsplit_once('@').map_or(store.as_str(), |(_, place)| place);
     Some(format!("the token is sent to {place} without TLS: who is on the way can read it"))

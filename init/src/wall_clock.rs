@@ -79,11 +79,11 @@ impl WallClock {
         }
     }
 
-    /// Somebody says that it is `heard_unix_s`, seconds since 1970.
-    pub fn hear(&self, heard_unix_s: u64, teller: &Teller<'_>, console: &Console) {
+    /// Somebody says that it is `heard_unix_s`, seconds since 1970; whether that is believed.
+    pub fn hear(&self, heard_unix_s: u64, teller: &Teller<'_>, console: &Console) -> bool {
         let is_store = *teller == Teller::Store;
         if is_store && self.is_by_ntp.load(Ordering::Relaxed) {
-            return;
+            return false;
         }
         let (now, heard) = (now(), date::utc(heard_unix_s));
         let verdict = judge(now, heard_unix_s);
@@ -93,7 +93,7 @@ impl WallClock {
                 Teller::Ntp(server) => format!("NTP server {server}"),
             };
             console.say("clock", &format!("{who} says {heard}, which is not believed"));
-            return;
+            return false;
         }
         self.is_by_ntp.store(!is_store, Ordering::Relaxed);
         if verdict == Verdict::Set {
@@ -115,6 +115,7 @@ impl WallClock {
                 self.is_rtc_wrong.store(true, Ordering::Relaxed);
             }
         }
+        true
     }
 
     /// Sets the RTC where it was found wrong, before the deployed system reads it. What cannot be set is

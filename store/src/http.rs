@@ -24,7 +24,7 @@ mod token;
 
 use crate::source::{Body, Item, Source, SourceError, WITHIN_THE_SCHEME};
 pub use access::{Access, Clock};
-pub use address::{HttpStoreError, check, is_same_origin};
+pub use address::{HttpStoreError, check, is_same_origin, redacted};
 use answer::{Between, Wanted};
 pub use authorities::{AUTHORITIES_MAX_BYTES, Authorities, AuthoritiesError};
 use body::HttpBody;
@@ -117,7 +117,10 @@ impl HttpStore {
             return Err(HttpStoreError::NoAuthorities { url: shown });
         }
         // Who says a name and a password in the URL means these.
-        let token = access.token.clone().filter(|_| base.username().is_empty());
+        let token = access
+            .token
+            .clone()
+            .filter(|_| base.username().is_empty() && base.password().is_none());
         Ok(Self {
             name: shown.trim_end_matches('/').to_owned(),
             client: client(timeouts, access)?,

@@ -26,7 +26,7 @@ const TOKEN: &str = "/etc/inaugurator/token";
 pub(super) fn of(args: &AccessArgs, chain: &str) -> anyhow::Result<Access> {
     let token = args.token_file.as_deref().map(token).transpose()?;
     if token.is_some()
-        && let Some(store) = stores(chain).find(|store| store.starts_with("http:"))
+        && let Some(store) = stores(chain).find(|store| store.to_lowercase().starts_with("http:"))
     {
         let place = store.rsplit_once('@').map_or(store, |(_, place)| place);
         let text =

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deploy::{Label, Meter, PassedOver, ReadBack};
-use store::http::Access;
+use store::http::{Access, redacted};
 use store::label::LabelName;
 
 use crate::access;
@@ -169,7 +169,7 @@ fn config(machine: &Machine) -> Result<Config, Failure> {
         return Err(Stopped::Asked).at(Stage::Config);
     }
     let config = parsed.at(Stage::Config)?;
-    let (label, stores) = (config.label_text(), config.store.join(", "));
+    let (label, stores) = (config.label_text(), redacted(&config.store.join(", ")));
     let what = match config.settings.mode {
         Mode::Boot => "boot what is on the disk".to_owned(),
         Mode::Live => {

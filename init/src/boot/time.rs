@@ -42,7 +42,7 @@ impl<'a> TimeServers<'a> {
     }
 
     /// Asks the servers one after the other, in the time that is `left` and in two seconds; what the
-    /// first says goes to `clock`.
+    /// first says that is believed sets `clock`.
     pub(super) fn ask(
         &mut self,
         network: &Network,
@@ -68,9 +68,10 @@ impl<'a> TimeServers<'a> {
             }
             match ask(server, left) {
                 Ok(unix_s) => {
-                    clock.hear(unix_s, &Teller::Ntp(server), console);
-                    self.is_wanted = false;
-                    return;
+                    if clock.hear(unix_s, &Teller::Ntp(server), console) {
+                        self.is_wanted = false;
+                        return;
+                    }
                 }
                 Err(error) => {
                     let why = crate::report::causes(&error).join(": ");

@@ -7,7 +7,7 @@ use deploy::disks::Predicates;
 use deploy::install::{parse_hostname, parse_password, parse_ssh_key};
 use deploy::tree::Keep;
 use deploy::volumes::FileSystem;
-use store::http::Proxy;
+use store::http::{Proxy, redacted};
 use store::label::LabelName;
 
 use super::own_file;
@@ -297,7 +297,8 @@ pub(super) const KEYS: [Key; 32] = [
         help: "asked in the place of stores behind URLs, as dracut.cmdline(7) writes it",
         repeats: false,
         set: |settings, value| {
-            let wrong = |error| format!("http://HOST:PORT instead of {value:?}{}", why(&error));
+            let found = redacted(value);
+            let wrong = |error| format!("http://HOST:PORT instead of {found:?}{}", why(&error));
             Proxy::new(value, &[]).map_err(wrong)?;
             settings.proxy = Some(value.to_string());
             Ok(())

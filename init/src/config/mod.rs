@@ -21,7 +21,7 @@ use std::time::Duration;
 use deploy::disks::Predicates;
 use deploy::install::{Own, Sizes};
 use deploy::volumes::{Access, FileSystem};
-use store::http::{HttpStoreError, Proxy};
+use store::http::{HttpStoreError, Proxy, redacted};
 use store::label::LabelName;
 
 use crate::net::{NetConfig, NicChoice};
@@ -304,8 +304,12 @@ impl fmt::Display for Mistake {
             Self::NoSuchKey { typed, nearest: None } => {
                 write!(f, "{typed}: no such key; there are {}", names().join(" "))
             }
-            Self::BadValue { typed, expected } => write!(f, "{typed}: expected {expected}"),
-            Self::Twice { typed, first } => write!(f, "{typed}: contradicts {first}; say it once"),
+            Self::BadValue { typed, expected } => {
+                write!(f, "{}: expected {expected}", redacted(typed))
+            }
+            Self::Twice { typed, first } => {
+                write!(f, "{}: contradicts {}; say it once", redacted(typed), redacted(first))
+            }
             Self::NotLive { typed, why } => {
                 write!(f, "{typed}: contradicts inaugurator.mode=live, which {why}")
             }

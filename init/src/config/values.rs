@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use deploy::disks::parse_size;
-use store::http::{HttpStoreError, check};
+use store::http::{HttpStoreError, check, redacted};
 use store::is_url;
 
 use crate::net;
@@ -54,8 +54,9 @@ pub(super) fn link(text: &str) -> Result<String, String> {
 
 /// A store is a URL of http or https, or an absolute path.
 pub(super) fn store(text: &str) -> Result<String, String> {
-    let wrong =
-        |why: &str| format!("http(s)://HOST/PATH or an absolute path instead of {text:?}{why}");
+    let wrong = |why: &str| {
+        format!("http(s)://HOST/PATH or an absolute path instead of {:?}{why}", redacted(text))
+    };
     if text.starts_with('/') {
         return Ok(text.to_string());
     }

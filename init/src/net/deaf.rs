@@ -22,7 +22,7 @@ use super::packet::PacketSocket;
 pub(super) const SILENCE: Duration = Duration::from_secs(8);
 
 /// Rounds of questions, one after the other: a link that is busy loses some.
-const ROUNDS: u32 = 4;
+pub(super) const ROUNDS: u32 = 4;
 
 /// From one round to the next.
 const ROUND: Duration = Duration::from_secs(1);
@@ -36,22 +36,35 @@ const FRAMES_PER_TURN: usize = 64;
 /// Where the kernel lists those that it has spoken to (proc(5)).
 const ARP_TABLE: &str = "/proc/net/arp";
 
-/// The neighbours that were asked and did not answer; `None` where one did, none is known, or `stop`
-/// is readable. Takes some seconds.
-pub(super) fn silent_neighbors(
+/// What neighbours say.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Neighbors {
+    /// One answers, or nobody wants to know any more.
+    Answer,
+    /// None of these does.
+    Silent(Vec<IpAddr>),
+    /// None is known.
+    Unknown,
+}
+
+/// Asks those who are next to the machine, for so many seconds at most, or until `stop` is readable.
+pub(super) fn ask_neighbors(
     network: &Network,
+    rounds: u32,
     stop: &OwnedFd,
-) -> io::Result<Option<Vec<IpAddr>>> {
+) -> io::Result<Neighbors> {
     let table = fs::read_to_string(ARP_TABLE).unwrap_or_default();
     let asked = neighbors((&network.nic.name, network.address), network.gateway, &table);
+    if asked.is_empty() {
+        return Ok(Neighbors::Unknown);
+    }
     let began = Instant::now();
-    for round in 0..ROUNDS {
-        let end = ROUND * (round + 1);
-        if asked.is_empty() || has_answer(network, &asked, (began, end), stop)? {
-            return Ok(None);
+    for round in 0..rounds {
+        if has_answer(network, &asked, (began, ROUND * (round + 1)), stop)? {
+            return Ok(Neighbors::Answer);
         }
     }
-    Ok(Some(asked))
+    Ok(Neighbors::Silent(asked))
 }
 
 /// Who is next to the machine, as far as it is known: the router, and of IPv4 whom the kernel has

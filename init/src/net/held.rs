@@ -12,7 +12,7 @@ use nix::sys::socket::{
 };
 
 use super::contender::random;
-use super::deaf::{SILENCE, silent_neighbors};
+use super::deaf::{Neighbors, ROUNDS, SILENCE, ask_neighbors};
 use super::dhcp::{Answer, CLIENT_PORT, Renewal, SERVER_PORT, Step, To, Word};
 use super::flaps::Flaps;
 use super::held_v6::HeldV6;
@@ -25,6 +25,9 @@ const CARRIER_GRACE: Duration = Duration::from_secs(5);
 
 /// Between two looks whether anything comes at least.
 const LOOK_LEAST: Duration = Duration::from_secs(2);
+
+/// The same at most, where a store is silent and its neighbours are not.
+const LOOK_MOST: Duration = Duration::from_mins(1);
 
 /// Longest datagram of a DHCP server: one frame.
 pub(super) const DATAGRAM_MAX: usize = MTU_MAX as usize;
@@ -58,8 +61,10 @@ pub(super) struct Held<'a> {
     was_renewed: bool,
     down_since: Option<Duration>,
     flaps: Flaps,
-    /// When it is looked at next whether anything comes.
-    next_look: Duration,
+    /// When it is looked at next whether anything comes; none where neighbours do not tell that.
+    next_look: Option<Duration>,
+    /// Until the look after that: neighbours that answer are asked less and less.
+    patience: Duration,
 }
 
 type Say<'a> = &'a mut dyn FnMut(&str);
@@ -94,12 +99,17 @@ impl<'a> Held<'a> {
             was_renewed,
             down_since,
             flaps,
-            next_look: began.elapsed() + SILENCE,
+            next_look: None,
+            patience: SILENCE,
         })
     }
 
     /// Keeps it until it is lost, or `stop` is readable.
     pub(super) fn keep(mut self, stop: &OwnedFd, say: Say<'_>) -> io::Result<End> {
+        // Some answer no such question, and their silence would say nothing.
+        if ask_neighbors(self.network, 1, stop)? == Neighbors::Answer {
+            self.next_look = Some(self.now() + SILENCE);
+        }
         loop {
             // What changes while it is looked at is looked at again.
             self.monitor.drain();
@@ -121,24 +131,34 @@ impl<'a> Held<'a> {
     /// Asks the neighbours where all that is asked of stores is silent; why the network is lost, if
     /// these are, too.
     fn listen(&mut self, stop: &OwnedFd, say: Say<'_>) -> io::Result<Option<String>> {
-        let silence = self.in_use.silent_for().unwrap_or_default();
-        if self.now() < self.next_look || self.down_since.is_some() {
+        let now = self.now();
+        if self.look_at().is_none_or(|at| now < at) {
             return Ok(None);
         }
-        self.next_look = self.now() + SILENCE.saturating_sub(silence).max(LOOK_LEAST);
+        let silence = self.in_use.silent_for().unwrap_or_default();
         if silence < SILENCE {
+            self.patience = SILENCE;
+            self.next_look = Some(now + SILENCE.saturating_sub(silence).max(LOOK_LEAST));
             return Ok(None);
         }
         let (name, seconds) = (&self.network.nic.name, silence.as_secs());
         say(&format!(
-            "{name} nothing came for {seconds} s; asking its neighbours, for 4 s at most"
+            "{name} nothing came for {seconds} s; asking its neighbours, for {ROUNDS} s at most"
         ));
-        let Some(silent) = silent_neighbors(self.network, stop)? else { return Ok(None) };
+        let neighbors = ask_neighbors(self.network, ROUNDS, stop)?;
+        self.next_look = Some(self.now() + self.patience);
+        self.patience = (self.patience * 2).min(LOOK_MOST);
+        let Neighbors::Silent(silent) = neighbors else { return Ok(None) };
         let silent: Vec<String> = silent.iter().map(ToString::to_string).collect();
         Ok(Some(format!(
             "it has carrier and hears nothing: neither the store nor {} answers",
             silent.join(", ")
         )))
+    }
+
+    /// When it is looked at whether anything comes: not while the link is down.
+    fn look_at(&self) -> Option<Duration> {
+        self.next_look.filter(|_| self.down_since.is_none())
     }
 
     fn now(&self) -> Duration {
@@ -255,7 +275,7 @@ impl<'a> Held<'a> {
         let due = self.lease.as_ref().and_then(|(renewal, _)| renewal.next_at());
         let due = due.into_iter().chain(self.v6.as_ref().and_then(HeldV6::next_at));
         let grace = self.down_since.map(|since| since + CARRIER_GRACE);
-        let next = due.chain(grace).chain([self.next_look]).min();
+        let next = due.chain(grace).chain(self.look_at()).min();
         // Rounded up, or the loop would spin through the last millisecond.
         let left = next.map(|next| next.saturating_sub(self.now()) + Duration::from_millis(1));
         let timeout = left.map_or(PollTimeout::NONE, |left| {

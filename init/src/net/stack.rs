@@ -45,7 +45,9 @@ impl<'a> Stack<'a> {
             }
         }
         for vlan in vlans {
-            if !self.vlans.iter().any(|known| known.name == vlan.name) {
+            let of_switch = self.vlans.iter().filter(|known| Self::is_of_switch(&known.name));
+            let is_room = of_switch.count() < lldp::TRIED_MAX;
+            if is_room && !self.vlans.iter().any(|known| known.name == vlan.name) {
                 self.vlans.push(vlan);
             }
         }
@@ -130,7 +132,12 @@ impl<'a> Stack<'a> {
             let join = || {
                 // Only a link that is down may become a port.
                 netlink.lower(link.index)?;
-                netlink.enslave(link.index, made.index)
+                let joined = netlink.enslave(link.index, made.index);
+                if joined.is_err() {
+                    // It is a card like others then.
+                    let _ = netlink.raise(link.index);
+                }
+                joined
             };
             let text = format!("{} is a port of {name}", link.name);
             self.attempt((&text, link.index), join, say);

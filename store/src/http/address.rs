@@ -40,6 +40,28 @@ pub fn is_same_origin(one: &str, other: &str) -> bool {
     }
 }
 
+/// `text` without the passwords of URLs in it, whether these can be parsed or not.
+pub fn redacted(text: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        shown.push_str(before);
+        shown.push_str("://");
+        let end = after.find(['/', '?', '#', ',', ' ']).unwrap_or(after.len());
+        let (authority, path) = after.split_at(end);
+        match authority.rsplit_once('@') {
+            Some((user, place)) => {
+                shown.push_str(user.split(':').next().unwrap_or_default());
+                shown.push('@');
+                shown.push_str(place);
+            }
+            None => shown.push_str(authority),
+        }
+        rest = path;
+    }
+    shown + rest
+}
+
 /// The URL as people may see it.
 pub(super) fn shown(url: &Url) -> String {
     let mut shown = url.clone();
@@ -52,7 +74,7 @@ pub(super) fn parse(text: &str) -> Result<Url, HttpStoreError> {
     let wrong = |url: String, reason: String| Err(HttpStoreError::Url { url, reason });
     let mut url = match parsed {
         Ok(url) => url,
-        Err(error) => return wrong(text.chars().take(200).collect(), error.to_string()),
+        Err(error) => return wrong(redacted(text).chars().take(200).collect(), error.to_string()),
     };
     let shown = shown(&url);
     // The parser of URLs passes over a third slash and takes the path for the host, and writes blanks
@@ -78,6 +100,25 @@ pub(super) fn parse(text: &str) -> Result<Url, HttpStoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn passwords_are_not_shown_whatever_stands_around_them() {
+        for (text, expected) in [
+            ("proxy=https://u:secret@p:3128", "proxy=https://u@p:3128"),
+            ("http://u:secret@p:99999/a@b", "http://u@p:99999/a@b"),
+            ("/srv,http://u:se@cret@a/s,http://:secret@b", "/srv,http://u@a/s,http://@b"),
+            (
+                "inaugurator.file=/a=http://u:secret@h/f,mode=600",
+                "inaugurator.file=/a=http://u@h/f,mode=600",
+            ),
+            ("plain", "plain"),
+            ("http://h/s", "http://h/s"),
+        ] {
+            assert_eq!(redacted(text), expected);
+        }
+        let error = check("http://u:secret@h:99999/").unwrap_err().to_string();
+        assert!(!error.contains("secret"), "{error}");
+    }
 
     #[test]
     fn urls_that_are_no_stores_are_refused_without_their_password() {

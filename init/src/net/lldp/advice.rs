@@ -43,22 +43,46 @@ pub(in crate::net) struct Tagged {
     more: usize,
 }
 
+/// Aggregates by number, each a chassis and what that calls it: one keeps its number when its ports are
+/// in use, and when others are heard.
+#[derive(Debug, Default)]
+pub(in crate::net) struct Numbers(Vec<(String, u32)>);
+
+impl Numbers {
+    fn known(&self, neighbor: &Neighbor) -> Option<usize> {
+        let is_it = |(chassis, aggregate): &(String, u32)| {
+            *chassis == neighbor.chassis && Some(*aggregate) == neighbor.aggregate
+        };
+        self.0.iter().position(is_it)
+    }
+
+    fn of(&mut self, neighbor: &Neighbor) -> Option<usize> {
+        let known = self.known(neighbor);
+        if known.is_some() || self.0.len() >= AGGREGATES_MAX {
+            return known;
+        }
+        self.0.push((neighbor.chassis.clone(), neighbor.aggregate?));
+        Some(self.0.len() - 1)
+    }
+}
+
 /// What to do about those NICs of `heard` that lead nowhere.
-pub(in crate::net) fn advice(heard: &[Heard<'_>]) -> Advice {
+pub(in crate::net) fn advice(heard: &[Heard<'_>], numbers: &mut Numbers) -> Advice {
     let lost: Vec<&Heard<'_>> = heard.iter().filter(|nic| nic.leads_nowhere).collect();
     let mut advice = Advice::default();
     let mut left = TRIED_MAX;
     let mut in_aggregate: Vec<u32> = Vec::new();
     for first in &lost {
         let same: Vec<_> = lost.iter().filter(|nic| is_one_link(first, nic)).collect();
-        let is_known = in_aggregate.contains(&first.index);
-        if is_known || same.len() < 2 || advice.aggregates.len() >= AGGREGATES_MAX {
+        let is_new_port = numbers.known(first.neighbor).is_some() && !same.is_empty();
+        if in_aggregate.contains(&first.index) || same.len() < 2 && !is_new_port {
             continue;
         }
+        let Some(number) = numbers.of(first.neighbor) else { continue };
         in_aggregate.extend(same.iter().map(|nic| nic.index));
         let system = first.neighbor.name().to_owned();
         let ports = same.iter().map(|nic| nic.name.to_owned()).collect();
-        let aggregate = Aggregate { system, ports, number: advice.aggregates.len() };
+        let aggregate = Aggregate { system, ports, number };
         let (on, tail) = (aggregate.link(), format!("b{}", aggregate.number));
         advice.tagged.extend(Tagged::of(first.neighbor, on, tail, &mut left));
         advice.aggregates.push(aggregate);
@@ -166,6 +190,10 @@ impl Tagged {
 mod tests {
     use super::*;
 
+    fn advice(heard: &[Heard<'_>]) -> Advice {
+        super::advice(heard, &mut Numbers::default())
+    }
+
     fn neighbor(chassis: &str, vlans: &[u16], aggregate: Option<u32>) -> Neighbor {
         Neighbor {
             chassis: chassis.into(),
@@ -206,6 +234,26 @@ mod tests {
             };
             assert_eq!(bonds.iter().map(text).collect::<Vec<_>>(), expected);
         }
+    }
+
+    #[test]
+    fn an_aggregate_keeps_its_number() {
+        let (one, other) = (neighbor("a", &[], Some(7)), neighbor("a", &[], Some(8)));
+        let in_use = |index, name, of| Heard { leads_nowhere: false, ..heard(index, name, of) };
+        let mut numbers = Numbers::default();
+        let mut names = |all: &[Heard<'_>]| -> Vec<String> {
+            let found = super::advice(all, &mut numbers);
+            found.aggregates.iter().map(|one| one.bond().name).collect()
+        };
+        assert_eq!(names(&[heard(2, "eth0", &one), heard(3, "eth1", &one)]), ["lldp-bond0"]);
+        let later = [
+            in_use(2, "eth0", &one),
+            in_use(3, "eth1", &one),
+            heard(4, "eth2", &other),
+            heard(5, "eth3", &other),
+            heard(6, "eth4", &one),
+        ];
+        assert_eq!(names(&later), ["lldp-bond1", "lldp-bond0"]);
     }
 
     #[test]

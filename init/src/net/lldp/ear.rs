@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use nix::errno::Errno;
 use rustix::net::{Protocol, RawProtocol};
 
 use super::Neighbor;
@@ -50,6 +51,8 @@ impl Ears {
         }
         let (socket, why) = match open(link) {
             Ok(socket) => (Some(socket), None),
+            // It flaps; its next carrier is another try.
+            Err(error) if error.raw_os_error() == Some(Errno::ENETDOWN as i32) => return None,
             Err(error) => (None, Some(format!("{}: LLDP is not heard: {error}", link.name))),
         };
         let ear = Ear { name: link.name.clone(), socket, neighbor: None, told: 0 };

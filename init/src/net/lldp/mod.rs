@@ -17,7 +17,7 @@ mod ear;
 
 use std::fmt;
 
-pub(super) use advice::{Advice, Aggregate, PREFIX, Tagged, advice};
+pub(super) use advice::{Advice, Aggregate, Numbers, PREFIX, TRIED_MAX, Tagged, advice};
 pub(super) use ear::Ears;
 
 /// Virtual networks kept of one neighbour; a port that carries all of them says thousands.

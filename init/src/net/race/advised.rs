@@ -22,8 +22,9 @@ impl Race<'_> {
     }
 
     /// What switches say about the NICs as they are now.
-    fn advice(&self) -> Advice {
+    fn advice(&mut self) -> Advice {
         let now = self.now();
+        let mut numbers = std::mem::take(&mut self.numbers);
         let heard = self.links().into_iter().filter_map(|index| {
             let mut contenders = self.of_link(index).peekable();
             let neighbor = self.ears.neighbor(index)?;
@@ -31,7 +32,9 @@ impl Race<'_> {
             let leads_nowhere = contenders.all(|contender| contender.leads_nowhere(now));
             Some(Heard { index, name, neighbor, leads_nowhere })
         });
-        advice(&heard.collect::<Vec<_>>())
+        let advice = advice(&heard.collect::<Vec<_>>(), &mut numbers);
+        self.numbers = numbers;
+        advice
     }
 
     /// Says what was not said; whether anything was.
@@ -49,8 +52,7 @@ impl Race<'_> {
         is_new
     }
 
-    /// Has links made as the operator lets switches say it; a card that becomes a port of one is asked
-    /// for nothing any more.
+    /// Has links made as the operator lets switches say it.
     fn follow(&mut self, advice: &Advice) {
         let Advice { aggregates, tagged } = advice;
         let (bond, tag) = (self.config.auto_bond, self.config.auto_vlan);
@@ -58,10 +60,5 @@ impl Race<'_> {
         // Without the aggregate there is no link to carry them.
         let tagged = tagged.iter().filter(|one| tag && (bond || one.is_on_a_card()));
         self.stack.add(bonds.collect(), tagged.flat_map(Tagged::vlans));
-        for contender in self.contenders.values_mut() {
-            if let Some(why) = self.stack.used_for(&contender.nic) {
-                contender.retire(why);
-            }
-        }
     }
 }

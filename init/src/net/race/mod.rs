@@ -15,7 +15,7 @@ use super::configure::apply;
 use super::contender::{Contender, Family};
 use super::error::{Failure, NetError};
 use super::ipv6;
-use super::lldp::Ears;
+use super::lldp::{Ears, Numbers};
 use super::netlink::{Link, LinkKind, Monitor, Netlink};
 use super::nic::Nic;
 use super::reach::{Reach, Unreached, smaller};
@@ -47,6 +47,7 @@ pub(super) struct Race<'a> {
     ears: Ears,
     /// What switches advised, in words, and was said or done already.
     advised: BTreeSet<String>,
+    numbers: Numbers,
     began: Instant,
     /// By the link's number.
     contenders: BTreeMap<(u32, Family), Contender>,
@@ -70,6 +71,7 @@ impl<'a> Race<'a> {
             stack: Stack::new(config),
             ears: Ears::default(),
             advised: BTreeSet::new(),
+            numbers: Numbers::default(),
             began: Instant::now(),
             contenders: BTreeMap::new(),
             gone: Vec::new(),
@@ -134,6 +136,11 @@ impl<'a> Race<'a> {
                 let mut has_changed = false;
                 for (_, contender) in self.contenders.range_mut(families(link.index)) {
                     has_changed |= contender.update(link, self.config, now);
+                    // One that became a port because a switch said so; until then it may win by itself.
+                    let used_for = link.master.and_then(|_| self.stack.used_for(&contender.nic));
+                    if let Some(why) = used_for {
+                        contender.retire(why);
+                    }
                 }
                 if has_changed {
                     let state = if link.carrier { "carrier up" } else { "carrier lost" };
