@@ -14,8 +14,9 @@ use std::process::Command;
 use std::sync::Arc;
 use wire::{Host, Proxy};
 
-/// 2 January 2090, 03:04:05: after the floor of whatever is tested, which is when it was built.
-const SERVER_S: u64 = 3_787_009_445;
+/// 2 January 2060, 03:04:05: after the floor of whatever is tested, which is when it was built, and
+/// what an RTC without a century can be set to (1970 to 2069).
+const SERVER_S: u64 = 2_840_238_245;
 
 /// Until a network that leads to no store is given up.
 const SOON: &str = "inaugurator.net-timeout=8";
@@ -30,7 +31,7 @@ const NAMES: [&str; 2] = ["depot.lab", "10.77.0.1"];
 const LONG: (i32, i32) = (2020, 2100);
 
 /// Valid only by the clock of the time server.
-const LATER: (i32, i32) = (2089, 2095);
+const LATER: (i32, i32) = (2059, 2065);
 
 pub(crate) fn cases(bench: &Bench) -> Result<Vec<Case>> {
     let authority = Authority::new("lab")?;
@@ -200,7 +201,7 @@ fn clocks(bench: &Bench, authority: &Authority, carried: &Carried) -> Result<Vec
             "TLS, clock of 1970, time server of the lease",
             "1970-01-01T00:00:10",
             &[
-                "clock: set to 2090-01-02 03:04:",
+                "clock: set to 2060-01-02 03:04:",
                 " UTC by NTP server 10.77.0.1 (was 20",
                 "the machine's own clock (RTC) is set right",
             ],
@@ -208,31 +209,31 @@ fn clocks(bench: &Bench, authority: &Authority, carried: &Carried) -> Result<Vec
         by_lease(at(
             "TLS, clock of 2040, time server of the lease",
             "2040-02-29T12:00:00",
-            &["set to 2090-01-02 03:04:", " by NTP server 10.77.0.1 (was 2040-02-29 12:00:"],
+            &["set to 2060-01-02 03:04:", " by NTP server 10.77.0.1 (was 2040-02-29 12:00:"],
         )?),
         Case {
             told: "inaugurator.ntp=depot.lab",
             ..at(
                 "TLS, clock of 2040, time server of the operator",
                 "2040-02-29T12:00:00",
-                &["set to 2090-01-02 03:04:", " by NTP server depot.lab (was 2040-02-29 12:00:"],
+                &["set to 2060-01-02 03:04:", " by NTP server depot.lab (was 2040-02-29 12:00:"],
             )?
         },
         Case {
             told: SOON,
             ..at("TLS, clock of 2040, no time server", "2040-02-29T12:00:00", &[])?
         }
-        .fails(&["begins on 2089-01-01 00:00:00 UTC; this machine's clock says 2040-02-29 12:0"]),
+        .fails(&["begins on 2059-01-01 00:00:00 UTC; this machine's clock says 2040-02-29 12:0"]),
         contradicted(by_lease(at(
             "TLS, time server of the lease, another clock at the store",
             "2040-02-29T12:00:00",
-            &["set to 2090-01-02 03:04:", " by NTP server 10.77.0.1 (was 2040-02-29 12:00:"],
+            &["set to 2060-01-02 03:04:", " by NTP server 10.77.0.1 (was 2040-02-29 12:00:"],
         )?)),
         Case {
             told: "inaugurator.ntp=10.77.0.77",
-            clock: Some("2090-06-01T00:00:00"),
+            clock: Some("2060-06-01T00:00:00"),
             says: &["NTP server 10.77.0.77 does not answer"],
-            ..at("TLS, time server that is off", "2090-06-01T00:00:00", &[])?
+            ..at("TLS, time server that is off", "2060-06-01T00:00:00", &[])?
         },
     ])
 }
