@@ -83,7 +83,7 @@ fn what_cannot_be_is_said_before_anything_is_made() {
         ("u.img", &["nope"], &[], 1, "label nope is not in the store"),
         ("u.img", &["a", "nope"], &[], 1, "label nope is not in the store"),
         ("u.img", &["a"], &["--remove"], 2, "--refresh"),
-        ("u.img", &["a"], &["--store-chain", "ftp://a/"], 2, "expected http, found ftp"),
+        ("u.img", &["a"], &["--store-chain", "ftp://a/"], 2, "expected http or https, found ftp"),
         ("u.img", &["a"], &["--store-chain", "http://a/b c"], 2, "expected no blanks"),
         ("u.img", &["a"], &["--store-chain", "http:///a"], 2, "expected a host"),
         ("u.img", &["a"], &["--default", "a+b"], 2, "--default b is not among the labels"),

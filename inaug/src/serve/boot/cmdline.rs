@@ -16,7 +16,7 @@ const OURS_MAX: usize = 90 + BASE_MAX;
 pub(super) const WORDS_MAX: usize = LINE_MAX - OURS_MAX;
 
 /// Keys of init that do not begin with [`PREFIX`], of which there can be one.
-const FOREIGN: [&str; 2] = ["ip", "BOOTIF"];
+const FOREIGN: [&str; 3] = ["ip", "proxy", "BOOTIF"];
 
 /// What all other keys of init begin with; those of others are not ours to judge.
 const PREFIX: &str = "inaugurator.";
