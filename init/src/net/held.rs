@@ -106,8 +106,9 @@ impl<'a> Held<'a> {
 
     /// Keeps it until it is lost, or `stop` is readable.
     pub(super) fn keep(mut self, stop: &OwnedFd, say: Say<'_>) -> io::Result<End> {
-        // Some answer no such question, and their silence would say nothing.
-        if ask_neighbors(self.network, 1, stop)? == Neighbors::Answer {
+        // Some answer no such question, and their silence would say nothing. A link over which nothing
+        // can be asked is told by the kernel.
+        if matches!(ask_neighbors(self.network, 1, stop), Ok(Neighbors::Answer)) {
             self.next_look = Some(self.now() + SILENCE);
         }
         loop {
@@ -115,10 +116,7 @@ impl<'a> Held<'a> {
             self.monitor.drain();
             let lost = self.watch_link(say)?.or_else(|| self.ask()).or_else(|| self.hear(say));
             let lost = lost.or_else(|| self.keep_v6(say));
-            let lost = match lost {
-                None => self.listen(stop, say)?,
-                lost => lost,
-            };
+            let lost = lost.or_else(|| self.listen(stop, say));
             if let Some(why) = lost {
                 return Ok(End::Lost(format!("{}: {why}", self.network.nic.name)));
             }
@@ -130,30 +128,30 @@ impl<'a> Held<'a> {
 
     /// Asks the neighbours where all that is asked of stores is silent; why the network is lost, if
     /// these are, too.
-    fn listen(&mut self, stop: &OwnedFd, say: Say<'_>) -> io::Result<Option<String>> {
+    fn listen(&mut self, stop: &OwnedFd, say: Say<'_>) -> Option<String> {
         let now = self.now();
         if self.look_at().is_none_or(|at| now < at) {
-            return Ok(None);
+            return None;
         }
         let silence = self.in_use.silent_for().unwrap_or_default();
         if silence < SILENCE {
             self.patience = SILENCE;
             self.next_look = Some(now + SILENCE.saturating_sub(silence).max(LOOK_LEAST));
-            return Ok(None);
+            return None;
         }
         let (name, seconds) = (&self.network.nic.name, silence.as_secs());
         say(&format!(
             "{name} nothing came for {seconds} s; asking its neighbours, for {ROUNDS} s at most"
         ));
-        let neighbors = ask_neighbors(self.network, ROUNDS, stop)?;
+        let neighbors = ask_neighbors(self.network, ROUNDS, stop);
         self.next_look = Some(self.now() + self.patience);
         self.patience = (self.patience * 2).min(LOOK_MOST);
-        let Neighbors::Silent(silent) = neighbors else { return Ok(None) };
+        let Ok(Neighbors::Silent(silent)) = neighbors else { return None };
         let silent: Vec<String> = silent.iter().map(ToString::to_string).collect();
-        Ok(Some(format!(
+        Some(format!(
             "it has carrier and hears nothing: neither the store nor {} answers",
             silent.join(", ")
-        )))
+        ))
     }
 
     /// When it is looked at whether anything comes: not while the link is down.
