@@ -32,7 +32,7 @@ pub(super) use answer::{Answer, SHORTEST_LEASE_S, mask};
 pub(super) use message::{CLIENT_PORT, SERVER_PORT, release};
 use message::{Question, Reply, option};
 pub(super) use random::Random;
-pub(super) use renewal::{ASK_AGAIN, ASK_AGAIN_LEAST, ASK_AGAIN_SHARE, Renewal, Step, To, Word};
+pub(super) use renewal::{ASK_AGAIN_LEAST, Renewal, Step, To, Word, ask_again};
 
 use super::args::is_usable;
 use super::mac::MacAddr;

@@ -16,13 +16,25 @@ use crate::net::Lease;
 use crate::net::mac::MacAddr;
 
 /// Time between two questions at least, if the lease is no short one.
-pub(in crate::net) const ASK_AGAIN: Duration = Duration::from_mins(1);
+const ASK_AGAIN: Duration = Duration::from_mins(1);
 
 /// The same as a part of a short lease: one of so many.
-pub(in crate::net) const ASK_AGAIN_SHARE: u32 = 16;
+const ASK_AGAIN_SHARE: u32 = 16;
 
 /// The same for any lease.
 pub(in crate::net) const ASK_AGAIN_LEAST: Duration = Duration::from_secs(1);
+
+/// When a question of `now` is asked again that is to be answered `until`, at half of what is left
+/// (RFC 2131, 4.4.5). Addresses of IPv6 are kept alike.
+pub(in crate::net) fn ask_again(
+    lease: &Lease,
+    (now, until): (Duration, Duration),
+    random: &mut Random,
+) -> Duration {
+    let shortest = (seconds(lease.seconds) / ASK_AGAIN_SHARE).min(ASK_AGAIN).max(ASK_AGAIN_LEAST);
+    let wait = (until.saturating_sub(now) / 2).max(shortest);
+    (now + random.jittered(wait)).min(until)
+}
 
 /// A lease that is in use. Times are since any one moment.
 #[derive(Debug)]
@@ -104,9 +116,7 @@ impl Renewal {
         } else {
             (To::All, self.end())
         };
-        let least = (seconds(self.lease.seconds) / ASK_AGAIN_SHARE).min(ASK_AGAIN);
-        let wait = (until.saturating_sub(now) / 2).max(least.max(ASK_AGAIN_LEAST));
-        self.next = (now + self.random.jittered(wait)).min(until);
+        self.next = ask_again(&self.lease, (now, until), &mut self.random);
         let question = Question {
             kind: DhcpMessageType::Request,
             xid: self.xid,

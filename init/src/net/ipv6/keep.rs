@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::ask::transaction;
 use super::dhcp::{self, Kind, Question};
 use super::wire::{Advert, advertised};
-use crate::net::dhcp::{ASK_AGAIN, ASK_AGAIN_LEAST, ASK_AGAIN_SHARE, Random};
+use crate::net::dhcp::{ASK_AGAIN_LEAST, Random, ask_again};
 use crate::net::mac::MacAddr;
 use crate::net::{Giver, Lease, Network, mask_v6};
 
@@ -98,9 +98,7 @@ impl Keep {
         let rebinding = self.granted + seconds(self.lease.rebind_s);
         let is_renewing = now < rebinding;
         let until = if is_renewing { rebinding } else { self.end() };
-        let least = (seconds(self.lease.seconds) / ASK_AGAIN_SHARE).min(ASK_AGAIN);
-        let wait = (until.saturating_sub(now) / 2).max(least.max(ASK_AGAIN_LEAST));
-        self.next = (now + self.random.jittered(wait)).min(until);
+        self.next = ask_again(&self.lease, (now, until), &mut self.random);
         if !self.is_leased() {
             return Some(Step::Solicit);
         }
